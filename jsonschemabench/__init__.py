@@ -1,0 +1,17 @@
+"""Benchmarks of structured-generation engines, side by side and isolated from each other.
+
+Run ``python -m jsonschemabench --help``. The parts:
+
+=====================  ======================================================================
+``datasets``           schemas with labelled instances (MaskBench files in a folder or a tar)
+``vocabularies``       engine-independent vocabularies: token bytes, end tokens, an encoder
+``engines``            one adapter per engine behind one small base class
+``worker``, ``pool``   one process per engine: time-outs, memory limits, restarts
+``masks``              the run: schemas in turn, engines alternating, one row per schema
+``results``            rows and the manifest, kept as JSON lines
+``statistics``         counts, percentiles, comparisons of two engines
+``report``             tables
+``memory``             resident memory over many schemas in one process
+``import_time``        how long ``import structgen`` takes
+=====================  ======================================================================
+"""

@@ -1,0 +1,341 @@
+"""Command line: ``masks``, ``report``, ``memory``, ``import-time``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+from jsonschemabench import datasets, import_time, masks, memory, results, vocabularies
+from jsonschemabench.datasets import Case, DatasetError
+from jsonschemabench.engines import ENGINES, EngineUnavailableError, engine_class
+from jsonschemabench.report import Printer, report
+from jsonschemabench.results import Manifest, Row, Status
+from jsonschemabench.vocabularies import BenchVocabulary, VocabularyError
+
+_MIB = 1 << 20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments
+        As on the command line; ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        0 when it ran, 1 when a bound was missed, 2 when it could not run.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except (
+        DatasetError,
+        VocabularyError,
+        EngineUnavailableError,
+        import_time.ImportTimeError,
+        ValueError,
+    ) as error:
+        print(f"jsonschemabench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("jsonschemabench: interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m jsonschemabench",
+        description="Benchmarks of structured-generation engines, side by side.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    masks_parser = commands.add_parser(
+        "masks", help="compile schemas, walk their instances, compare engines in one run"
+    )
+    masks_parser.add_argument(
+        "--engines",
+        default=",".join(ENGINES),
+        help="comma-separated; names or module:Class (default: %(default)s)",
+    )
+    _add_data_options(masks_parser)
+    masks_parser.add_argument(
+        "--fresh-process-every",
+        type=_whole_number,
+        default=0,
+        metavar="K",
+        help="start every engine's process again after K schemas; 1 measures schemas with nothing warm",
+    )
+    masks_parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="also write a manifest and rows as JSON lines"
+    )
+    _add_report_options(masks_parser)
+    masks_parser.set_defaults(run=_run_masks)
+
+    report_parser = commands.add_parser("report", help="print the tables of a results file again")
+    report_parser.add_argument("results", type=Path, help="a file written by masks --out")
+    _add_report_options(report_parser)
+    report_parser.set_defaults(run=_run_report)
+
+    memory_parser = commands.add_parser("memory", help="resident memory over many schemas in one process")
+    memory_parser.add_argument(
+        "--engine", default="structgen", help="a name or module:Class (default: %(default)s)"
+    )
+    _add_data_options(memory_parser)
+    memory_parser.add_argument(
+        "--limit",
+        type=float,
+        metavar="MIB",
+        help="fail when the peak is over this many MiB or memory keeps growing",
+    )
+    memory_parser.add_argument("--plain", action="store_true", help="plain text even where rich is installed")
+    memory_parser.set_defaults(run=_run_memory)
+
+    import_parser = commands.add_parser("import-time", help="median time of an import in fresh interpreters")
+    import_parser.add_argument("--module", default="structgen", help="what to import (default: %(default)s)")
+    import_parser.add_argument("--runs", type=_whole_number, default=11, help="default: %(default)s")
+    import_parser.add_argument(
+        "--limit",
+        type=float,
+        default=150.0,
+        metavar="MS",
+        help="fail over this many ms (default: %(default)s)",
+    )
+    import_parser.set_defaults(run=_run_import_time)
+    return parser
+
+
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR_OR_TAR",
+        help=f"MaskBench files, in a folder or a tar archive (default: ${datasets.DATA_VARIABLE}, "
+        f"else {datasets.DEFAULT_FOLDER / datasets.MASKBENCH_ARCHIVE})",
+    )
+    parser.add_argument("--sample", type=_whole_number, metavar="N", help="how many schemas (default: all)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the sample and its order (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--vocabulary", default="tekken", choices=list(vocabularies.VOCABULARIES), help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="S", help="seconds a schema (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--memory-limit",
+        type=_whole_number,
+        default=8192,
+        metavar="MIB",
+        help="resident memory of a worker (default: %(default)s)",
+    )
+
+
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reference", metavar="ENGINE", help="compare the others with this one (default: the first)"
+    )
+    parser.add_argument(
+        "--list", type=_whole_number, default=0, metavar="N", help="name up to N schemas per kind of failure"
+    )
+    parser.add_argument("--plain", action="store_true", help="plain text even where rich is installed")
+
+
+def _whole_number(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is negative")
+    return number
+
+
+def _run_masks(options: argparse.Namespace) -> int:
+    engines = [name.strip() for name in options.engines.split(",") if name.strip()]
+    if not engines or len(set(engines)) != len(engines):
+        raise ValueError("--engines wants different names, separated by commas")
+    cases, vocabulary, limits, data = _read_inputs(options, options.fresh_process_every)
+    manifest = _manifest(options, engines, cases, vocabulary, limits, data)
+    collected: list[Row] = []
+    with ExitStack() as stack:
+        out = stack.enter_context(options.out.open("w", encoding="utf-8")) if options.out else None
+        if out is not None:
+            out.write(results.to_json(manifest) + "\n")
+        progress = stack.enter_context(_progress(len(cases) * len(engines)))
+
+        def unavailable(name: str, reason: str) -> None:
+            manifest.unavailable[name] = reason
+            print(f"{name} is left out: {reason}", file=sys.stderr)
+
+        for row in masks.run(cases, engines, vocabulary, limits, unavailable=unavailable):
+            collected.append(row)
+            if out is not None:
+                out.write(results.to_json(row) + "\n")
+                out.flush()
+            progress.advance(row.schema)
+        if out is not None and manifest.unavailable:
+            # Known only now; of two manifests in a file the later one counts.
+            out.write(results.to_json(manifest) + "\n")
+    report(
+        manifest, collected, Printer(plain=options.plain), reference=options.reference, listed=options.list
+    )
+    return 0 if collected or not cases else 2
+
+
+def _run_report(options: argparse.Namespace) -> int:
+    try:
+        manifest, rows = results.read(options.results)
+    except OSError as error:
+        raise ValueError(str(error)) from error
+    report(manifest, rows, Printer(plain=options.plain), reference=options.reference, listed=options.list)
+    return 0
+
+
+def _run_memory(options: argparse.Namespace) -> int:
+    cases, vocabulary, limits, data = _read_inputs(options, 0)
+    rows: list[Row] = []
+    failed: list[str] = []
+    with _progress(len(cases)) as progress:
+        for row in masks.run(
+            cases, [options.engine], vocabulary, limits, unavailable=lambda _, reason: failed.append(reason)
+        ):
+            rows.append(row)
+            progress.advance(row.schema)
+            if row.status in (Status.CRASH, Status.TIMEOUT, Status.MEMORY):
+                failed.append(f"{row.schema}: {row.status}, {row.detail}")
+                break
+    printer = Printer(plain=options.plain)
+    printer.line(f"{options.engine}, {len(rows)} of {len(cases)} schemas of {data} in one process")
+    cut = memory.parts(rows)
+    table = [
+        [str(part.schemas), f"{part.median_bytes / _MIB:,.0f}", f"{part.highest_bytes / _MIB:,.0f}"]
+        for part in cut
+    ]
+    printer.table("resident memory, MiB", ["schemas", "median", "highest"], table)
+    peak = max((row.peak_bytes for row in rows), default=0) / _MIB
+    is_steady = memory.steady(cut)
+    printer.line(f"peak {peak:,.0f} MiB; {'steady' if is_steady else 'not steady'}")
+    for reason in failed:
+        printer.line(f"stopped: {reason}")
+    over = options.limit is not None and (peak > options.limit or not is_steady)
+    return 2 if failed else int(over)
+
+
+def _run_import_time(options: argparse.Namespace) -> int:
+    times = import_time.measure(options.module, options.runs)
+    median = import_time.median(times)
+    verdict = "within" if median < options.limit else "over"
+    print(
+        f"import {options.module}: median {median:.1f} ms of {len(times)} fresh interpreters "
+        f"(lowest {min(times):.1f}, highest {max(times):.1f}); {verdict} {options.limit:g} ms"
+    )
+    return int(median >= options.limit)
+
+
+def _read_inputs(
+    options: argparse.Namespace, fresh_process_every: int
+) -> tuple[list[Case], BenchVocabulary, masks.Limits, Path]:
+    data = options.data or datasets.default_data()
+    if data is None:
+        raise DatasetError(f"no data: name it with --data or in {datasets.DATA_VARIABLE}")
+    if options.timeout <= 0:
+        raise ValueError("--timeout must be positive")
+    vocabulary = vocabularies.load(options.vocabulary)
+    cases = datasets.load(data, sample=options.sample, seed=options.seed)
+    limits = masks.Limits(options.timeout, options.memory_limit * _MIB, fresh_process_every)
+    return cases, vocabulary, limits, data
+
+
+def _manifest(
+    options: argparse.Namespace,
+    engines: list[str],
+    cases: Sequence[Case],
+    vocabulary: BenchVocabulary,
+    limits: masks.Limits,
+    data: Path,
+) -> Manifest:
+    distributions = ["numpy"]
+    for name in engines:
+        try:
+            distributions.extend(engine_class(name).distributions)
+        except EngineUnavailableError:
+            continue
+    return Manifest(
+        engines=engines,
+        command=results.command_line(),
+        vocabulary=vocabulary.name,
+        vocabulary_size=vocabulary.size,
+        data=data.name,
+        schemas=len(cases),
+        seed=options.seed,
+        timeout_s=limits.timeout_s,
+        memory_limit_bytes=limits.memory_limit_bytes,
+        fresh_process_every=limits.fresh_process_every,
+        versions=results.versions(dict.fromkeys(distributions)),
+    )
+
+
+class _Progress(Protocol):
+    def advance(self, label: str) -> None: ...
+
+
+class _Lines:
+    """Progress as a line every few seconds, for logs and where rich is missing."""
+
+    def __init__(self, total: int, every_s: float = 15.0) -> None:
+        self._total = total
+        self._every_s = every_s
+        self._done = 0
+        self._begin = self._last = monotonic()
+
+    def advance(self, label: str) -> None:
+        self._done += 1
+        now = monotonic()
+        if now - self._last >= self._every_s:
+            self._last = now
+            left = (now - self._begin) / self._done * (self._total - self._done)
+            print(
+                f"{self._done}/{self._total}, about {left:.0f} s left: {label}", file=sys.stderr, flush=True
+            )
+
+
+class _Bar:
+    """Progress as rich's bar."""
+
+    def __init__(self, bar: Any, task: Any) -> None:
+        self._bar = bar
+        self._task = task
+
+    def advance(self, label: str) -> None:
+        self._bar.update(self._task, advance=1, description=label[:40])
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[_Progress]:
+    if sys.stderr.isatty():
+        try:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        except ImportError:
+            pass
+        else:
+            columns = (
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}", markup=False),
+            )
+            # Ten frames a second would take part of a core that an engine may be using.
+            with Progress(
+                *columns, console=Console(stderr=True), transient=True, refresh_per_second=2
+            ) as bar:
+                yield _Bar(bar, bar.add_task("", total=total))
+            return
+    yield _Lines(total)

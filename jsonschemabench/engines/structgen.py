@@ -1,0 +1,96 @@
+"""Adapter of structgen itself."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from time import perf_counter_ns
+from typing import Any, ClassVar
+
+from jsonschemabench.engines.base import (
+    CompileError,
+    Engine,
+    EngineUnavailableError,
+    SchemaInput,
+    UnsatisfiableError,
+)
+from jsonschemabench.vocabularies import BenchVocabulary
+
+
+class StructgenEngine(Engine):
+    """structgen with its default options; every instance is a session, as a request in a server is."""
+
+    name: ClassVar[str] = "structgen"
+    distributions: ClassVar[tuple[str, ...]] = ("structgen",)
+
+    def __init__(self, vocabulary: BenchVocabulary) -> None:
+        super().__init__(vocabulary)
+        try:
+            import structgen
+        except ImportError as error:
+            raise EngineUnavailableError(
+                f"structgen can't be imported ({error}): build it with pip install ."
+            ) from error
+        self._structgen = structgen
+        self._tokens = structgen.Vocabulary(
+            vocabulary.tokens,
+            eos_token_ids=(vocabulary.eos_token_id,),
+            special_token_ids=vocabulary.special_token_ids,
+        )
+        self._automaton: Any = None
+        self._any_order: Any = None
+        self._row = self.mask[0]
+
+    def compile(self, schema: SchemaInput) -> None:
+        """Compile the automaton; see the base class."""
+        try:
+            self._automaton = self._structgen.compile_json_schema(schema.value, self._tokens)
+        except self._structgen.UnsatisfiableSchemaError as error:
+            raise UnsatisfiableError(str(error)) from error
+        except self._structgen.StructgenError as error:
+            raise CompileError(str(error)) from error
+
+    def release(self) -> None:
+        """Let go of the compiled schema; see the base class."""
+        self._automaton = self._any_order = None
+
+    def first_mask(self) -> None:
+        """Fill the first mask; see the base class."""
+        self._automaton.fill_mask(self._automaton.start, self._row)
+
+    def walk(self, tokens: Sequence[int], times: array[int]) -> int:
+        """Walk ``tokens``; see the base class."""
+        session = self._automaton.session()
+        fill, step, state, dead = session.fill_mask, session.step, session.start, self._structgen.DEAD
+        row, bits, clock, eos = self._row, self.bits, perf_counter_ns, self.vocabulary.eos_token_id
+        for position, token in enumerate(tokens):
+            begin = clock()
+            fill(state, row)
+            filled = clock()
+            if not bits[token >> 5] >> (token & 31) & 1:
+                times.append(filled - begin)
+                return position
+            resumed = clock()
+            state = step(state, token)
+            stepped = clock()
+            times.append(filled - begin + stepped - resumed)
+            if state == dead:
+                return position
+        begin = clock()
+        fill(state, row)
+        times.append(clock() - begin)
+        return len(tokens) + (bits[eos >> 5] >> (eos & 31) & 1)
+
+    def accepts_any_order(self, schema: SchemaInput, tokens: Sequence[int]) -> bool:
+        """Compile with ``property_order="any"`` and walk; see the base class."""
+        if self._any_order is None:
+            try:
+                self._any_order = self._structgen.compile_json_schema(
+                    schema.value, self._tokens, property_order="any"
+                )
+            except self._structgen.StructgenError:
+                return False
+        automaton = self._any_order
+        states = automaton.step_many(automaton.start, tokens)
+        state = states[-1] if states else automaton.start
+        return len(states) == len(tokens) and bool(automaton.accepts(state))

@@ -1,0 +1,172 @@
+"""The ``masks`` run: every schema under every engine, engines alternating within each schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from jsonschemabench.datasets import Case
+from jsonschemabench.engines import EngineUnavailableError, SchemaInput
+from jsonschemabench.pool import EngineProcess
+from jsonschemabench.results import Outcome, Row, Status, Verdict
+from jsonschemabench.vocabularies import BenchVocabulary
+from jsonschemabench.worker import Done, Task
+
+_CONTEXT_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one schema under one engine.
+
+    Attributes
+    ----------
+    timeout_s
+        Seconds for compiling and walking all instances.
+    memory_limit_bytes
+        Resident memory of the worker.
+    fresh_process_every
+        Start every engine's process again after this many schemas; 0 never does. 1 measures schemas
+        in a process that has seen none before.
+    """
+
+    timeout_s: float = 60.0
+    memory_limit_bytes: int = 8 << 30
+    fresh_process_every: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A case as tokens: what the workers get, and what the rows need."""
+
+    name: str
+    task: Task
+    descriptions: list[str]
+
+
+def prepare(case: Case, vocabulary: BenchVocabulary) -> Prepared:
+    """Write and tokenise a case, once for all engines.
+
+    Instances are written by ``json.dumps(..., ensure_ascii=False)``. Those that hold lone surrogates
+    can't be UTF-8 text and are left out.
+    """
+    instances, descriptions = [], []
+    for instance in case.instances:
+        try:
+            tokens = vocabulary.encode(json.dumps(instance.data, ensure_ascii=False))
+        except UnicodeEncodeError:
+            continue
+        instances.append((instance.valid, tokens))
+        descriptions.append(instance.description)
+    return Prepared(case.name, Task(_schema_input(case), instances), descriptions)
+
+
+def run(
+    cases: Sequence[Case],
+    engines: Sequence[str],
+    vocabulary: BenchVocabulary,
+    limits: Limits,
+    *,
+    unavailable: Callable[[str, str], None],
+) -> Iterator[Row]:
+    """Run every case under every engine.
+
+    The engine that goes first moves on by one with every schema, so that drift of the machine and what
+    one engine leaves in its caches hits all alike; only one worker computes at a time.
+
+    Parameters
+    ----------
+    cases
+        What to run.
+    engines
+        Names; each engine gets its own process.
+    vocabulary
+        The vocabulary, loaded again by name in every worker.
+    limits
+        Time, memory, restarts.
+    unavailable
+        Called with name and reason for an engine that can't be loaded, which then is left out.
+
+    Yields
+    ------
+    Row
+        One per schema and engine, in the order they were run.
+    """
+    with ExitStack() as stack:
+        running = {}
+        for name in engines:
+            process = stack.enter_context(
+                EngineProcess(
+                    name,
+                    vocabulary.name,
+                    timeout_s=limits.timeout_s,
+                    memory_limit_bytes=limits.memory_limit_bytes,
+                )
+            )
+            try:
+                process.start()
+                running[name] = process
+            except EngineUnavailableError as error:
+                unavailable(name, str(error))
+        for number, case in enumerate(cases):
+            prepared = prepare(case, vocabulary)
+            names = [name for name in engines if name in running]
+            first = number % max(1, len(names))
+            for name in names[first:] + names[:first]:
+                process = running[name]
+                if limits.fresh_process_every and number and number % limits.fresh_process_every == 0:
+                    process.stop()
+                try:
+                    done = process.run(prepared.task)
+                except EngineUnavailableError as error:
+                    unavailable(name, str(error))
+                    del running[name]
+                    continue
+                yield _row(name, prepared, done, vocabulary)
+
+
+def _schema_input(case: Case) -> SchemaInput:
+    text = json.dumps(case.schema, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(case.schema)
+    return SchemaInput(text, case.schema)
+
+
+def _row(engine: str, prepared: Prepared, done: Done, vocabulary: BenchVocabulary) -> Row:
+    status = Status(done.error) if done.error else Status.OK
+    row = Row(
+        engine,
+        prepared.name,
+        status,
+        detail=done.detail,
+        phase=done.phase if status in (Status.CRASH, Status.TIMEOUT, Status.MEMORY) else "",
+        compile_ns=done.compile_ns,
+        first_mask_ns=done.first_mask_ns,
+        step_ns=done.step_ns,
+        first_visit=done.first_visit,
+        rss_bytes=done.rss_bytes,
+        peak_bytes=done.peak_bytes,
+    )
+    if not row.judged:
+        return row
+    for i, (valid, tokens) in enumerate(prepared.task.instances):
+        # What can't be satisfied rejects everything, at the first token.
+        accepted = 0 if status is Status.UNSATISFIABLE else done.accepted_tokens[i]
+        outcome = Outcome.ACCEPTED if accepted > len(tokens) else Outcome.REJECTED
+        description = prepared.descriptions[i]
+        if valid and outcome is Outcome.REJECTED:
+            if status is Status.OK and done.any_order[i]:
+                outcome = Outcome.ORDER
+            before = b"".join(vocabulary.tokens[token] for token in tokens[:accepted])
+            refused = vocabulary.tokens[tokens[accepted]] if accepted < len(tokens) else b"<end>"
+            description = f"{_tail(before)} >>{refused.decode(errors='replace')}<<"
+        row.verdicts.append(Verdict(valid, outcome, accepted, description))
+    return row
+
+
+def _tail(data: bytes) -> str:
+    return data.decode(errors="replace")[-_CONTEXT_CHARACTERS:]

@@ -1,0 +1,236 @@
+"""Rows of a run and its manifest, kept as JSON lines: one object a line, the manifest first."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from array import array
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class Status(StrEnum):
+    """How an engine ended on a schema."""
+
+    OK = "ok"
+    UNSATISFIABLE = "unsatisfiable"
+    COMPILE_ERROR = "compile error"
+    CRASH = "crash"
+    TIMEOUT = "time-out"
+    MEMORY = "memory limit"
+
+
+class Outcome(StrEnum):
+    """How an engine judged an instance."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    ORDER = "order"
+    """Rejected, but accepted once properties may come in any order."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """One instance as an engine judged it.
+
+    Attributes
+    ----------
+    valid
+        The label.
+    outcome
+        The judgement.
+    accepted_tokens
+        How many tokens were allowed, the end token included.
+    description
+        What the dataset says of the instance; for a rejected valid one the text before the refusal.
+    """
+
+    valid: bool
+    outcome: Outcome
+    accepted_tokens: int = 0
+    description: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether the judgement is the label."""
+        return self.valid == (self.outcome is Outcome.ACCEPTED)
+
+
+@dataclass(slots=True)
+class Row:
+    """One schema under one engine.
+
+    Attributes
+    ----------
+    engine, schema
+        Names.
+    status
+        How it ended.
+    detail
+        The reason when not ok.
+    phase
+        What was going on when it crashed, timed out or took too much memory.
+    compile_ns
+        Nanoseconds from the schema to the compiled grammar.
+    first_mask_ns
+        Nanoseconds from the schema to its first mask.
+    step_ns
+        Nanoseconds per mask and step, in the order they were taken.
+    first_visit
+        How many leading entries of ``step_ns`` belong to the first walk.
+    verdicts
+        One per instance that can be written as UTF-8.
+    rss_bytes, peak_bytes
+        Resident memory of the worker process after this schema, and its highest so far.
+    """
+
+    engine: str
+    schema: str
+    status: Status
+    detail: str = ""
+    phase: str = ""
+    compile_ns: int = 0
+    first_mask_ns: int = 0
+    step_ns: array[int] = field(default_factory=lambda: array("q"))
+    first_visit: int = 0
+    verdicts: list[Verdict] = field(default_factory=list)
+    rss_bytes: int = 0
+    peak_bytes: int = 0
+
+    @property
+    def judged(self) -> bool:
+        """Whether the engine came to a judgement of every instance."""
+        return self.status in (Status.OK, Status.UNSATISFIABLE)
+
+    @property
+    def passes(self) -> bool:
+        """Whether every instance was judged as it is labelled."""
+        return self.judged and all(verdict.right for verdict in self.verdicts)
+
+    @property
+    def passes_but_order(self) -> bool:
+        """Whether the order of keys is the only thing that keeps it from passing."""
+        wrong = [verdict for verdict in self.verdicts if not verdict.right]
+        return self.judged and bool(wrong) and all(verdict.outcome is Outcome.ORDER for verdict in wrong)
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What is needed to judge and repeat a run."""
+
+    engines: list[str]
+    command: list[str]
+    vocabulary: str
+    vocabulary_size: int
+    data: str
+    schemas: int
+    seed: int
+    timeout_s: float
+    memory_limit_bytes: int
+    fresh_process_every: int
+    versions: dict[str, str] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    python: str = field(default_factory=platform.python_version)
+    system: str = field(default_factory=platform.platform)
+    cpu: str = field(default_factory=lambda: cpu_name())
+    cpus: int = field(default_factory=lambda: os.cpu_count() or 0)
+    commit: str = field(default_factory=lambda: commit())
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Versions of installed distributions; "not installed" where there is none."""
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def cpu_name() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )
+
+
+def commit() -> str:
+    """The commit of the checkout that this module is in, "-dirty" when it is changed, else "unknown"."""
+    here = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return found.stdout.strip() if found.returncode == 0 and found.stdout.strip() else "unknown"
+
+
+def command_line() -> list[str]:
+    """The command that is running, as typed."""
+    return [Path(sys.executable).name, "-m", "jsonschemabench", *sys.argv[1:]]
+
+
+def to_json(item: Row | Manifest) -> str:
+    """One line of a results file, without the newline."""
+    kind = "manifest" if isinstance(item, Manifest) else "row"
+    return json.dumps({"kind": kind, **asdict(item)}, default=list, ensure_ascii=False, separators=(",", ":"))
+
+
+def read(path: Path) -> tuple[Manifest, list[Row]]:
+    """Read a results file.
+
+    Raises
+    ------
+    ValueError
+        If a line is not of a results file, or the manifest is missing.
+    """
+    manifest: Manifest | None = None
+    rows = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                content = json.loads(line)
+                if content.pop("kind") == "manifest":
+                    manifest = Manifest(**content)
+                else:
+                    rows.append(_row(content))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise ValueError(
+                    f"{path}, line {number}: not a line of a results file ({error!r})"
+                ) from error
+    if manifest is None:
+        raise ValueError(f"{path} has no manifest")
+    return manifest, rows
+
+
+def _row(content: dict[str, Any]) -> Row:
+    verdicts = [
+        Verdict(**{**verdict, "outcome": Outcome(verdict["outcome"])}) for verdict in content["verdicts"]
+    ]
+    return Row(
+        **{
+            **content,
+            "status": Status(content["status"]),
+            "step_ns": array("q", content["step_ns"]),
+            "verdicts": verdicts,
+        }
+    )

@@ -1,0 +1,12 @@
+"""The native core: token trie, regex residuals, lazy lexers, parser and token masks."""
+
+from structgen._core._native import (
+    DEAD,
+    FINISHED,
+    Builder,
+    NativeVocabulary,
+    Session,
+    TokenAutomaton,
+)
+
+__all__ = ["DEAD", "FINISHED", "Builder", "NativeVocabulary", "Session", "TokenAutomaton"]

@@ -1,0 +1,227 @@
+#include "automaton_api.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace nb = nanobind;
+
+namespace structgen {
+
+std::uint32_t* OutBuffer::get(nb::handle object, std::size_t items) {
+  if (!held_ || view_.obj != object.ptr()) {
+    release();
+    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) != 0) throw nb::python_error();
+    held_ = true;
+    const std::string format = view_.format ? view_.format : "B";
+    if (view_.itemsize != 4 || (format != "i" && format != "l" && format != "I")) {
+      release();
+      throw nb::type_error("out must be a writable, C-contiguous array of int32");
+    }
+  }
+  if (static_cast<std::size_t>(view_.len) != items * 4) {
+    const std::string message = "out holds " + std::to_string(view_.len / 4) + " int32, expected " + std::to_string(items);
+    release();
+    throw nb::value_error(message.c_str());
+  }
+  return static_cast<std::uint32_t*>(view_.buf);
+}
+
+void OutBuffer::release() {
+  if (held_) PyBuffer_Release(&view_);
+  held_ = false;
+}
+
+void StateView::check(State s) const {
+  const bool known = s >= kSessionBase ? own_ && own_->is_state(s - kSessionBase) : core_->engine.is_state(s);
+  if (known) return;
+  throw nb::value_error(("not a state of this " + std::string(session_ ? "session" : "automaton") + ": " + std::to_string(s)).c_str());
+}
+
+std::uint32_t StateView::check_token(std::int64_t token) const {
+  if (token < 0 || static_cast<std::size_t>(token) >= core_->logits_size)
+    throw nb::value_error(("token id " + std::to_string(token) + " is out of range").c_str());
+  return static_cast<std::uint32_t>(token);
+}
+
+Engine& StateView::own() {
+  if (!own_) own_ = std::make_unique<Engine>(core_->grammar, core_->engine.shared_vocabulary(), core_->limits);
+  return *own_;
+}
+
+State StateView::import_locked(State s) { return own().import(core_->engine, s); }
+
+template <class Work>
+State StateView::move(State s, Work&& work) {
+  nb::gil_scoped_release release;
+  std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
+  const auto outward = [](State local) { return local <= kFinished ? local : local + kSessionBase; };
+  if (s >= kSessionBase) return outward(work(*own_, s - kSessionBase));
+  try {
+    return work(core_->engine, s);
+  } catch (const StateLimitError&) {
+    if (!session_) throw;
+    return outward(work(own(), import_locked(s)));
+  }
+}
+
+template <class Work>
+void StateView::read(State s, Work&& work) {
+  nb::gil_scoped_release release;
+  std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
+  if (s >= kSessionBase)
+    work(*own_, s - kSessionBase);
+  else
+    work(core_->engine, s);
+}
+
+State StateView::step(State s, std::int64_t token) {
+  const std::uint32_t id = check_token(token);
+  {
+    std::shared_lock<std::shared_mutex> lock(core_->lexer->mutex, std::try_to_lock);
+    if (lock.owns_lock()) {
+      check(s);
+      const State known = s >= kSessionBase ? own_->known_step(s - kSessionBase, id) : core_->engine.known_step(s, id);
+      if (known >= 0) return known > kFinished && s >= kSessionBase ? known + kSessionBase : known;
+    }
+  }
+  return move(s, [&](Engine& e, State local) {
+    if (!e.is_state(local)) throw std::invalid_argument("not a state");
+    return e.step(local, id);
+  });
+}
+
+std::vector<State> StateView::step_many(State s, const std::vector<std::int64_t>& tokens) {
+  std::vector<State> out;
+  for (std::int64_t token : tokens) {
+    s = step(s, token);
+    out.push_back(s);
+    if (s == kDead) break;
+  }
+  return out;
+}
+
+MaskArray StateView::mask(State s) {
+  std::shared_ptr<const Row> row;
+  read(s, [&](Engine& e, State local) {
+    if (!e.is_state(local)) throw std::invalid_argument("not a state");
+    row = e.dense_mask(local);
+  });
+  auto* owner = new std::shared_ptr<const Row>(std::move(row));
+  nb::capsule capsule(owner, [](void* p) noexcept { delete static_cast<std::shared_ptr<const Row>*>(p); });
+  return MaskArray(reinterpret_cast<const std::int32_t*>((*owner)->data()), {(*owner)->size()}, capsule);
+}
+
+void StateView::fill_mask(State s, nb::handle out) {
+  std::uint32_t* row = out_.get(out, core_->engine.vocabulary().mask_words);
+  {
+    std::shared_lock<std::shared_mutex> lock(core_->lexer->mutex, std::try_to_lock);
+    if (lock.owns_lock()) {
+      check(s);
+      const Engine& e = s >= kSessionBase ? *own_ : core_->engine;
+      const MaskRecord* record = e.known_mask(s >= kSessionBase ? s - kSessionBase : s);
+      if (record) {
+        e.copy_mask(*record, row);
+        return;
+      }
+    }
+  }
+  read(s, [&](Engine& e, State local) {
+    if (!e.is_state(local)) throw std::invalid_argument("not a state");
+    e.copy_mask(e.mask(local), row);
+  });
+}
+
+void StateView::fill_masks(const std::vector<State>& states, nb::handle out) {
+  const std::size_t words = core_->engine.vocabulary().mask_words;
+  OutBuffer buffer;
+  std::uint32_t* rows = buffer.get(out, words * states.size());
+  nb::gil_scoped_release release;
+  std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    const State s = states[i];
+    Engine* e = s >= kSessionBase ? own_.get() : &core_->engine;
+    const State local = s >= kSessionBase ? s - kSessionBase : s;
+    if (!e || !e->is_state(local)) throw std::invalid_argument("not a state: " + std::to_string(s));
+    e->copy_mask(e->mask(local), rows + i * words);
+  }
+}
+
+void StateView::fill_mask_within(State s, nb::handle out, std::int64_t max_bytes) {
+  std::uint32_t* row = out_.get(out, core_->engine.vocabulary().mask_words);
+  read(s, [&](Engine& e, State local) {
+    if (!e.is_state(local)) throw std::invalid_argument("not a state");
+    e.mask_within(local, max_bytes, row);
+  });
+}
+
+bool StateView::accepts(State s) {
+  bool result = false;
+  read(s, [&](Engine& e, State local) {
+    if (!e.is_state(local)) throw std::invalid_argument("not a state");
+    result = e.accepts(local);
+  });
+  return result;
+}
+
+nb::bytes StateView::forced(State s) {
+  std::string result;
+  read(s, [&](Engine& e, State local) {
+    if (!e.is_state(local)) throw std::invalid_argument("not a state");
+    result = e.forced(local);
+  });
+  return nb::bytes(result.data(), result.size());
+}
+
+nb::bytes StateView::shortest(State s) {
+  std::string result;
+  read(s, [&](Engine& e, State local) {
+    if (!e.is_state(local) || local == kDead) throw std::invalid_argument("not a live state");
+    result = e.shortest(local);
+  });
+  return nb::bytes(result.data(), result.size());
+}
+
+State StateView::advance_bytes(State s, const nb::bytes& data) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(data.c_str());
+  const std::size_t size = data.size();
+  return move(s, [&](Engine& e, State local) {
+    if (!e.is_state(local)) throw std::invalid_argument("not a state");
+    return e.advance(local, bytes, size);
+  });
+}
+
+nb::dict StateView::stats() {
+  Engine::Counters c;
+  std::size_t states = 0, stacks = 0, bytes = 0, mask_bytes = 0;
+  const auto add = [&](Engine& e) {
+    const Engine::Counters& k = e.counters;
+    c.steps += k.steps;
+    c.masks += k.masks;
+    c.masks_shared += k.masks_shared;
+    c.walks += k.walks;
+    c.walks_shared += k.walks_shared;
+    c.evictions += k.evictions;
+    states += e.states();
+    stacks += e.stacks();
+    bytes += e.bytes();
+    mask_bytes += e.mask_bytes();
+  };
+  read(kDead, [&](Engine& e, State) {
+    if (!session_) add(e);
+    if (own_) add(*own_);
+  });
+  nb::dict d;
+  d["states"] = states;
+  d["stack_sets"] = stacks;
+  d["bytes"] = bytes;
+  d["mask_bytes"] = mask_bytes;
+  d["steps_computed"] = c.steps;
+  d["masks_computed"] = c.masks;
+  d["masks_shared"] = c.masks_shared;
+  d["suffix_walks"] = c.walks;
+  d["suffix_walks_shared"] = c.walks_shared;
+  d["mask_evictions"] = c.evictions;
+  return d;
+}
+
+}  // namespace structgen

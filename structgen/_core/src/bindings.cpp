@@ -1,0 +1,298 @@
+// The Python module: argument checks, the GIL, locks, errors. No algorithm lives here.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <climits>
+
+#include "automaton_api.hpp"
+#include "handles.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace structgen {
+
+namespace {
+
+std::vector<std::uint32_t> code_points(const nb::str& text) {
+  PyObject* o = text.ptr();
+  const Py_ssize_t size = PyUnicode_GET_LENGTH(o);
+  std::vector<std::uint32_t> out(static_cast<std::size_t>(size));
+  for (Py_ssize_t i = 0; i < size; ++i) out[static_cast<std::size_t>(i)] = PyUnicode_READ_CHAR(o, i);
+  return out;
+}
+
+// Owns the lexer's lock for one builder call, without holding the GIL while it waits, and applies the limits.
+class Builder {
+ public:
+  Builder(std::shared_ptr<NativeVocabulary> v, std::size_t max_regex_nodes, std::size_t max_emptiness_steps, double max_seconds)
+      : vocabulary(std::move(v)),
+        lexer(vocabulary->lexer()),
+        grammar(std::make_shared<Grammar>(lexer)),
+        max_nodes(max_regex_nodes),
+        emptiness_limit(max_emptiness_steps),
+        deadline(std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<std::int64_t>(max_seconds * 1e6))),
+        base_nodes(lexer->regexes().size()) {}
+
+  struct Guard {
+    explicit Guard(Builder& b) : lock(b.lexer->mutex, std::try_to_lock), re(b.lexer->regexes()) {
+      if (!lock.owns_lock()) {
+        nb::gil_scoped_release release;
+        lock.lock();
+      }
+      if (b.finished) throw std::invalid_argument("the builder has finished");
+      re.deadline = b.deadline;
+      // Nodes that other grammars make meanwhile don't count against this one.
+      re.node_limit = re.size() + (b.max_nodes - b.used_nodes);
+      re.emptiness_limit = b.emptiness_limit;
+      before = re.size();
+      builder = &b;
+    }
+    ~Guard() {
+      builder->used_nodes = std::min(builder->max_nodes, builder->used_nodes + (re.size() - before));
+      re.node_limit = ~std::size_t{0};
+      re.deadline = std::chrono::steady_clock::time_point::max();
+    }
+    std::unique_lock<std::shared_mutex> lock;
+    RegexStore& re;
+    std::size_t before = 0;
+    Builder* builder = nullptr;
+  };
+
+  void check_re(Re r) const {
+    if (r < 0 || static_cast<std::size_t>(r) >= lexer->regexes().size()) throw std::invalid_argument("not a regex handle: " + std::to_string(r));
+  }
+  void check_expr(Expr e) const {
+    if (!grammar->is_expr(e)) throw std::invalid_argument("not an expression handle: " + std::to_string(e));
+  }
+
+  std::shared_ptr<NativeVocabulary> vocabulary;
+  std::shared_ptr<Lexer> lexer;
+  std::shared_ptr<Grammar> grammar;
+  std::size_t max_nodes, emptiness_limit;
+  std::chrono::steady_clock::time_point deadline;
+  std::size_t base_nodes;
+  std::size_t used_nodes = 0;
+  bool finished = false;
+};
+
+std::vector<Re> checked(const Builder& b, const std::vector<Re>& parts) {
+  for (Re r : parts) b.check_re(r);
+  return parts;
+}
+
+std::vector<Expr> checked_exprs(const Builder& b, const std::vector<Expr>& parts) {
+  for (Expr e : parts) b.check_expr(e);
+  return parts;
+}
+
+void bind_regexes(nb::class_<Builder>& c) {
+  using G = Builder::Guard;
+  c.def("re_none", [](Builder&) { return RegexStore::kNone; })
+      .def("re_epsilon", [](Builder&) { return RegexStore::kEpsilon; })
+      .def("re_any", [](Builder&) { return RegexStore::kAny; })
+      .def("re_chars",
+           [](Builder& b, const std::vector<std::pair<std::uint32_t, std::uint32_t>>& ranges) {
+             CharSet set;
+             for (const auto& r : ranges) {
+               if (r.first > r.second || r.second > kMaxCodePoint) throw std::invalid_argument("a character range must satisfy 0 <= low <= high <= 0x10FFFF");
+               set.push_back({r.first, r.second});
+             }
+             G g(b);
+             return g.re.chars(std::move(set));
+           }, "ranges"_a)
+      .def("re_literal", [](Builder& b, const nb::str& text) { G g(b); return g.re.literal(code_points(text)); }, "text"_a)
+      .def("re_words",
+           [](Builder& b, const std::vector<nb::str>& words) {
+             std::vector<std::vector<std::uint32_t>> list;
+             for (const nb::str& w : words) list.push_back(code_points(w));
+             G g(b);
+             return g.re.words(std::move(list));
+           }, "words"_a)
+      .def("re_concat", [](Builder& b, const std::vector<Re>& parts) { G g(b); return g.re.concat(checked(b, parts)); }, "parts"_a)
+      .def("re_union", [](Builder& b, const std::vector<Re>& parts) { G g(b); return g.re.unite(checked(b, parts)); }, "parts"_a)
+      .def("re_intersection", [](Builder& b, const std::vector<Re>& parts) { G g(b); return g.re.intersect(checked(b, parts)); }, "parts"_a)
+      .def("re_complement", [](Builder& b, Re r) { G g(b); b.check_re(r); return g.re.complement(r); }, "regex"_a)
+      .def("re_repeat",
+           [](Builder& b, Re r, std::int64_t low, std::int64_t high) {
+             G g(b);
+             b.check_re(r);
+             if (low < 0 || high < -1 || (high != -1 && high < low)) throw std::invalid_argument("a repetition must satisfy 0 <= low <= high, or high = -1");
+             if (low >= 1 << 30 || high >= 1 << 30) throw LimitError("a repetition count exceeds 2**30 - 1");
+             return g.re.repeat(r, static_cast<std::int32_t>(low), static_cast<std::int32_t>(high));
+           }, "regex"_a, "low"_a, "high"_a)
+      .def("re_is_empty", [](Builder& b, Re r) { G g(b); b.check_re(r); return g.re.is_empty(r); }, "regex"_a)
+      .def("re_is_nullable", [](Builder& b, Re r) { G g(b); b.check_re(r); return g.re.nullable(r); }, "regex"_a)
+      .def("re_matches",
+           [](Builder& b, Re r, const nb::str& text) {
+             G g(b);
+             b.check_re(r);
+             for (std::uint32_t c : code_points(text)) {
+               if (c >= 0xD800 && c <= 0xDFFF) return false;
+               r = g.re.derive(r, c);
+             }
+             return g.re.nullable(r);
+           }, "regex"_a, "text"_a)
+      .def("re_shortest",
+           [](Builder& b, Re r) {
+             G g(b);
+             b.check_re(r);
+             if (g.re.is_empty(r)) throw std::invalid_argument("the regex is empty: it has no member");
+             nb::list parts;
+             const std::vector<std::uint32_t> text = g.re.shortest(r);
+             PyObject* s = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text.data(), static_cast<Py_ssize_t>(text.size()));
+             if (!s) throw nb::python_error();
+             return nb::steal<nb::str>(s);
+           }, "regex"_a);
+}
+
+void bind_expressions(nb::class_<Builder>& c) {
+  using G = Builder::Guard;
+  c.def("json_style", [](Builder& b, Re ws, bool all) { G g(b); b.check_re(ws); b.grammar->json_style(ws, all); }, "whitespace"_a, "all_escapes"_a)
+      .def("text", [](Builder& b, Re r) { G g(b); b.check_re(r); return b.grammar->text(r); }, "regex"_a)
+      .def("lexeme", [](Builder& b, Re r) { G g(b); b.check_re(r); return b.grammar->lexeme(r); }, "regex"_a)
+      .def("string", [](Builder& b, Re r) { G g(b); b.check_re(r); return b.grammar->string(r); }, "regex"_a)
+      .def("nothing", [](Builder&) { return Grammar::kNothing; })
+      .def("empty", [](Builder&) { return Grammar::kEmpty; })
+      .def("choice", [](Builder& b, const std::vector<Expr>& p) { G g(b); return b.grammar->choice(checked_exprs(b, p)); }, "parts"_a)
+      .def("sequence", [](Builder& b, const std::vector<Expr>& p) { G g(b); return b.grammar->sequence(checked_exprs(b, p)); }, "parts"_a)
+      .def("rule", [](Builder& b) { G g(b); return b.grammar->rule(); })
+      .def("define", [](Builder& b, Expr r, Expr body) { G g(b); b.check_expr(r); b.check_expr(body); b.grammar->define(r, body); }, "rule"_a, "body"_a)
+      .def("object",
+           [](Builder& b, const std::vector<nb::str>& keys, const std::vector<Expr>& values, const std::vector<bool>& required, const std::vector<Re>& extra_keys,
+              const std::vector<Expr>& extra_values, bool ordered, std::int64_t low, std::int64_t high, bool distinct) {
+             G g(b);
+             if (keys.size() != values.size() || keys.size() != required.size() || extra_keys.size() != extra_values.size())
+               throw std::invalid_argument("keys, values and required (extra_keys and extra_values) must have equal lengths");
+             ObjectNode o;
+             std::vector<std::vector<std::uint32_t>> texts;
+             for (std::size_t i = 0; i < keys.size(); ++i) {
+               b.check_expr(values[i]);
+               texts.push_back(code_points(keys[i]));
+               o.members.push_back({kDeadLex, values[i], required[i]});
+             }
+             for (std::size_t i = 0; i < extra_keys.size(); ++i) {
+               b.check_re(extra_keys[i]);
+               b.check_expr(extra_values[i]);
+               o.extras.push_back({kDeadLex, extra_values[i], false});
+             }
+             o.extra_keys = extra_keys;
+             o.ordered = ordered;
+             o.distinct = distinct;
+             o.low = static_cast<std::int32_t>(std::min<std::int64_t>(low, 1 << 30));
+             o.high = high < 0 || high >= 1 << 30 ? kInfinity : static_cast<std::int32_t>(high);
+             return b.grammar->object(std::move(o), texts);
+           }, "keys"_a, "values"_a, "required"_a, "extra_keys"_a, "extra_values"_a, "ordered"_a, "min_properties"_a, "max_properties"_a, "distinct_extras"_a)
+      .def("array",
+           [](Builder& b, const std::vector<Expr>& prefix, Expr rest, std::int64_t low, std::int64_t high) {
+             G g(b);
+             ArrayNode a;
+             a.prefix = checked_exprs(b, prefix);
+             b.check_expr(rest);
+             a.rest = rest;
+             a.low = static_cast<std::int32_t>(std::min<std::int64_t>(low, 1 << 30));
+             a.high = high < 0 || high >= 1 << 30 ? kInfinity : static_cast<std::int32_t>(high);
+             return b.grammar->array(std::move(a));
+           }, "prefix"_a, "rest"_a, "min_items"_a, "max_items"_a)
+      .def("finish",
+           [](Builder& b, Expr start, std::size_t max_states, std::size_t mask_cache_bytes) -> nb::object {
+             std::shared_ptr<Automaton> made;
+             {
+               G g(b);
+               b.check_expr(start);
+               const bool inhabited = b.grammar->finish(start);
+               b.finished = true;
+               if (inhabited)
+                 made = std::make_shared<Automaton>(b.grammar, b.vocabulary->data, b.vocabulary->logits_size, EngineLimits{max_states, mask_cache_bytes});
+             }
+             if (!made) return nb::none();
+             return nb::cast(TokenAutomaton(std::move(made)));
+           }, "start"_a, nb::kw_only(), "max_states"_a = EngineLimits{}.states, "mask_cache_bytes"_a = EngineLimits{}.mask_bytes,
+           nb::sig("def finish(self, start: int, *, max_states: int = ..., mask_cache_bytes: int = ...) -> TokenAutomaton | None"));
+}
+
+template <class T>
+void bind_automaton(nb::class_<T>& c) {
+  c.def_prop_ro("start", &T::start)
+      .def("step", &T::step, "state"_a, "token"_a)
+      .def("step_many", &T::step_many, "state"_a, "tokens"_a)
+      .def("mask", &T::mask, "state"_a)
+      .def("fill_mask", &T::fill_mask, "state"_a, "out"_a)
+      .def("fill_masks", &T::fill_masks, "states"_a, "out"_a)
+      .def("fill_mask_within", &T::fill_mask_within, "state"_a, "out"_a, "max_bytes"_a)
+      .def("accepts", &T::accepts, "state"_a)
+      .def("forced", &T::forced, "state"_a)
+      .def("shortest", &T::shortest, "state"_a)
+      .def("advance_bytes", &T::advance_bytes, "state"_a, "data"_a)
+      .def("stats", &T::stats);
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+  nb::register_exception_translator([](const std::exception_ptr& p, void*) {
+    try {
+      std::rethrow_exception(p);
+    } catch (const LimitError& e) {
+      nb::object type = nb::module_::import_("structgen._errors").attr("LimitError");
+      PyErr_SetString(type.ptr(), e.what());
+    }
+  });
+  m.attr("DEAD") = kDead;
+  m.attr("FINISHED") = kFinished;
+
+  nb::class_<NativeVocabulary>(m, "NativeVocabulary")
+      .def("__init__",
+           [](NativeVocabulary* self, const std::vector<nb::bytes>& tokens, const std::vector<std::uint32_t>& end, const std::vector<std::uint32_t>& special,
+              std::size_t logits_size, std::size_t table_bytes) {
+             std::vector<std::string> list;
+             list.reserve(tokens.size());
+             for (const nb::bytes& t : tokens) list.emplace_back(t.c_str(), t.size());
+             nb::gil_scoped_release release;
+             new (self) NativeVocabulary(list, end, special, logits_size, table_bytes);
+           }, "tokens"_a, "eos_token_ids"_a, "special_token_ids"_a, "logits_size"_a, "table_bytes"_a = std::size_t{256} << 20)
+      .def_prop_ro("mask_words", [](const NativeVocabulary& v) { return v.data->mask_words; })
+      .def_prop_ro("max_token_bytes", [](const NativeVocabulary& v) { return v.data->trie->max_depth(); })
+      .def_prop_ro("missing_bytes", [](const NativeVocabulary& v) { const std::string s = v.missing_bytes(); return nb::bytes(s.data(), s.size()); })
+      .def("stats", [](NativeVocabulary& v) {
+        const std::shared_ptr<Lexer> lexer = v.lexer();
+        std::shared_lock<std::shared_mutex> lock(lexer->mutex, std::defer_lock);
+        {
+          nb::gil_scoped_release release;
+          lock.lock();
+        }
+        nb::dict d;
+        d["generations"] = v.generations;
+        d["table_bytes"] = lexer->bytes();
+        d["regex_nodes"] = lexer->regexes().size();
+        d["lexer_states"] = lexer->states();
+        d["shapes"] = lexer->shapes();
+        d["quotients"] = lexer->quotients();
+        d["trie_nodes"] = v.data->trie->size();
+        d["shapes_direct"] = lexer->built[0];
+        d["shapes_plain"] = lexer->built[1];
+        d["shapes_difference"] = lexer->built[2];
+        d["shapes_quotient"] = lexer->built[3];
+        return d;
+      });
+
+  nb::class_<Builder> builder(m, "Builder");
+  builder.def("__init__",
+              [](Builder* self, std::shared_ptr<NativeVocabulary> v, std::size_t nodes, std::size_t steps, double seconds) {
+                new (self) Builder(std::move(v), nodes, steps, seconds);
+              }, "vocabulary"_a, nb::kw_only(), "max_regex_nodes"_a = std::size_t{1000000}, "max_emptiness_steps"_a = std::size_t{200000}, "max_seconds"_a = 60.0);
+  bind_regexes(builder);
+  bind_expressions(builder);
+
+  nb::class_<TokenAutomaton> automaton(m, "TokenAutomaton", nb::dynamic_attr());
+  bind_automaton(automaton);
+  automaton.def("session", &TokenAutomaton::session);
+  nb::class_<Session> session(m, "Session");
+  bind_automaton(session);
+}
+
+}  // namespace structgen

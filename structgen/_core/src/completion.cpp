@@ -1,0 +1,253 @@
+#include "completion.hpp"
+
+#include <algorithm>
+#include <queue>
+#include <unordered_map>
+
+namespace structgen {
+
+namespace {
+
+constexpr std::size_t kSearchLimit = 2000000;
+
+}  // namespace
+
+Completion::Completion(Engine& engine) : engine_(engine), lexer_(engine.lexer_), grammar_(*engine.grammar_), exprs_(grammar_.size(), kImpossible) {
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (std::size_t e = 0; e < exprs_.size(); ++e) {
+      const std::int64_t c = evaluate(grammar_[static_cast<Expr>(e)]);
+      if (c < exprs_[e]) {
+        exprs_[e] = c;
+        changed = true;
+      }
+    }
+  }
+}
+
+// Best first by bytes read plus the characters that the residual still needs at least.
+std::int64_t Completion::lexeme(Lex start) {
+  const std::int32_t memo = lexeme_costs_.get(static_cast<std::uint64_t>(start), -1);
+  if (memo >= 0) return memo;
+  struct Entry {
+    std::int64_t estimate, cost;
+    Lex q;
+    bool operator<(const Entry& o) const { return estimate != o.estimate ? estimate > o.estimate : cost < o.cost; }
+  };
+  const auto bound = [&](Lex q) {
+    const Lexer::State& s = lexer_[q];
+    const RegexStore& re = lexer_.regexes();
+    std::int64_t least = re.node(s.residual).min_length;
+    if (s.kind != Kind::kText) least += 1 + re.node(s.tail).min_length + (decoder_mode(s.decoder) == kOpen);
+    return least;
+  };
+  struct Step {
+    Lex from;
+    std::uint8_t byte;
+    std::int64_t cost;
+  };
+  std::unordered_map<Lex, Step> best{{start, {kDeadLex, 0, 0}}};
+  std::priority_queue<Entry> queue;
+  queue.push({bound(start), 0, start});
+  while (!queue.empty()) {
+    const Entry top = queue.top();
+    queue.pop();
+    if (top.cost > best.at(top.q).cost) continue;
+    const std::int32_t rest = lexer_[top.q].accepting ? 0 : lexeme_costs_.get(static_cast<std::uint64_t>(top.q), -1);
+    // A known cost is exact, but only an accepting state or one that meets its bound is surely first.
+    if (rest >= 0 && (rest == 0 || rest == bound(top.q) || top.estimate == top.cost + rest)) {
+      if (rest == 0) lexeme_costs_.put(static_cast<std::uint64_t>(top.q), 0);
+      std::int64_t left = rest;
+      for (Lex q = top.q; q != start;) {
+        const Step step = best.at(q);
+        ++left;
+        lexeme_costs_.put(static_cast<std::uint64_t>(step.from), static_cast<std::int32_t>(std::min<std::int64_t>(left, 1 << 30)));
+        next_byte_.put(static_cast<std::uint64_t>(step.from), step.byte);
+        q = step.from;
+      }
+      return left;
+    }
+    if (rest >= 0) {  // re-queue with the exact estimate
+      queue.push({top.cost + rest, top.cost, top.q});
+      continue;
+    }
+    for (int b = 0; b < 256; ++b) {
+      const Lex to = lexer_.next(top.q, static_cast<std::uint8_t>(b));
+      if (to == kDeadLex) continue;
+      const auto known = best.find(to);
+      if (known != best.end() && known->second.cost <= top.cost + 1) continue;
+      best[to] = {top.q, static_cast<std::uint8_t>(b), top.cost + 1};
+      if (best.size() > kSearchLimit) throw LimitError("the shortest completion of a lexeme takes too long to find");
+      queue.push({top.cost + 1 + bound(to), top.cost + 1, to});
+    }
+  }
+  return kImpossible;
+}
+
+std::int64_t Completion::evaluate(const ExprNode& n) {
+  if (!n.productive) return kImpossible;
+  const auto kids = [&](auto&& combine, std::int64_t initial) {
+    std::int64_t total = initial;
+    for (std::int32_t i = 0; i < n.b; ++i) total = combine(total, exprs_[static_cast<std::size_t>(grammar_.child(n, i))]);
+    return std::min(total, kImpossible);
+  };
+  switch (n.op) {
+    case ExprOp::kNothing: return kImpossible;
+    case ExprOp::kEmpty: return 0;
+    case ExprOp::kTerminal: return lexeme(n.a);
+    case ExprOp::kRule: return exprs_[static_cast<std::size_t>(n.a)];
+    case ExprOp::kChoice: return kids([](std::int64_t a, std::int64_t b) { return std::min(a, b); }, kImpossible);
+    case ExprOp::kSequence: return kids([](std::int64_t a, std::int64_t b) { return std::min(a + b, kImpossible); }, 0);
+    case ExprOp::kObject: {
+      const Engine::Frame first{Engine::kObjectFrame, Engine::kFirst, n.a, 0, 0, 0, 0};
+      return std::min(kImpossible, lexeme(grammar_.open_brace) + object(grammar_.object_at(n.a), first));
+    }
+    case ExprOp::kArray: return std::min(kImpossible, lexeme(grammar_.open_bracket) + array(grammar_.array_at(n.a), 0, Engine::kFirst));
+  }
+  return kImpossible;
+}
+
+std::int64_t Completion::object(const ObjectNode& o, const Engine::Frame& f) {
+  const auto member = [&](const ObjectNode::Member& m) { return std::min(kImpossible, lexeme(m.key) + exprs_[static_cast<std::size_t>(m.value)]); };
+  std::int64_t total = lexeme(grammar_.close_brace), taken = 0;
+  std::vector<std::int64_t> optional;
+  for (std::size_t i = o.ordered ? static_cast<std::size_t>(f.at) : 0; i < o.members.size(); ++i) {
+    if (!o.ordered && engine_.has_seen(f.at, static_cast<std::int32_t>(i))) continue;
+    if (o.members[i].required) {
+      total += member(o.members[i]);
+      ++taken;
+    } else {
+      optional.push_back(member(o.members[i]));
+    }
+  }
+  // Members beyond the required ones, as few as the count and a comma already written ask for.
+  const std::int64_t wanted = std::max<std::int64_t>(o.low - f.count, f.phase == Engine::kAfterComma ? 1 : 0);
+  if (taken < wanted) {
+    std::int64_t extra = kImpossible;
+    for (const ObjectNode::Member& m : o.extras) extra = std::min(extra, member(m));
+    std::sort(optional.begin(), optional.end());
+    for (std::size_t i = 0; taken < wanted; ++taken) {
+      const std::int64_t next = i < optional.size() ? optional[i] : kImpossible;
+      if (next <= extra) ++i;
+      total += std::min(next, extra);
+      if (total >= kImpossible) return kImpossible;
+    }
+  }
+  const std::int64_t commas = f.phase == Engine::kAfterValue || f.phase == Engine::kValue ? taken : std::max<std::int64_t>(0, taken - 1);
+  return std::min(kImpossible, total + commas * lexeme(grammar_.comma));
+}
+
+std::int64_t Completion::array(const ArrayNode& a, std::int32_t at, Engine::Phase phase) {
+  const std::int32_t items = std::max(a.low - at, phase == Engine::kAfterComma ? 1 : 0);
+  std::int64_t total = lexeme(grammar_.close_bracket);
+  for (std::int32_t i = 0; i < items; ++i) {
+    if (i + at >= static_cast<std::int32_t>(a.prefix.size())) {
+      const std::int64_t each = exprs_[static_cast<std::size_t>(a.rest)];
+      if (each >= kImpossible) return kImpossible;
+      total += each * (items - i);
+      break;
+    }
+    total += exprs_[static_cast<std::size_t>(a.item(at + i))];
+    if (total >= kImpossible) return kImpossible;
+  }
+  return std::min(kImpossible, total + (phase == Engine::kAfterValue ? items : std::max(0, items - 1)) * lexeme(grammar_.comma));
+}
+
+std::int64_t Completion::frame(const Engine::Frame& f) {
+  if (f.kind == Engine::kArrayFrame) return array(grammar_.array_at(f.node), f.at, f.phase);
+  if (f.kind == Engine::kObjectFrame) {
+    const ObjectNode& o = grammar_.object_at(f.node);
+    std::int64_t total = object(o, f);
+    if (f.phase == Engine::kValue)
+      total += exprs_[static_cast<std::size_t>(f.member >= 0 ? o.members[static_cast<std::size_t>(f.member)].value : o.extras[static_cast<std::size_t>(~f.member)].value)];
+    return std::min(kImpossible, total);
+  }
+  if (f.at < 0) return exprs_[static_cast<std::size_t>(f.node)];
+  const ExprNode& n = grammar_[f.node];
+  std::int64_t total = 0;
+  for (std::int32_t i = f.at; i < n.b; ++i) total = std::min(kImpossible, total + exprs_[static_cast<std::size_t>(grammar_.child(n, i))]);
+  return total;
+}
+
+std::int64_t Completion::stacks(Stacks root) {
+  if (stack_costs_.size() < engine_.sets_.size()) stack_costs_.resize(engine_.sets_.size(), -1);
+  std::vector<Stacks> todo{root};
+  while (!todo.empty()) {
+    const Stacks at = todo.back();
+    const Engine::StackSet set = engine_.sets_[static_cast<std::size_t>(at)];
+    std::int64_t least = set.done ? 0 : kImpossible;
+    bool ready = true;
+    for (std::uint32_t i = set.begin; i < set.end && stack_costs_[static_cast<std::size_t>(at)] < 0; ++i) {
+      const Engine::Entry e = engine_.entries_[i];
+      const std::int64_t below = stack_costs_[static_cast<std::size_t>(e.below)];
+      if (below < 0) {
+        todo.push_back(e.below);
+        ready = false;
+      } else {
+        least = std::min(least, frame(engine_.frames_[static_cast<std::size_t>(e.frame)]) + below);
+      }
+    }
+    if (!ready) continue;
+    if (stack_costs_[static_cast<std::size_t>(at)] < 0) stack_costs_[static_cast<std::size_t>(at)] = std::min(least, kImpossible);
+    todo.pop_back();
+  }
+  return stack_costs_[static_cast<std::size_t>(root)];
+}
+
+std::int64_t Completion::cost(const Items& items) {
+  std::int64_t least = kImpossible;
+  for (const Item& i : items) least = std::min(least, item(i));
+  return least;
+}
+
+std::string Completion::shortest(Items items) {
+  std::string out;
+  while (true) {
+    const Item best = *std::min_element(items.begin(), items.end(), [&](const Item& a, const Item& b) { return item(a) < item(b); });
+    for (Lex q = best.lex; lexeme(q) > 0;) {
+      const std::uint8_t byte = static_cast<std::uint8_t>(next_byte_.get(static_cast<std::uint64_t>(q), 0));
+      out.push_back(static_cast<char>(byte));
+      q = lexer_.next(q, byte);
+    }
+    const Engine::Expansion& next = engine_.expand(best.stacks);
+    if (next.accepts) return out;
+    items = next.items;
+  }
+}
+
+void Completion::within(const Items& start, std::int64_t budget, std::uint32_t* out) {
+  const Trie& trie = lexer_.trie();
+  std::vector<std::pair<std::uint32_t, Items>> todo{{0, start}};
+  Items next;
+  while (!todo.empty()) {
+    const auto [node, items] = std::move(todo.back());
+    todo.pop_back();
+    const Trie::Node n = trie[node];
+    for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
+      engine_.advance(items, trie[c].byte, next);
+      if (next.empty()) continue;
+      if (trie.token_begin(c) != trie.token_end(c) && cost(next) <= budget)
+        for (std::uint32_t i = trie.token_begin(c); i < trie.token_end(c); ++i) out[trie.id(i) >> 5] |= 1U << (trie.id(i) & 31);
+      if (trie[c].children) todo.emplace_back(c, next);
+    }
+  }
+}
+
+std::string Engine::shortest(State s) {
+  if (s <= kFinished) return {};
+  if (!completion_) completion_ = std::make_unique<Completion>(*this);
+  return completion_->shortest(items(s));
+}
+
+void Engine::mask_within(State s, std::int64_t budget, std::uint32_t* out) {
+  std::fill(out, out + vocabulary_->mask_words, 0);
+  if (s == kFinished || (s != kDead && accepts(s)))
+    for (std::uint32_t t : vocabulary_->end_tokens) out[t >> 5] |= 1U << (t & 31);
+  if (s <= kFinished || budget < 0) return;
+  if (!completion_) completion_ = std::make_unique<Completion>(*this);
+  completion_->within(items(s), budget, out);
+}
+
+Engine::~Engine() = default;
+
+}  // namespace structgen

@@ -1,0 +1,42 @@
+// Shortest completions: how many bytes a state still needs, and which.
+//
+// Costs are exact: lexemes by best-first search over bytes, expressions by least fixpoint (Knuth 1977, "A
+// generalization of Dijkstra's algorithm"), stacks by adding up their frames.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine.hpp"
+
+namespace structgen {
+
+class Completion {
+ public:
+  static constexpr std::int64_t kImpossible = std::int64_t{1} << 60;
+
+  explicit Completion(Engine& engine);
+  std::int64_t cost(const Items& items);
+  std::string shortest(Items items);
+  void within(const Items& items, std::int64_t budget, std::uint32_t* out);
+
+ private:
+  std::int64_t lexeme(Lex q);
+  std::int64_t stacks(Stacks s);
+  std::int64_t item(const Item& i) { return std::min(kImpossible, lexeme(i.lex) + stacks(i.stacks)); }
+  std::int64_t frame(const Engine::Frame& f);
+  std::int64_t object(const ObjectNode& o, const Engine::Frame& f);
+  std::int64_t array(const ArrayNode& a, std::int32_t at, Engine::Phase phase);
+  std::int64_t evaluate(const ExprNode& n);
+
+  Engine& engine_;
+  Lexer& lexer_;
+  const Grammar& grammar_;
+  std::vector<std::int64_t> exprs_;
+  std::vector<std::int64_t> stack_costs_;
+  FlatMap lexeme_costs_;  // saturated to int32
+  FlatMap next_byte_;
+};
+
+}  // namespace structgen

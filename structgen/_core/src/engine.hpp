@@ -1,0 +1,205 @@
+// The token automaton: stacks with interned sets as tails, interned configurations as integer states, masks.
+//
+// A stack set is a set of (frame, stack set below); set 1 is "the document is complete". A configuration is a
+// sorted list of (lexer state, stacks after the lexeme), unique by lexer state: equal frames merge their tails, so
+// ambiguity stays polynomial.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grammar.hpp"
+
+namespace structgen {
+
+using State = std::int32_t;
+inline constexpr State kDead = 0;
+inline constexpr State kFinished = 1;
+
+using Stacks = std::int32_t;
+inline constexpr Stacks kNoStack = 0;
+inline constexpr Stacks kDone = 1;
+
+struct Item {
+  Lex lex;
+  Stacks stacks;
+  bool operator==(const Item& o) const { return lex == o.lex && stacks == o.stacks; }
+  bool operator<(const Item& o) const { return lex != o.lex ? lex < o.lex : stacks < o.stacks; }
+};
+using Items = std::vector<Item>;
+
+struct VocabularyData {
+  std::string pool;                    // all token bytes
+  std::vector<std::uint32_t> offsets;  // per id, and one past the end
+  std::vector<bool> ordinary;          // neither end token nor special nor empty
+  std::vector<bool> end;
+  std::vector<std::uint32_t> end_tokens;
+  std::size_t mask_words = 0;
+  std::shared_ptr<const Trie> trie;
+
+  std::size_t size() const { return ordinary.size(); }
+  const std::uint8_t* token(std::size_t id) const { return reinterpret_cast<const std::uint8_t*>(pool.data()) + offsets[id]; }
+  std::size_t length(std::size_t id) const { return offsets[id + 1] - offsets[id]; }
+};
+
+// A mask as a shared row, bits to clear, bits to set, in this order.
+struct MaskRecord {
+  const Row* base = nullptr;
+  std::unique_ptr<Row> owned;
+  std::vector<std::uint32_t> clear, set;
+  std::shared_ptr<const Row> dense;  // made by the first mask()
+};
+
+struct EngineLimits {
+  std::size_t states = 1000000;
+  std::size_t mask_bytes = std::size_t{64} << 20;
+};
+
+// The state table is full; sessions continue in tables of their own.
+struct StateLimitError : LimitError {
+  using LimitError::LimitError;
+};
+
+class Completion;
+
+class Engine {
+ public:
+  Engine(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const VocabularyData> vocabulary, EngineLimits limits);
+
+  ~Engine();
+
+  State start() const { return start_; }
+  // Memoised results, or -1 / nullptr. Safe under a shared lock.
+  State known_step(State s, std::uint32_t token) const { return steps_.get((static_cast<std::uint64_t>(s) << 32) | token, -1); }
+  const MaskRecord* known_mask(State s) const { return records_[static_cast<std::size_t>(s)]; }
+  int known_accepts(State s) const { return accepts_[static_cast<std::size_t>(s)]; }
+  bool is_state(State s) const { return s >= 0 && static_cast<std::size_t>(s) < offsets_.size() - 1; }
+  void copy_mask(const MaskRecord& record, std::uint32_t* out) const;
+
+  // These may grow the tables: exclusive lock.
+  State step(State s, std::uint32_t token);
+  State advance(State s, const std::uint8_t* data, std::size_t size);
+  bool accepts(State s);
+  const MaskRecord& mask(State s);
+  std::shared_ptr<const Row> dense_mask(State s);
+  std::string forced(State s);
+  // A shortest byte string that completes the document from s.
+  std::string shortest(State s);
+  // The mask of tokens after which some completion of at most `budget` bytes exists.
+  void mask_within(State s, std::int64_t budget, std::uint32_t* out);
+  // The same state of another engine of the same grammar.
+  State import(const Engine& other, State s);
+
+  std::size_t states() const { return offsets_.size() - 1; }
+  std::size_t stacks() const { return sets_.size(); }
+  std::size_t mask_bytes() const { return mask_bytes_; }
+  std::size_t bytes() const;
+  const VocabularyData& vocabulary() const { return *vocabulary_; }
+  const std::shared_ptr<const VocabularyData>& shared_vocabulary() const { return vocabulary_; }
+  const Grammar& grammar() const { return *grammar_; }
+
+  struct Counters {
+    std::uint64_t steps = 0, masks = 0, masks_shared = 0, walks = 0, walks_shared = 0, evictions = 0;
+  } counters;
+
+ private:
+  enum FrameKind : std::uint8_t { kSequenceFrame, kObjectFrame, kArrayFrame };
+  enum Phase : std::uint8_t { kFirst, kAfterValue, kAfterComma, kValue };
+  struct Frame {
+    FrameKind kind;
+    Phase phase;
+    std::int32_t node;       // expression, object or array number
+    std::int32_t at;         // next child, next member or seen-set, number of items
+    std::int32_t count;      // properties so far, as far as they matter
+    std::int32_t member;     // kValue: the member; extras are ~index
+    std::int32_t excluded;   // distinct extras: regex of the extra keys seen
+    bool operator==(const Frame& o) const {
+      return kind == o.kind && phase == o.phase && node == o.node && at == o.at && count == o.count && member == o.member && excluded == o.excluded;
+    }
+  };
+  struct Entry {
+    std::int32_t frame;
+    Stacks below;
+    bool operator==(const Entry& o) const { return frame == o.frame && below == o.below; }
+    bool operator<(const Entry& o) const { return frame != o.frame ? frame < o.frame : below < o.below; }
+  };
+  struct StackSet {
+    std::uint32_t begin, end;
+    bool done;
+  };
+  struct Expansion {
+    Items items;
+    bool accepts = false;
+  };
+  struct WalkKey {
+    const SuffixTrie* trie;
+    Lex exit;
+    Stacks stacks;
+  };
+
+  std::int32_t frame(const Frame& f);
+  Stacks intern_set(std::vector<Entry> entries, bool done);
+  Stacks push(const Frame& f, Stacks below);
+  Stacks unite(Stacks a, Stacks b);
+  const Expansion& expand(Stacks s);
+  void expand_expr(Expr e, Stacks below, Expansion& out, int depth);
+  void expand_sequence(Expr e, std::int32_t at, Stacks below, Expansion& out, int depth);
+  void expand_frame(const Frame& f, Stacks below, Expansion& out);
+  void expand_object(const Frame& f, Stacks below, Expansion& out);
+  void expand_array(const Frame& f, Stacks below, Expansion& out);
+  std::int32_t seen_with(std::int32_t seen, std::int32_t member);
+  bool has_seen(std::int32_t seen, std::int32_t member) const;
+  void normalize(Items& items);
+  void advance(const Items& in, std::uint8_t byte, Items& out);
+  Items items(State s) const;
+  State intern(const Items& items);
+  void collect(const Item& item, MaskRecord& record, std::vector<const Shape*>& dense);
+  const std::vector<std::uint32_t>& live_suffixes(const SuffixTrie& trie, Lex exit, Stacks stacks);
+  template <class Visit, class Skip>
+  void walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, Visit&& visit);
+  Lex exit_of(const Item& item);
+  void evict();
+
+  friend class Completion;
+
+  std::shared_ptr<const Grammar> grammar_;
+  std::shared_ptr<const VocabularyData> vocabulary_;
+  EngineLimits limits_;
+  Lexer& lexer_;
+  Lex empty_lex_;  // the lexeme that has ended
+
+  std::vector<Frame> frames_;
+  Index frame_index_;
+  std::vector<Entry> entries_;
+  std::vector<StackSet> sets_;
+  Index set_index_;
+  std::vector<std::unique_ptr<Expansion>> expansions_;
+  std::vector<std::vector<std::uint64_t>> seen_;
+  Index seen_index_;
+
+  Items pool_;
+  std::vector<std::uint32_t> offsets_;
+  Index config_index_;
+  std::vector<const MaskRecord*> records_;
+  std::vector<std::int8_t> accepts_;
+  FlatMap steps_;
+  State start_ = kDead;
+
+  std::vector<std::pair<std::vector<std::uint64_t>, std::unique_ptr<MaskRecord>>> shared_;
+  Index shared_index_;
+  std::vector<std::pair<WalkKey, std::vector<std::uint32_t>>> walks_;
+  Index walk_index_;
+  std::size_t mask_bytes_ = 0;
+  MaskRecord dead_mask_, finished_mask_;
+
+  std::unique_ptr<Completion> completion_;
+
+  // Scratch, kept to save allocations; the exclusive lock protects it.
+  std::vector<Items> levels_;
+  Items scratch_a_, scratch_b_;
+};
+
+}  // namespace structgen

@@ -1,0 +1,106 @@
+// Grammars after lowering: expressions over terminals, with native object and array nodes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lexer.hpp"
+
+namespace structgen {
+
+using Expr = std::int32_t;
+
+enum class ExprOp : std::uint8_t { kNothing, kEmpty, kTerminal, kChoice, kSequence, kRule, kObject, kArray };
+
+struct ExprNode {
+  ExprOp op;
+  bool productive = false;  // some string matches
+  std::int32_t a = 0;       // lexer state | first child's offset | body | object or array number
+  std::int32_t b = 0;       // number of children
+};
+
+// Members in order. Unproductive members are dropped by Grammar::finish.
+struct ObjectNode {
+  struct Member {
+    Lex key;
+    Expr value;
+    bool required;
+  };
+  std::vector<Member> members;
+  std::vector<Member> extras;  // key patterns; `required` is unused
+  std::vector<Re> extra_keys;
+  bool ordered = true;
+  bool distinct = false;
+  std::int32_t low = 0, high = kInfinity;
+  // Number of required members from index i on, and the index of the first of them.
+  std::vector<std::int32_t> required_from, next_required;
+};
+
+struct ArrayNode {
+  std::vector<Expr> prefix;
+  Expr rest;
+  std::int32_t low = 0, high = kInfinity;
+  Expr item(std::int32_t i) const { return i < static_cast<std::int32_t>(prefix.size()) ? prefix[static_cast<std::size_t>(i)] : rest; }
+};
+
+class Grammar {
+ public:
+  static constexpr Expr kNothing = 0;
+  static constexpr Expr kEmpty = 1;
+
+  explicit Grammar(std::shared_ptr<Lexer> lexer);
+
+  void json_style(Re whitespace, bool all_escapes);
+  Expr text(Re r);
+  Expr lexeme(Re r);
+  Expr string(Re r);
+  Expr choice(const std::vector<Expr>& parts);
+  Expr sequence(const std::vector<Expr>& parts);
+  Expr rule();
+  void define(Expr rule, Expr body);
+  Expr object(ObjectNode node, const std::vector<std::vector<std::uint32_t>>& keys);
+  Expr array(ArrayNode node);
+  // Decides productivity, drops what is not productive. False when the language is empty.
+  bool finish(Expr start);
+
+  const ExprNode& operator[](Expr e) const { return exprs_[static_cast<std::size_t>(e)]; }
+  Expr child(const ExprNode& n, std::int32_t i) const { return children_[static_cast<std::size_t>(n.a + i)]; }
+  const ObjectNode& object_at(std::int32_t i) const { return objects_[static_cast<std::size_t>(i)]; }
+  const ArrayNode& array_at(std::int32_t i) const { return arrays_[static_cast<std::size_t>(i)]; }
+  bool productive(Expr e) const { return exprs_[static_cast<std::size_t>(e)].productive; }
+  bool is_expr(Expr e) const { return e >= 0 && static_cast<std::size_t>(e) < exprs_.size(); }
+  std::size_t size() const { return exprs_.size(); }
+
+  Lexer& lexer() const { return *lexer_; }
+  const std::shared_ptr<Lexer>& shared_lexer() const { return lexer_; }
+  Expr start = kNothing;
+  std::int32_t filter = 0;
+  Kind string_kind = Kind::kStringMinimal;
+  Re whitespace = RegexStore::kEpsilon;
+  Re key_tail = RegexStore::kEpsilon;
+  Lex open_brace = 0, close_brace = 0, open_bracket = 0, close_bracket = 0, comma = 0;
+
+ private:
+  Expr add(ExprNode n) {
+    exprs_.push_back(n);
+    return static_cast<Expr>(exprs_.size() - 1);
+  }
+  Expr add_list(ExprOp op, const std::vector<Expr>& parts);
+  bool compute_productive(const ExprNode& n) const;
+  void prune(ObjectNode& o) const;
+  void prune(ArrayNode& a) const;
+
+  std::shared_ptr<Lexer> lexer_;
+  std::vector<ExprNode> exprs_;
+  std::vector<Expr> children_;
+  std::vector<ObjectNode> objects_;
+  std::vector<ArrayNode> arrays_;
+  std::vector<Re> followers_;  // text terminals outside the JSON family
+  Re json_family_ = RegexStore::kNone;
+  bool json_ = false;
+  FlatMap text_memo_, string_memo_;
+};
+
+}  // namespace structgen

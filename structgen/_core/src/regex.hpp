@@ -1,0 +1,111 @@
+// Regex residuals over Unicode code points: hash-consed nodes with intersection, complement and counted
+// repetition, Brzozowski derivatives as piecewise-constant maps, and exact emptiness.
+//
+// Brzozowski, "Derivatives of Regular Expressions", JACM 11(4), 1964.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common.hpp"
+
+namespace structgen {
+
+using Re = std::int32_t;
+
+struct Range {
+  std::uint32_t low, high;  // inclusive
+  bool operator==(const Range& o) const { return low == o.low && high == o.high; }
+};
+using CharSet = std::vector<Range>;  // sorted, disjoint, not adjacent
+
+// One piece of a derivative map: code points from `start` up to the next piece derive to `to`.
+struct Piece {
+  std::uint32_t start;
+  Re to;
+};
+using Derivative = std::vector<Piece>;
+
+enum class Op : std::uint8_t { kNone, kEpsilon, kSet, kConcat, kUnion, kIntersection, kComplement, kRepeat };
+
+struct ReNode {
+  Op op;
+  bool nullable;
+  bool algebraic;         // holds an intersection or complement: emptiness is not syntactic
+  std::uint8_t live = 0;  // 0 unknown, 1 not empty, 2 empty
+  std::int32_t a = 0;     // set id | head | first child's offset | body
+  std::int32_t b = 0;     // tail | number of children
+  std::int32_t low = 0, high = 0;
+  std::int32_t min_length = 0, max_length = 0;  // bounds in code points; kInfinity for no upper bound
+  std::int32_t max_count = 0;                   // largest finite count outside algebra, for clamp()
+};
+
+class RegexStore {
+ public:
+  static constexpr Re kNone = 0;
+  static constexpr Re kEpsilon = 1;
+  static constexpr Re kAny = 2;      // any one code point
+  static constexpr Re kAnyStar = 3;  // every string
+
+  RegexStore();
+
+  Re chars(CharSet ranges);  // any order, overlaps allowed
+  Re literal(const std::vector<std::uint32_t>& text);
+  Re words(std::vector<std::vector<std::uint32_t>> words);
+  Re concat(Re head, Re tail);
+  Re concat(const std::vector<Re>& parts);
+  Re unite(std::vector<Re> parts);
+  Re intersect(std::vector<Re> parts);
+  Re complement(Re body);
+  Re repeat(Re body, std::int32_t low, std::int32_t high);
+
+  const Derivative& derivative(Re r);
+  Re derive(Re r, std::uint32_t code_point);
+  bool nullable(Re r) const { return nodes_[r].nullable; }
+  bool is_empty(Re r);
+  // Some code point of the inclusive range leads from r to a residual that is not empty.
+  bool live_in(Re r, std::uint32_t low, std::uint32_t high);
+  // A shortest member (fewest code points). The language must not be empty.
+  std::vector<std::uint32_t> shortest(Re r);
+  // The same language as far as strings of at most `limit` code points and what follows them can tell.
+  Re clamp(Re r, std::int32_t limit);
+  // Ids of all character sets that occur in r.
+  std::vector<std::int32_t> atoms(Re r);
+
+  const ReNode& node(Re r) const { return nodes_[r]; }
+  const CharSet& set(std::int32_t id) const { return sets_[id]; }
+  Re child(const ReNode& n, std::int32_t i) const { return children_[n.a + i]; }
+  std::size_t size() const { return nodes_.size(); }
+  std::size_t bytes() const { return bytes_; }
+
+  std::size_t node_limit = ~std::size_t{0};          // total nodes; LimitError beyond
+  std::size_t emptiness_limit = 200000;              // residuals visited by one emptiness search
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+
+ private:
+  Re intern(ReNode n, const std::vector<Re>* kids);
+  std::int32_t intern_set(CharSet set);
+  Re set_node(CharSet set);
+  void check_deadline() const;
+  bool absorb_repeats(std::vector<Re>& parts, bool intersection);
+  void search(Re start, std::vector<std::uint32_t>* witness);
+  Derivative combine(const std::vector<Re>& parts, Op op);
+  Re words_range(const std::vector<std::vector<std::uint32_t>>& w, std::size_t lo, std::size_t hi, std::size_t depth);
+
+  std::vector<ReNode> nodes_;
+  std::vector<Re> children_;
+  std::vector<std::unique_ptr<Derivative>> derivatives_;
+  std::vector<CharSet> sets_;
+  Index node_index_, set_index_;
+  std::vector<Re> ascii_;  // single-character sets, made on demand
+  FlatMap clamped_;
+  std::int32_t clamp_limit_ = -1;
+  std::size_t bytes_ = 0;
+};
+
+CharSet set_union(const CharSet& a, const CharSet& b);
+CharSet set_intersection(const CharSet& a, const CharSet& b);
+
+}  // namespace structgen

@@ -1,0 +1,212 @@
+// The residual parser: frames, sets of stacks, and what lexemes can come next.
+#include <algorithm>
+
+#include "engine.hpp"
+
+namespace structgen {
+
+namespace {
+
+constexpr int kExpansionDepth = 1000;
+
+}  // namespace
+
+std::int32_t Engine::frame(const Frame& f) {
+  std::uint64_t h = (static_cast<std::uint64_t>(f.kind) << 8) | f.phase;
+  for (std::int32_t x : {f.node, f.at, f.count, f.member, f.excluded}) h = combine(h, static_cast<std::uint32_t>(x));
+  const std::int32_t found = frame_index_.find(h, [&](std::int32_t i) { return frames_[static_cast<std::size_t>(i)] == f; });
+  if (found >= 0) return found;
+  const std::int32_t id = static_cast<std::int32_t>(frames_.size());
+  frames_.push_back(f);
+  frame_index_.insert(h, id);
+  return id;
+}
+
+Stacks Engine::intern_set(std::vector<Entry> entries, bool done) {
+  std::sort(entries.begin(), entries.end());
+  std::uint64_t h = done;
+  for (const Entry& e : entries) h = combine(h, (static_cast<std::uint64_t>(static_cast<std::uint32_t>(e.frame)) << 32) | static_cast<std::uint32_t>(e.below));
+  const std::int32_t found = set_index_.find(h, [&](std::int32_t i) {
+    const StackSet& s = sets_[static_cast<std::size_t>(i)];
+    return s.done == done && s.end - s.begin == entries.size() && std::equal(entries.begin(), entries.end(), entries_.begin() + s.begin);
+  });
+  if (found >= 0) return found;
+  const Stacks id = static_cast<Stacks>(sets_.size());
+  const std::uint32_t begin = static_cast<std::uint32_t>(entries_.size());
+  entries_.insert(entries_.end(), entries.begin(), entries.end());
+  sets_.push_back({begin, static_cast<std::uint32_t>(entries_.size()), done});
+  expansions_.emplace_back();
+  set_index_.insert(h, id);
+  return id;
+}
+
+Stacks Engine::push(const Frame& f, Stacks below) { return intern_set({{frame(f), below}}, false); }
+
+Stacks Engine::unite(Stacks a, Stacks b) {
+  if (a == b) return a;
+  std::vector<Entry> out;
+  const StackSet sa = sets_[static_cast<std::size_t>(a)], sb = sets_[static_cast<std::size_t>(b)];
+  std::uint32_t i = sa.begin, j = sb.begin;
+  while (i < sa.end || j < sb.end) {
+    if (j == sb.end || (i < sa.end && entries_[i].frame < entries_[j].frame)) {
+      out.push_back(entries_[i++]);
+    } else if (i == sa.end || entries_[j].frame < entries_[i].frame) {
+      out.push_back(entries_[j++]);
+    } else {
+      // Equal frames merge what is below them, so that ambiguity does not multiply.
+      const std::int32_t same = entries_[i].frame;
+      const Stacks below_a = entries_[i++].below, below_b = entries_[j++].below;
+      out.push_back({same, unite(below_a, below_b)});
+    }
+  }
+  return intern_set(std::move(out), sa.done || sb.done);
+}
+
+const Engine::Expansion& Engine::expand(Stacks s) {
+  if (expansions_[static_cast<std::size_t>(s)]) return *expansions_[static_cast<std::size_t>(s)];
+  auto out = std::make_unique<Expansion>();
+  const StackSet set = sets_[static_cast<std::size_t>(s)];
+  out->accepts = set.done;
+  for (std::uint32_t i = set.begin; i < set.end; ++i) {
+    const Entry e = entries_[i];
+    expand_frame(frames_[static_cast<std::size_t>(e.frame)], e.below, *out);
+  }
+  normalize(out->items);
+  expansions_[static_cast<std::size_t>(s)] = std::move(out);
+  return *expansions_[static_cast<std::size_t>(s)];
+}
+
+void Engine::expand_frame(const Frame& frame, Stacks below, Expansion& out) {
+  const Frame f = frame;  // interning may move the original
+  switch (f.kind) {
+    case kSequenceFrame:
+      if (f.at < 0)
+        expand_expr(f.node, below, out, 0);
+      else
+        expand_sequence(f.node, f.at, below, out, 0);
+      break;
+    case kObjectFrame: expand_object(f, below, out); break;
+    case kArrayFrame: expand_array(f, below, out); break;
+  }
+}
+
+void Engine::expand_sequence(Expr e, std::int32_t at, Stacks below, Expansion& out, int depth) {
+  const ExprNode& n = (*grammar_)[e];
+  const bool last = at + 1 == n.b;
+  const Stacks after = last ? below : push({kSequenceFrame, kFirst, e, at + 1, 0, 0, 0}, below);
+  expand_expr(grammar_->child(n, at), after, out, depth + 1);
+}
+
+void Engine::expand_expr(Expr e, Stacks below, Expansion& out, int depth) {
+  if (depth > kExpansionDepth) throw LimitError("the grammar recurs without reading a lexeme (left recursion)");
+  if (!grammar_->productive(e)) return;
+  const ExprNode& n = (*grammar_)[e];
+  switch (n.op) {
+    case ExprOp::kNothing: break;
+    case ExprOp::kEmpty: {
+      const Expansion& next = expand(below);
+      out.items.insert(out.items.end(), next.items.begin(), next.items.end());
+      out.accepts = out.accepts || next.accepts;
+      break;
+    }
+    case ExprOp::kTerminal: out.items.push_back({n.a, below}); break;
+    case ExprOp::kChoice:
+      for (std::int32_t i = 0; i < n.b; ++i) expand_expr(grammar_->child(n, i), below, out, depth + 1);
+      break;
+    case ExprOp::kSequence: expand_sequence(e, 0, below, out, depth); break;
+    case ExprOp::kRule: expand_expr(n.a, below, out, depth + 1); break;
+    case ExprOp::kObject: out.items.push_back({grammar_->open_brace, push({kObjectFrame, kFirst, n.a, 0, 0, 0, 0}, below)}); break;
+    case ExprOp::kArray: out.items.push_back({grammar_->open_bracket, push({kArrayFrame, kFirst, n.a, 0, 0, 0, 0}, below)}); break;
+  }
+}
+
+bool Engine::has_seen(std::int32_t seen, std::int32_t member) const {
+  const std::vector<std::uint64_t>& bits = seen_[static_cast<std::size_t>(seen)];
+  const std::size_t word = static_cast<std::size_t>(member) / 64;
+  return word < bits.size() && (bits[word] >> (member % 64) & 1);
+}
+
+std::int32_t Engine::seen_with(std::int32_t seen, std::int32_t member) {
+  std::vector<std::uint64_t> bits = seen_[static_cast<std::size_t>(seen)];
+  const std::size_t word = static_cast<std::size_t>(member) / 64;
+  if (bits.size() <= word) bits.resize(word + 1, 0);
+  bits[word] |= std::uint64_t{1} << (member % 64);
+  std::uint64_t h = bits.size();
+  for (std::uint64_t b : bits) h = combine(h, b);
+  const std::int32_t found = seen_index_.find(h, [&](std::int32_t i) { return seen_[static_cast<std::size_t>(i)] == bits; });
+  if (found >= 0) return found;
+  const std::int32_t id = static_cast<std::int32_t>(seen_.size());
+  seen_.push_back(std::move(bits));
+  seen_index_.insert(h, id);
+  return id;
+}
+
+void Engine::expand_object(const Frame& f, Stacks below, Expansion& out) {
+  const ObjectNode& o = grammar_->object_at(f.node);
+  const std::int32_t size = static_cast<std::int32_t>(o.members.size());
+  if (f.phase == kValue) {
+    const Expr value = f.member >= 0 ? o.members[static_cast<std::size_t>(f.member)].value : o.extras[static_cast<std::size_t>(~f.member)].value;
+    expand_expr(value, push({kObjectFrame, kAfterValue, f.node, f.at, f.count, 0, f.excluded}, below), out, 0);
+    return;
+  }
+  // Required members that have not come yet, and members that still can.
+  std::int32_t required = 0, possible = 0;
+  if (o.ordered) {
+    required = o.required_from[static_cast<std::size_t>(f.at)];
+    possible = size - f.at;
+  } else {
+    for (std::int32_t i = 0; i < size; ++i) {
+      if (has_seen(f.at, i)) continue;
+      required += o.members[static_cast<std::size_t>(i)].required;
+      ++possible;
+    }
+  }
+  const bool counted = o.high != kInfinity || o.low > 0;
+  const auto next_count = [&]() { return !counted ? 0 : o.high == kInfinity ? std::min(f.count + 1, o.low) : f.count + 1; };
+  const auto fits = [&](std::int32_t still_required, std::int32_t still_possible) {
+    if (o.high != kInfinity && f.count + 1 + still_required > o.high) return false;
+    return !o.extras.empty() || f.count + 1 + still_possible >= o.low;
+  };
+  const bool closes = required == 0 && f.count >= o.low;
+  if (f.phase == kAfterValue) {
+    if (closes) out.items.push_back({grammar_->close_brace, below});
+    bool more = !o.extras.empty() && fits(required, possible);
+    for (std::int32_t i = o.ordered ? f.at : 0; i < size && !more; ++i) {
+      if (!o.ordered && has_seen(f.at, i)) continue;
+      const bool needed = o.members[static_cast<std::size_t>(i)].required;
+      more = o.ordered ? fits(o.required_from[static_cast<std::size_t>(i) + 1], size - i - 1) : fits(required - needed, possible - 1);
+      if (o.ordered && needed) break;
+    }
+    if (more) out.items.push_back({grammar_->comma, push({kObjectFrame, kAfterComma, f.node, f.at, f.count, 0, f.excluded}, below)});
+    return;
+  }
+  if (f.phase == kFirst && closes) out.items.push_back({grammar_->close_brace, below});
+  const std::int32_t count = next_count();
+  const std::int32_t last = o.ordered ? std::min(size - 1, o.next_required[static_cast<std::size_t>(f.at)]) : size - 1;
+  for (std::int32_t i = o.ordered ? f.at : 0; i <= last; ++i) {
+    if (!o.ordered && has_seen(f.at, i)) continue;
+    const ObjectNode::Member& m = o.members[static_cast<std::size_t>(i)];
+    if (o.ordered ? !fits(o.required_from[static_cast<std::size_t>(i) + 1], size - i - 1) : !fits(required - m.required, possible - 1)) continue;
+    out.items.push_back({m.key, push({kObjectFrame, kValue, f.node, o.ordered ? i + 1 : seen_with(f.at, i), count, i, f.excluded}, below)});
+  }
+  if (!o.extras.empty() && fits(required, possible))
+    for (std::size_t j = 0; j < o.extras.size(); ++j)
+      out.items.push_back({o.extras[j].key, push({kObjectFrame, kValue, f.node, f.at, count, ~static_cast<std::int32_t>(j), f.excluded}, below)});
+}
+
+void Engine::expand_array(const Frame& f, Stacks below, Expansion& out) {
+  const ArrayNode& a = grammar_->array_at(f.node);
+  const bool room = a.high == kInfinity || f.at < a.high;
+  if (f.phase != kAfterComma && f.at >= a.low) out.items.push_back({grammar_->close_bracket, below});
+  if (!room) return;
+  if (f.phase == kAfterValue) {
+    out.items.push_back({grammar_->comma, push({kArrayFrame, kAfterComma, f.node, f.at, 0, 0, 0}, below)});
+    return;
+  }
+  // Counts that nothing depends on any more are all alike.
+  std::int32_t next = f.at + 1;
+  if (a.high == kInfinity) next = std::min(next, std::max(a.low, static_cast<std::int32_t>(a.prefix.size())));
+  expand_expr(a.item(f.at), push({kArrayFrame, kAfterValue, f.node, next, 0, 0, 0}, below), out, 0);
+}
+
+}  // namespace structgen

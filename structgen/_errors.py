@@ -1,0 +1,136 @@
+"""The exceptions of structgen.
+
+::
+
+    StructgenError
+    ├── SchemaError                  a JSON Schema that cannot be enforced exactly
+    │   └── UnsatisfiableSchemaError     a JSON Schema that no value satisfies
+    ├── RegexError                   a regular expression that cannot be represented
+    ├── LimitError                   a documented limit was reached
+    └── VocabularyError              a vocabulary or tokenizer that cannot be used
+
+All of them can be pickled, so that they cross process boundaries whole.
+"""
+
+from typing import Any
+
+
+def _rebuild(cls: type["StructgenError"], message: str, fields: dict[str, Any]) -> "StructgenError":
+    error = cls.__new__(cls, message)
+    Exception.__init__(error, message)
+    error.__dict__.update(fields)
+    return error
+
+
+class StructgenError(Exception):
+    """The base of every error that structgen raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self.args[0]) if self.args else "", dict(self.__dict__))
+
+
+class SchemaError(StructgenError):
+    """A JSON Schema that is invalid or cannot be enforced exactly.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong, in one sentence without a full stop.
+    pointer : str
+        JSON Pointer of the culprit inside the schema; ``""`` is the whole schema.
+    keyword : str, optional
+        The schema keyword at fault.
+    hint : str, optional
+        What the author of the schema can do about it.
+    """
+
+    def __init__(
+        self, reason: str, *, pointer: str = "", keyword: str | None = None, hint: str | None = None
+    ) -> None:
+        self.reason = reason
+        self.pointer = pointer
+        self.keyword = keyword
+        self.hint = hint
+        place = f"at {pointer!r}" if pointer else "at the root"
+        if keyword is not None:
+            place += f", keyword {keyword!r}"
+        super().__init__(f"{place}: {reason}" + (f" (hint: {hint})" if hint else ""))
+
+
+class UnsatisfiableSchemaError(SchemaError):
+    """A JSON Schema that no value satisfies, so that there is nothing to generate."""
+
+
+class RegexError(StructgenError):
+    """A regular expression that is invalid or describes no regular language we can represent.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong, in one sentence without a full stop.
+    pattern : str
+        The pattern as it was given.
+    position : int, optional
+        Index of the culprit in ``pattern``, in code points. The message shows a caret under it.
+    """
+
+    _WINDOW = 60
+
+    def __init__(self, reason: str, *, pattern: str, position: int | None = None) -> None:
+        self.reason = reason
+        self.pattern = pattern
+        self.position = position
+        super().__init__(self._render())
+
+    def _render(self) -> str:
+        """Put the neighbourhood of the culprit on one line, with a caret under the culprit."""
+        position = self.position
+        first = 0 if position is None else max(0, min(position, len(self.pattern)) - self._WINDOW)
+        last = min(len(self.pattern), (0 if position is None else position) + self._WINDOW)
+        head, tail = "…" if first else "", "…" if last < len(self.pattern) else ""
+        shown = head + "".join(_printable(c) for c in self.pattern[first:last]) + tail
+        if position is None:
+            return f"{self.reason}\n  {shown}"
+        column = len(head) + sum(len(_printable(c)) for c in self.pattern[first:position])
+        return f"{self.reason} at position {position}\n  {shown}\n  {' ' * column}^"
+
+
+def _printable(character: str) -> str:
+    """Spell characters that would break the line, or not show at all, as escapes."""
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+
+
+class LimitError(StructgenError):
+    """A documented limit on time or memory was reached.
+
+    Parameters
+    ----------
+    message : str
+        Which limit, and how to raise it.
+    limit : str, optional
+        Name of the limit, as the option that sets it is called.
+    value : int or float, optional
+        The value of the limit that was reached.
+    """
+
+    def __init__(self, message: str, *, limit: str | None = None, value: float | None = None) -> None:
+        self.limit = limit
+        self.value = value
+        super().__init__(message)
+
+
+class VocabularyError(StructgenError):
+    """A vocabulary that is inconsistent, or a tokenizer whose bytes cannot be recovered exactly.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong.
+    token_id : int, optional
+        The first token at fault, where there is one.
+    """
+
+    def __init__(self, reason: str, *, token_id: int | None = None) -> None:
+        self.reason = reason
+        self.token_id = token_id
+        super().__init__(reason if token_id is None else f"token {token_id}: {reason}")

@@ -1,0 +1,1 @@
+"""Front ends: each lowers one grammar language straight into calls of the core's ``Builder``."""

@@ -1,0 +1,70 @@
+"""JSON Schema, drafts 4 to 2020-12, lowered straight into builder calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from structgen._errors import LimitError
+
+from ._lower import Lowering
+from ._options import WHITESPACE_LIMIT, Options
+from ._resolve import Document, parse_document
+
+if TYPE_CHECKING:
+    from structgen._core import Builder
+
+__all__ = ["WHITESPACE_LIMIT", "Options", "lower_json_schema"]
+
+_WHITESPACE = [(0x20, 0x20), (0x0A, 0x0A), (0x0D, 0x0D), (0x09, 0x09)]
+
+
+def lower_json_schema(schema: Any, builder: Builder, options: Options) -> tuple[int, Lowering]:
+    """Lower a schema; return its start expression and the lowering, which can name culprits.
+
+    Parameters
+    ----------
+    schema : dict, str, bytes or bool
+        The schema, or its JSON text.
+    builder : Builder
+        A builder that nothing has been lowered into yet.
+    options : Options
+        Which spellings of a value the language holds.
+
+    Raises
+    ------
+    SchemaError
+        The schema is invalid or cannot be enforced exactly.
+    UnsatisfiableSchemaError
+        No value satisfies the schema.
+    LimitError
+        A limit of the options or of the builder was reached.
+    """
+    document = Document(parse_document(schema), options.draft)
+    whitespace = _whitespace(builder, options.whitespace)
+    try:
+        lowering = Lowering(document, builder, options, whitespace)
+        value = lowering.lower_document()
+    except RecursionError:
+        raise LimitError("the schema or one of its constants is nested too deeply") from None
+    if whitespace == builder.re_epsilon():
+        return value, lowering
+    return builder.sequence([builder.text(whitespace), value]), lowering
+
+
+def _whitespace(builder: Builder, whitespace: str) -> int:
+    """Return the regex of the white space before a document and after a lexeme."""
+    if whitespace == "compact":
+        return builder.re_epsilon()
+    blank = builder.re_chars(_WHITESPACE)
+    if whitespace == "flexible":
+        return builder.re_repeat(blank, 0, WHITESPACE_LIMIT)
+    from structgen._frontends.regex import lower_python
+
+    regex = lower_python(whitespace, builder)
+    other = builder.re_intersection([regex, builder.re_complement(builder.re_repeat(blank, 0, -1))])
+    if not builder.re_is_empty(other):
+        found = builder.re_shortest(other)
+        raise ValueError(f"whitespace={whitespace!r} matches {found!r}, which is no JSON white space")
+    if builder.re_is_empty(regex):
+        raise ValueError(f"whitespace={whitespace!r} matches nothing, not even the empty string")
+    return regex

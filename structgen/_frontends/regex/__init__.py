@@ -1,0 +1,11 @@
+"""Regular expressions: two flavours, one syntax tree, one lowering.
+
+``python`` and ``ecma`` parse their flavour into the tree of ``_ast``; ``_lower`` turns the tree into builder
+calls, so that anchors and lookarounds mean the same thing in both. ``_limits`` documents every limit.
+"""
+
+from structgen._frontends.regex._builder import RegexBuilder
+from structgen._frontends.regex.ecma import lower_ecma
+from structgen._frontends.regex.python import lower_python
+
+__all__ = ["RegexBuilder", "lower_ecma", "lower_python"]

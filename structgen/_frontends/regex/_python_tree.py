@@ -1,0 +1,311 @@
+"""From the tree of ``re._parser`` to the tree of ``_ast``."""
+
+import functools
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from re import _compiler, _constants, _parser  # type: ignore[attr-defined]
+from typing import Any
+
+from structgen._errors import RegexError
+from structgen._frontends.regex import _ast, _charset, _unicode
+from structgen._frontends.regex._ast import Node
+from structgen._frontends.regex._charset import Ranges
+from structgen._frontends.regex._limits import MAX_COUNT, MAX_EXPANSION, MAX_NESTING, limit_error
+
+Item = tuple[Any, Any]
+
+_TYPE_FLAGS = re.ASCII | re.LOCALE | re.UNICODE
+_NEWLINE: Ranges = ((0x0A, 0x0A),)
+_CATEGORIES = {
+    _constants.CATEGORY_DIGIT: r"\d",
+    _constants.CATEGORY_NOT_DIGIT: r"\D",
+    _constants.CATEGORY_SPACE: r"\s",
+    _constants.CATEGORY_NOT_SPACE: r"\S",
+    _constants.CATEGORY_WORD: r"\w",
+    _constants.CATEGORY_NOT_WORD: r"\W",
+}
+_ONE_CHARACTER = (_constants.LITERAL, _constants.NOT_LITERAL, _constants.ANY, _constants.IN)
+_REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT)
+
+# What a refused construct looks like in the source; anything that could hide one comes first.
+_SCANNER = r"\\[^1-9]|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?\#[^)]*\)"
+_PLACES = {
+    "reference": r"\\[1-9]|\(\?P=",
+    "condition": r"\(\?\(",
+    "atomic": r"\(\?>|(?<=[*+?}])\+",
+    "lookaround": r"\(\?<?[=!]",
+}
+
+
+class Converter:
+    """Converts one parsed pattern.
+
+    Parameters
+    ----------
+    pattern : str
+        The source, for messages.
+    tree : re._parser.SubPattern
+        What the standard library's parser made of it.
+    """
+
+    def __init__(self, pattern: str, tree: Any) -> None:
+        self.pattern = pattern
+        self.flags: int = tree.state.flags
+        self._tree = tree
+        self._lookarounds: list[int] | None = None
+        self._depth = 0
+        self._budget = MAX_EXPANSION
+
+    def convert(self) -> Node:
+        """Convert the whole pattern.
+
+        Raises
+        ------
+        RegexError
+            A construct is not regular.
+        LimitError
+            Groups are nested too deeply, or a count is too large.
+        """
+        return self._sequence(self._tree, self.flags)
+
+    def _places(self, kind: str) -> list[int]:
+        """Where a construct stands in the source, which the tree does not say."""
+        scanner = f"{_SCANNER}|(?P<found>{_PLACES[kind]})"
+        if self.flags & re.VERBOSE:
+            scanner = r"#[^\n]*|" + scanner
+        return [m.start() for m in re.finditer(scanner, self.pattern, re.DOTALL) if m.group("found")]
+
+    def _refusal(self, what: str, kind: str) -> RegexError:
+        return RegexError(what, pattern=self.pattern, position=next(iter(self._places(kind)), None))
+
+    def _sequence(self, items: Iterable[Item], flags: int) -> Node:
+        self._depth += 1
+        if self._depth > MAX_NESTING:
+            raise limit_error("groups are nested too deeply", "max_nesting", MAX_NESTING)
+        parts: list[Node] = []
+        text: list[str] = []
+        for item in items:
+            operation, value = item
+            if (
+                operation is _constants.LITERAL
+                and not flags & re.IGNORECASE
+                and not 0xD800 <= value <= 0xDFFF
+            ):
+                text.append(chr(value))
+                continue
+            if text:
+                parts.append(_ast.Literal("".join(text)))
+                text = []
+            parts.append(self._item(item, flags))
+        if text:
+            parts.append(_ast.Literal("".join(text)))
+        self._depth -= 1
+        return _ast.concat(parts)
+
+    def _item(self, item: Item, flags: int) -> Node:
+        operation, argument = item
+        if operation in _ONE_CHARACTER:
+            return self._one_character(item, flags)
+        if operation is _constants.SUBPATTERN:
+            _, added, removed, inner = argument
+            return self._sequence(inner, _combine(flags, added, removed))
+        if operation is _constants.BRANCH:
+            return _ast.alternation(self._sequence(option, flags) for option in argument[1])
+        if operation in _REPEATS:
+            low, high, body = argument
+            return _ast.repeat(self._sequence(body, flags), *_counts(low, high))
+        if operation is _constants.AT:
+            return _anchor(argument, flags)
+        if operation is _constants.ASSERT or operation is _constants.ASSERT_NOT:
+            return self._look(item, flags)
+        if operation is _constants.ATOMIC_GROUP:
+            return self._first_match(list(argument), flags)
+        if operation is _constants.POSSESSIVE_REPEAT:
+            return self._possessive(argument, flags)
+        if operation is _constants.FAILURE:
+            return _ast.NOTHING
+        if operation is _constants.GROUPREF:
+            raise self._refusal("a backreference is not regular", "reference")
+        if operation is _constants.GROUPREF_EXISTS:
+            raise self._refusal("a conditional group is not supported", "condition")
+        raise RegexError(f"{operation} is not supported", pattern=self.pattern)
+
+    def _look(self, item: Item, flags: int) -> Node:
+        direction, body = item[1]
+        if self._lookarounds is None:
+            # Atomic groups are converted more than once, so that counting would go wrong.
+            self._lookarounds = [] if self._places("atomic") else self._places("lookaround")[::-1]
+        position = self._lookarounds.pop() if self._lookarounds else None
+        return _ast.look(
+            self._sequence(body, flags), direction < 0, item[0] is _constants.ASSERT_NOT, position
+        )
+
+    def _one_character(self, item: Item, flags: int) -> Node:
+        operation, argument = item
+        ascii_only = bool(flags & re.ASCII)
+        if operation is _constants.ANY:
+            return _ast.ANY if flags & re.DOTALL else _ast.Chars(_charset.complement(_NEWLINE))
+        negative = operation is _constants.NOT_LITERAL
+        ranges: list[tuple[int, int]] = []
+        for kind, value in argument if operation is _constants.IN else [(_constants.LITERAL, argument)]:
+            if kind is _constants.NEGATE:
+                negative = True
+            elif kind is _constants.LITERAL:
+                ranges.append((value, value))
+            elif kind is _constants.RANGE:
+                ranges.append(value)
+            else:
+                ranges += _unicode.python_class(_CATEGORIES[value], ascii_only)
+        members = _charset.normalise(ranges)
+        if negative:
+            members = _charset.complement(members)
+        if flags & re.IGNORECASE:
+            members = _ignoring_case(members, repr(item), _Item(item, flags))
+        return _ast.Chars(members)
+
+    # -- atomic groups ---------------------------------------------------------------------
+
+    def _possessive(self, argument: Any, flags: int) -> Node:
+        low, high, body = argument
+        if low and self._width(body) is None:
+            # re commits to each required copy on its own, which is not what (?>...) means.
+            raise self._refusal(
+                "a possessive quantifier on a body of varying length is not supported", "atomic"
+            )
+        return self._first_match([(_constants.MAX_REPEAT, (low, high, body))], flags)
+
+    def _first_match(self, items: list[Item], flags: int) -> Node:
+        """The items, ending only where their first match in the order of backtracking ends.
+
+        Whatever has a fixed width ends in one place anyway. A choice is made unambiguous by negative
+        lookaheads for everything that would have been preferred.
+        """
+        self._budget -= 1
+        if self._budget < 0:
+            raise limit_error("an atomic group expands too far", "max_expansion", MAX_EXPANSION)
+        fixed = 0
+        while fixed < len(items) and self._width([items[fixed]]) is not None:
+            fixed += 1
+        if fixed:
+            head = self._sequence(items[:fixed], flags)
+            if fixed == len(items):
+                return head
+            return _ast.concat([head, self._first_match(items[fixed:], flags)])
+        if not items:
+            return _ast.EPSILON
+        (operation, argument), rest = items[0], items[1:]
+        if operation is _constants.SUBPATTERN:
+            _, added, removed, inner = argument
+            if not rest:
+                return self._first_match(list(inner), _combine(flags, added, removed))
+            if not (added or removed):
+                return self._first_match([*inner, *rest], flags)
+        elif operation is _constants.BRANCH:
+            return self._first_option([[*option, *rest] for option in argument[1]], flags)
+        elif operation in _REPEATS:
+            node = self._first_repeat(operation is _constants.MAX_REPEAT, argument, rest, flags)
+            if node is not None:
+                return node
+        elif not rest and operation is _constants.ATOMIC_GROUP:
+            return self._first_match(list(argument), flags)
+        elif not rest and operation is _constants.POSSESSIVE_REPEAT:
+            return self._possessive(argument, flags)
+        raise self._refusal("this atomic group is too ambiguous to be represented", "atomic")
+
+    def _width(self, items: Iterable[Item]) -> int | None:
+        """The length of every match of the items, or ``None`` where it varies."""
+        low, high = _parser.SubPattern(self._tree.state, list(items)).getwidth()
+        return int(low) if low == high and low < MAX_COUNT else None
+
+    def _first_option(self, options: Sequence[list[Item]], flags: int) -> Node:
+        found: list[Node] = []
+        refused: list[Node] = []
+        for option in options:
+            found.append(_ast.concat([*refused, self._first_match(option, flags)]))
+            refused.append(_ast.look(self._sequence(option, flags), behind=False, negative=True))
+        return _ast.alternation(found)
+
+    def _first_repeat(self, greedy: bool, argument: Any, rest: list[Item], flags: int) -> Node | None:
+        body = list(argument[2])
+        low, high = _counts(*argument[:2])
+        if (low, high) == (0, 1):
+            options = [[*body, *rest], rest]
+            return self._first_option(options if greedy else options[::-1], flags)
+        width = self._width(body)
+        if width is None or width == 0:
+            if low or high >= 0 or rest or not greedy or _ast.nullable(self._sequence(body, flags)):
+                return None
+            stop = _ast.look(self._sequence(body, flags), behind=False, negative=True)
+            return _ast.concat([_ast.repeat(self._first_match(body, flags), 0, -1), stop])
+        copy = self._sequence(body, flags)
+        tail = self._sequence(rest, flags)
+        if not greedy:
+            return _ast.repeat(copy, low, low) if not rest else None
+        if high < 0:
+            stop = _ast.look(_ast.concat([_ast.repeat(copy, 1, -1), tail] if rest else [copy]), False, True)
+            return _ast.concat([_ast.repeat(copy, low, -1), stop, self._first_match(rest, flags)])
+        if rest:
+            return None
+        stop = _ast.look(copy, behind=False, negative=True)
+        fewer = _ast.concat([_ast.repeat(copy, low, high - 1), stop]) if low < high else _ast.NOTHING
+        return _ast.alternation([fewer, _ast.repeat(copy, high, high)])
+
+
+def _combine(flags: int, added: int, removed: int) -> int:
+    if added & _TYPE_FLAGS:
+        flags &= ~_TYPE_FLAGS
+    return (flags | added) & ~removed
+
+
+def _counts(low: Any, high: Any) -> tuple[int, int]:
+    bounds = int(low), -1 if high is _constants.MAXREPEAT else int(high)
+    if max(bounds) > MAX_COUNT:
+        raise limit_error("a count of a quantifier is too large", "max_count", MAX_COUNT)
+    return bounds
+
+
+def _anchor(kind: Any, flags: int) -> Node:
+    multiline = bool(flags & re.MULTILINE)
+    if kind is _constants.AT_BEGINNING_STRING or (kind is _constants.AT_BEGINNING and not multiline):
+        return _ast.AT_START
+    if kind is _constants.AT_BEGINNING:
+        return _ast.Before(_NEWLINE, True)
+    if kind is _constants.AT_END_STRING:
+        return _ast.AT_END
+    if kind is _constants.AT_END:
+        if multiline:
+            return _ast.After(_NEWLINE, True)
+        return _ast.AT_END_OR_LAST_NEWLINE
+    word = _unicode.python_class(r"\w", bool(flags & re.ASCII))
+    return _ast.boundary(word, kind is _constants.AT_NON_BOUNDARY, sys.version_info >= (3, 14))
+
+
+class _Item:
+    """One item of the tree with its flags, kept out of the key of the cache that it is passed through."""
+
+    def __init__(self, item: Item, flags: int) -> None:
+        self.item = item
+        self.flags = flags & (_TYPE_FLAGS | re.IGNORECASE)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Item) and self.flags == other.flags
+
+    def __hash__(self) -> int:
+        return hash(self.flags)
+
+    def members(self, characters: str) -> list[str]:
+        """The characters that the item matches, found by the compiler and matcher of :mod:`re`."""
+        state = _parser.State()
+        state.flags = self.flags
+        state.str = ""
+        compiled: re.Pattern[str] = _compiler.compile(_parser.SubPattern(state, [self.item]), self.flags)
+        return compiled.findall(characters)
+
+
+@functools.lru_cache(maxsize=1024)
+def _ignoring_case(exact: Ranges, key: str, item: _Item) -> Ranges:
+    """Widen the set of an item as ``IGNORECASE`` does; ``key`` spells the item."""
+    cased = _charset.normalise((ord(c), ord(c)) for c in _unicode.cased_characters())
+    matched = _charset.normalise((ord(c), ord(c)) for c in item.members(_unicode.cased_characters()))
+    return _charset.union(_charset.intersection(exact, _charset.complement(cased)), matched)

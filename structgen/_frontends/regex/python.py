@@ -1,0 +1,59 @@
+"""Patterns of :mod:`re`, with the meaning of :func:`re.fullmatch`."""
+
+import functools
+import re
+from re import _parser  # type: ignore[attr-defined]
+
+from structgen._errors import RegexError
+from structgen._frontends.regex._ast import Node
+from structgen._frontends.regex._builder import RegexBuilder
+from structgen._frontends.regex._limits import MAX_COUNT, MAX_NESTING, check_length, limit_error
+from structgen._frontends.regex._lower import Lowering
+from structgen._frontends.regex._python_tree import Converter
+
+_ACCEPTED_FLAGS = re.IGNORECASE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE | re.ASCII | re.LOCALE
+
+
+def lower_python(pattern: str, builder: RegexBuilder, flags: int = 0) -> int:
+    """Lower a pattern of :mod:`re` into a builder.
+
+    The standard library's own parser reads the pattern: syntax and Unicode data are the running Python's.
+
+    Parameters
+    ----------
+    pattern : str
+        The pattern.
+    builder : RegexBuilder
+        Where the regex is made.
+    flags : int, optional
+        Flags of :mod:`re`; ``DEBUG`` has no effect.
+
+    Returns
+    -------
+    int
+        Handle of the regex: the strings for which ``re.fullmatch(pattern, string, flags)`` matches.
+
+    Raises
+    ------
+    RegexError
+        The pattern is invalid or not regular; with the position and the reason.
+    LimitError
+        One of the limits of ``_limits`` was reached.
+    """
+    check_length(pattern)
+    return Lowering(builder, pattern).full(_parse(pattern, int(flags)))
+
+
+@functools.lru_cache(maxsize=256)
+def _parse(pattern: str, flags: int) -> Node:
+    try:
+        tree = _parser.parse(pattern, flags & _ACCEPTED_FLAGS)
+    except re.error as error:
+        raise RegexError(error.msg, pattern=pattern, position=error.pos) from None
+    except OverflowError:
+        raise limit_error("a count of a quantifier is too large", "max_count", MAX_COUNT) from None
+    except RecursionError:
+        raise limit_error("groups are nested too deeply", "max_nesting", MAX_NESTING) from None
+    except ValueError as error:
+        raise RegexError(str(error), pattern=pattern) from None
+    return Converter(pattern, tree).convert()

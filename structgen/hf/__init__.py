@@ -1,0 +1,13 @@
+"""Hugging Face Transformers: constrained ``model.generate`` (extra ``structgen[hf]``)."""
+
+try:
+    import torch as _torch  # noqa: F401
+    import transformers as _transformers  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"structgen.hf needs PyTorch and Transformers ({error}): pip install 'structgen[hf]'"
+    ) from error
+
+from structgen.hf._processor import AutomatonLogitsProcessor
+
+__all__ = ["AutomatonLogitsProcessor"]

@@ -1,0 +1,77 @@
+"""From packed masks to scores: one vectorised operation for the whole batch."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structgen.hf._interfaces import MaskArray
+
+# Where other processors have removed every token that the constraint allows, these tokens come back at this
+# score: far below any real logit, yet finite, so that sampling and beam search go on with conforming tokens.
+# (The -inf row would make greedy search emit token 0 and sampling raise.) Beam search starts its
+# spare beams at -1e9, so a beam may meet this score hundreds of times before it falls behind those.
+LOWEST_ALLOWED_SCORE = -1e6
+
+
+class MaskBuffer:
+    """A packed mask per row, in memory that is reused between steps.
+
+    Parameters
+    ----------
+    words : int
+        32-bit words per mask.
+    """
+
+    def __init__(self, words: int) -> None:
+        self._words = words
+        self._storage = torch.empty((0, words), dtype=torch.int32)
+
+    def rows(self, count: int, device: torch.device) -> MaskArray:
+        """Return an array of shape ``(count, words)`` to fill; it is pinned for CUDA devices."""
+        pinned = device.type == "cuda"
+        if len(self._storage) < count or (pinned and not self._storage.is_pinned()):
+            self._storage = torch.empty((count, self._words), dtype=torch.int32, pin_memory=pinned)
+        array: MaskArray = self._storage[:count].numpy()
+        return array
+
+    def tensor(self, count: int) -> Tensor:
+        """Return the first `count` rows as a tensor over the same memory."""
+        return self._storage[:count]
+
+
+def unpack_on_host(masks: Tensor) -> Tensor:
+    """Unpack int32 masks of shape ``(B, W)`` to bool ``(B, 32 W)`` with NumPy, the faster way on a CPU."""
+    octets = masks.numpy().astype("<i4", copy=False).view(np.uint8)
+    return torch.from_numpy(np.unpackbits(octets, axis=1, bitorder="little")).view(torch.bool)
+
+
+def unpack_on_device(masks: Tensor) -> Tensor:
+    """Unpack int32 masks of shape ``(B, W)`` to bool ``(B, 32 W)`` by shifts, on whatever device they are."""
+    shifts = torch.arange(32, dtype=torch.int32, device=masks.device)
+    return ((masks.unsqueeze(-1) >> shifts) & 1).to(torch.bool).flatten(1)
+
+
+def masked_scores(scores: Tensor, masks: Tensor) -> Tensor:
+    """Return a copy of `scores` with minus infinity wherever `masks` has no bit.
+
+    Parameters
+    ----------
+    scores : Tensor
+        Floating point, shape ``(B, V)``. It is left as it is.
+    masks : Tensor
+        int32, shape ``(B, W)`` in host memory. Tokens from ``32 W`` on are not allowed.
+
+    Returns
+    -------
+    Tensor
+        Shape, dtype and device of `scores`. Allowed tokens keep their score, but for scores below
+        :data:`LOWEST_ALLOWED_SCORE` (or below the least number of a narrower dtype), which are raised to it.
+    """
+    if scores.device.type == "cpu":
+        bits = unpack_on_host(masks)
+    else:
+        bits = unpack_on_device(masks.to(scores.device, non_blocking=True))
+    missing = scores.shape[-1] - bits.shape[-1]
+    allowed = torch.nn.functional.pad(bits, (0, missing)) if missing > 0 else bits[:, : scores.shape[-1]]
+    floor = max(LOWEST_ALLOWED_SCORE, torch.finfo(scores.dtype).min)
+    return torch.where(allowed, scores.clamp(min=floor), -torch.inf)

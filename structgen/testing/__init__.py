@@ -1,0 +1,1 @@
+"""Helpers for tests, demos and benchmarks of structgen and of what is built on it."""

@@ -1,0 +1,52 @@
+"""The public surface, pinned."""
+
+import subprocess
+import sys
+
+import pytest
+
+import structgen
+
+PUBLIC = [
+    "DEAD",
+    "FINISHED",
+    "LimitError",
+    "RegexError",
+    "SchemaError",
+    "Session",
+    "StructgenError",
+    "TokenAutomaton",
+    "UnsatisfiableSchemaError",
+    "Vocabulary",
+    "VocabularyError",
+    "__version__",
+    "compile_json_schema",
+    "compile_regex",
+]
+
+
+def test_all_is_pinned_and_sorted() -> None:
+    assert structgen.__all__ == PUBLIC == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_exists(name: str) -> None:
+    assert getattr(structgen, name) is not None
+    assert name in dir(structgen)
+
+
+def test_no_other_name_is_public() -> None:
+    subpackages = {"testing", "hf"}  # bound here once something imports them
+    names = {name for name in vars(structgen) if not name.startswith("_")}
+    assert names - subpackages <= set(PUBLIC)
+    with pytest.raises(AttributeError, match="no attribute 'compile_grammar'"):
+        structgen.compile_grammar  # noqa: B018
+
+
+def test_import_is_light() -> None:
+    heavy = {"torch", "transformers", "jsonschema", "lark", "interegular", "hypothesis"}
+    program = f"import sys, structgen; print(sorted({heavy!r} & set(sys.modules)))"
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == "[]"
