@@ -97,18 +97,17 @@ def run(
     with ExitStack() as stack:
         running = {}
         for name in engines:
-            process = stack.enter_context(
-                EngineProcess(
+            try:
+                process = EngineProcess(
                     name,
                     vocabulary.name,
                     timeout_s=limits.timeout_s,
                     memory_limit_bytes=limits.memory_limit_bytes,
                 )
-            )
-            try:
+                running[name] = stack.enter_context(process)
                 process.start()
-                running[name] = process
             except EngineUnavailableError as error:
+                running.pop(name, None)
                 unavailable(name, str(error))
         for number, case in enumerate(cases):
             prepared = prepare(case, vocabulary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def parts(rows: Sequence[Row]) -> list[Part]:
     """Cut the rows of one process, in the order they were run, into :data:`PARTS`."""
     bounds = np.linspace(0, len(rows), min(PARTS, len(rows)) + 1, dtype=int)
     found = []
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in pairwise(bounds):
         resident = [row.rss_bytes for row in rows[low:high]]
         found.append(Part(int(high), float(np.median(resident)), max(resident)))
     return found

@@ -35,12 +35,20 @@ class EngineProcess:
         Seconds for compiling a schema and walking all its instances.
     memory_limit_bytes
         Resident memory at which the process is killed.
+
+    Raises
+    ------
+    EngineUnavailableError
+        If psutil, which watches the memory, is not installed.
     """
 
     def __init__(self, engine: str, vocabulary: str, *, timeout_s: float, memory_limit_bytes: int) -> None:
+        try:
+            import psutil
+        except ImportError as error:
+            raise EngineUnavailableError("psutil is not installed: pip install 'structgen[bench]'") from error
+        self._psutil = psutil
         self.engine = engine
-        self.starts = 0
-        self.base_bytes = 0
         self._vocabulary = vocabulary
         self._timeout_s = timeout_s
         self._memory_limit_bytes = memory_limit_bytes
@@ -76,7 +84,6 @@ class EngineProcess:
         self._process.start()
         # Else the end of the child would not close the pipe.
         theirs.close()
-        self.starts += 1
         reply = self._wait(time.monotonic() + START_TIMEOUT_S)
         if not isinstance(reply, Ready):
             reason = reply.detail if isinstance(reply, Done) else "it answered out of turn"
@@ -85,7 +92,6 @@ class EngineProcess:
         if reply.unavailable:
             self.stop()
             raise EngineUnavailableError(reply.unavailable)
-        self.base_bytes = reply.rss_bytes
 
     def stop(self) -> None:
         """Kill the process if there is one."""
@@ -127,18 +133,16 @@ class EngineProcess:
                 return reply
 
     def _wait(self, deadline: float) -> Ready | Compiled | Done:
-        import psutil
-
         assert self._connection is not None
         assert self._process is not None
-        watched = psutil.Process(self._process.pid)
+        watched = self._psutil.Process(self._process.pid)
         while True:
             try:
                 if self._connection.poll(max(0.0, min(POLL_S, deadline - time.monotonic()))):
                     reply: Ready | Compiled | Done = self._connection.recv()
                     return reply
                 resident = watched.memory_info().rss
-            except (EOFError, ConnectionError, psutil.NoSuchProcess):
+            except (EOFError, ConnectionError, self._psutil.NoSuchProcess):
                 return self._died("")
             if resident > self._memory_limit_bytes:
                 self.stop()

@@ -40,7 +40,6 @@ class Task:
 class Ready:
     """A worker's first message: its engine is loaded, or why it can't be."""
 
-    rss_bytes: int
     unavailable: str = ""
 
 
@@ -89,11 +88,11 @@ def serve(connection: Connection, engine_name: str, vocabulary_name: str, log: s
     try:
         engine = engine_class(engine_name)(vocabularies.load(vocabulary_name))
     except (EngineUnavailableError, vocabularies.VocabularyError) as error:
-        connection.send(Ready(0, str(error)))
+        connection.send(Ready(str(error)))
         return
     gc.collect()
     gc.freeze()
-    connection.send(Ready(memory_bytes("VmRSS")))
+    connection.send(Ready())
     while True:
         try:
             task = connection.recv()

@@ -27,9 +27,12 @@ class StructgenEngine(Engine):
         super().__init__(vocabulary)
         try:
             import structgen
+
+            # Names are loaded lazily; the first schema must not pay for it.
+            structgen.compile_json_schema, structgen.DEAD  # noqa: B018
         except ImportError as error:
             raise EngineUnavailableError(
-                f"structgen can't be imported ({error}): build it with pip install ."
+                f"structgen can't be imported ({error}): pip install structgen"
             ) from error
         self._structgen = structgen
         self._tokens = structgen.Vocabulary(

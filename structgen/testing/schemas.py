@@ -31,7 +31,9 @@ def json_values(max_leaves: int = 6) -> st.SearchStrategy[Any]:
     """
     return st.recursive(
         _scalars(),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=3)
+        ),
         max_leaves=max_leaves,
     )
 

@@ -14,6 +14,8 @@ from structgen import DEAD, FINISHED, Vocabulary
 
 Transitions = dict[int, dict[int, int]]
 
+START = 100
+
 
 class FakeAutomaton:
     """An automaton over tokens made from one over bytes.
@@ -23,7 +25,8 @@ class FakeAutomaton:
     vocabulary : Vocabulary
         Tokens.
     transitions : dict of int to dict of int to int
-        Next state by state and byte. State 0 is the start. Every state must reach an accepting one.
+        Next state by state and byte. :data:`START` is the start; the numbers of DEAD and FINISHED must not
+        be used. Every state must reach an accepting one.
     accepting : iterable of int
         States in which the output may end.
     """
@@ -32,7 +35,7 @@ class FakeAutomaton:
         self.vocabulary: Any = vocabulary
         self.transitions = transitions
         self.accepting = frozenset(accepting)
-        self.start = 0
+        self.start = START
         self.steps = 0
         self.sessions = 0
         self._excluded = frozenset(vocabulary.special_token_ids) | frozenset(vocabulary.eos_token_ids)
@@ -41,13 +44,13 @@ class FakeAutomaton:
     @classmethod
     def of_strings(cls, vocabulary: Vocabulary, strings: Iterable[str]) -> "FakeAutomaton":
         """Return the automaton of a finite language."""
-        transitions: Transitions = {0: {}}
+        transitions: Transitions = {START: {}}
         accepting = set()
         for string in strings:
-            state = 0
+            state = START
             for byte in string.encode():
                 if byte not in transitions[state]:
-                    transitions[state][byte] = len(transitions)
+                    transitions[state][byte] = START + len(transitions)
                     transitions[transitions[state][byte]] = {}
                 state = transitions[state][byte]
             accepting.add(state)

@@ -9,7 +9,7 @@ from structgen import DEAD, FINISHED, Vocabulary
 from structgen.hf import AutomatonLogitsProcessor
 from structgen.hf._constraint import fewest_tokens
 from tests.hf.conftest import EOS, PAD, PADDED, Generate, build_vocabulary, decode, encode, finished, ids_of
-from tests.hf.fake_automaton import FakeAutomaton
+from tests.hf.fake_automaton import START, FakeAutomaton
 
 PROMPT = [40, 41]
 
@@ -17,8 +17,15 @@ PROMPT = [40, 41]
 def recursive(vocabulary: Vocabulary) -> FakeAutomaton:
     """Return ``( a | y{bbbb} )* !``: a cheap way on and one that owes five bytes."""
     a, b, y, end = b"aby!"
-    transitions = {0: {a: 0, y: 1, end: 5}, 1: {b: 2}, 2: {b: 3}, 3: {b: 4}, 4: {b: 0}, 5: {}}
-    return FakeAutomaton(vocabulary, transitions, [5])
+    transitions = {
+        START: {a: START, y: 11, end: 15},
+        11: {b: 12},
+        12: {b: 13},
+        13: {b: 14},
+        14: {b: START},
+        15: {},
+    }
+    return FakeAutomaton(vocabulary, transitions, [15])
 
 
 def allowed(processor: AutomatonLogitsProcessor, suffix: list[int]) -> list[int]:
@@ -190,9 +197,9 @@ def test_free_text_under_a_budget_by_definition(vocabulary: Vocabulary) -> None:
     def least(text: bytes) -> int | None:
         """Return the bytes that complete `text`, None if nothing does."""
         if b"ab" in text:
-            state = automaton.advance_bytes(0, text[text.index(b"ab") + 2 :])
+            state = automaton.advance_bytes(START, text[text.index(b"ab") + 2 :])
             return None if state == DEAD else len(automaton.shortest(state))
-        return (1 if text.endswith(b"a") else 2) + len(automaton.shortest(0))
+        return (1 if text.endswith(b"a") else 2) + len(automaton.shortest(START))
 
     for _ in range(60):
         suffix: list[int] = []
@@ -205,7 +212,9 @@ def test_free_text_under_a_budget_by_definition(vocabulary: Vocabulary) -> None:
                 special_inside = token in (1, 2) and b"ab" in text
                 if need is not None and need + 1 <= left - 1 and not special_inside:
                     definition.append(token)
-            if b"ab" in text and automaton.accepts(automaton.advance_bytes(0, text[text.index(b"ab") + 2 :])):
+            if b"ab" in text and automaton.accepts(
+                automaton.advance_bytes(START, text[text.index(b"ab") + 2 :])
+            ):
                 definition = [EOS, *definition]
             assert allowed(processor, suffix) == definition, text
             likely = [
@@ -232,8 +241,8 @@ def test_a_vocabulary_without_some_bytes_is_refused() -> None:
 def test_the_fake_automaton_keeps_its_word(vocabulary: Vocabulary) -> None:
     automaton = recursive(vocabulary)
     a, y, end = encode(vocabulary, "ay!")
-    assert automaton._next(0, a) == 0
-    assert automaton._next(0, EOS) == DEAD
-    assert automaton._next(automaton._next(0, end), EOS) == FINISHED
-    assert automaton.shortest(automaton._next(0, y)) == b"bbbb!"
+    assert automaton._next(START, a) == START
+    assert automaton._next(START, EOS) == DEAD
+    assert automaton._next(automaton._next(START, end), EOS) == FINISHED
+    assert automaton.shortest(automaton._next(START, y)) == b"bbbb!"
     assert growth(automaton) == 4

@@ -206,5 +206,5 @@ def test_output_logits_are_the_models_own(model: LlamaForCausalLM, automaton: Fa
     masked = model.generate(ids, logits_processor=[AutomatonLogitsProcessor(automaton)], **options, **wanted)
     assert torch.equal(plain.logits[0], masked.logits[0])
     allowed = masked.scores[0].isfinite()
-    assert allowed.sum() == len(automaton.allowed(0))
+    assert allowed.sum() == len(automaton.allowed(automaton.start))
     assert torch.equal(masked.scores[0][allowed], plain.logits[0][allowed])

@@ -13,7 +13,7 @@ from structgen import Vocabulary
 from structgen.hf import AutomatonLogitsProcessor
 from structgen.hf._apply import MaskBuffer, masked_scores, unpack_on_device, unpack_on_host
 from tests.hf.conftest import EOS, OTHER_EOS, PAD, PADDED, build_vocabulary, encode
-from tests.hf.fake_automaton import FakeAutomaton
+from tests.hf.fake_automaton import START, FakeAutomaton
 
 PROMPT = [40, 41, 42]
 
@@ -203,7 +203,7 @@ def test_several_end_tokens_are_allowed_together() -> None:
 
 
 def test_a_step_costs_one_step(vocabulary: Vocabulary) -> None:
-    automaton = FakeAutomaton(vocabulary, {0: {ord("a"): 0}}, [0])
+    automaton = FakeAutomaton(vocabulary, {START: {ord("a"): START}}, [START])
     processor = AutomatonLogitsProcessor(automaton)
     rows = [[40, 41], [50, 51], [60, 61]]
     call(processor, rows)
@@ -255,7 +255,7 @@ def test_empty_prompts(vocabulary: Vocabulary, automaton: FakeAutomaton) -> None
 
 
 def test_long_outputs_are_freed_without_recursion(vocabulary: Vocabulary) -> None:
-    automaton = FakeAutomaton(vocabulary, {0: {ord("a"): 0}}, [0])
+    automaton = FakeAutomaton(vocabulary, {START: {ord("a"): START}}, [START])
     processor = AutomatonLogitsProcessor(automaton, prompt_length=1)
     call(processor, [[40, *encode(vocabulary, "a" * 100_000)]])
     processor.reset()

@@ -8,7 +8,7 @@ import torch
 from structgen import DEAD, Vocabulary
 from structgen.hf import AutomatonLogitsProcessor
 from tests.hf.conftest import EOS, OTHER_EOS, PAD, PADDED, Generate, build_vocabulary, encode, ids_of
-from tests.hf.fake_automaton import FakeAutomaton
+from tests.hf.fake_automaton import START, FakeAutomaton
 
 MARKER = "</think>"
 LANGUAGE = ["yes!", "no", "abc"]
@@ -27,7 +27,7 @@ def by_definition(automaton: FakeAutomaton, marker: bytes, suffix: list[int]) ->
     for i, token in enumerate(suffix):
         text += vocabulary.tokens[token]
         if marker in text:
-            state = automaton.advance_bytes(0, text[text.index(marker) + len(marker) :])
+            state = automaton.advance_bytes(START, text[text.index(marker) + len(marker) :])
             for later in suffix[i + 1 :]:
                 state = automaton._next(state, later)
             return sorted(automaton.allowed(state))
@@ -37,7 +37,7 @@ def by_definition(automaton: FakeAutomaton, marker: bytes, suffix: list[int]) ->
         if token in vocabulary.eos_token_ids:
             continue
         if marker in longer:
-            if automaton.advance_bytes(0, longer[longer.index(marker) + len(marker) :]) != DEAD:
+            if automaton.advance_bytes(START, longer[longer.index(marker) + len(marker) :]) != DEAD:
                 tokens.append(token)
         else:
             tokens.append(token)
@@ -109,7 +109,7 @@ def test_token_ids(vocabulary: Vocabulary, ids: list[int], as_list: bool) -> Non
     start_after = ids if as_list else ids[0]
     processor = AutomatonLogitsProcessor(automaton, start_after=start_after, prompt_length=2)
     free = [i for i in range(len(vocabulary)) if i != EOS]
-    constrained = sorted(automaton.allowed(0))
+    constrained = sorted(automaton.allowed(START))
     assert allowed(processor, []) == free
     for cut in range(len(ids)):
         assert allowed(processor, [90, *ids[:cut]]) == free

@@ -123,9 +123,7 @@ class _Run:
         after = {place + 1 for place in places if self.input.startswith(mark, place)}
         return {end for place in after for end in self.text(0, place, self.builder._whitespace)}
 
-    def array(
-        self, _: int, at: int, prefix: tuple[int, ...], rest: int, low: int, high: int
-    ) -> set[int]:
+    def array(self, _: int, at: int, prefix: tuple[int, ...], rest: int, low: int, high: int) -> set[int]:
         places, result, count = self._mark({at}, "["), set(), 0
         while places:
             if count >= low:

@@ -31,7 +31,21 @@ def small_vocabulary() -> Any:
     """Every byte, some longer tokens and an end token."""
     from structgen import Vocabulary
 
-    longer = [b'{"', b'":', b'", "', b'"}', b"}}", b"]}", b"tr", b"ue", b"null", b"a1", b"\xc3\xa9", b"10", b".5"]
+    longer = [
+        b'{"',
+        b'":',
+        b'", "',
+        b'"}',
+        b"}}",
+        b"]}",
+        b"tr",
+        b"ue",
+        b"null",
+        b"a1",
+        b"\xc3\xa9",
+        b"10",
+        b".5",
+    ]
     tokens = [bytes([byte]) for byte in range(256)] + longer + [b"</s>"]
     return Vocabulary(tokens, eos_token_ids=[len(tokens) - 1])
 
@@ -111,6 +125,6 @@ def _validator(draft: str) -> Any:
 
 def oracle(schema: Any, draft: str = "2020-12") -> Callable[[str], bool]:
     """Validate texts with ``jsonschema``: exact decimals, patterns by an ECMA-262 engine."""
-    exact = json.loads(json.dumps(schema), parse_float=Decimal)
+    exact = json.loads(json.dumps(schema, default=float), parse_float=Decimal)
     validator = _validator(draft)(exact)
     return lambda text: bool(validator.is_valid(json.loads(text, parse_float=Decimal)))

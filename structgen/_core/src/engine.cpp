@@ -119,12 +119,6 @@ bool Engine::accepts(State s) {
   return result;
 }
 
-// What the configuration looks like right where a token leaves the lexeme: behind the closing quote, or at its end.
-Lex Engine::exit_of(const Item& item) {
-  const Lexer::State& q = lexer_[item.lex];
-  return q.kind == Kind::kText ? empty_lex_ : lexer_.start(Kind::kText, q.tail, RegexStore::kEpsilon);
-}
-
 // Visits, in preorder, the nodes of the suffix trie that can follow; skip(i) prunes the subtree of node i.
 template <class Visit, class Skip>
 void Engine::walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, Visit&& visit) {
@@ -187,10 +181,10 @@ void Engine::collect(const Item& item, MaskRecord& record, std::vector<const Sha
       while (at < exits.size() && exits[at].first < node) ++at;
       return at == exits.size() || exits[at].first >= shape.suffixes->nodes[node].end;
     };
-    walk(*shape.suffixes, exit_of(item), item.stacks, skip, take);
+    walk(*shape.suffixes, lexer_.exit(item.lex), item.stacks, skip, take);
     return;
   }
-  for (std::uint32_t node : live_suffixes(*shape.suffixes, exit_of(item), item.stacks)) {
+  for (std::uint32_t node : live_suffixes(*shape.suffixes, lexer_.exit(item.lex), item.stacks)) {
     at = static_cast<std::size_t>(std::lower_bound(exits.begin() + static_cast<std::ptrdiff_t>(at), exits.end(), std::make_pair(node, 0U)) - exits.begin());
     take(node);
   }
@@ -213,7 +207,7 @@ const MaskRecord& Engine::mask(State s) {
   key.push_back(ends);
   for (const Item& part : parts) {
     const Shape& shape = lexer_.shape(part.lex, grammar_->filter);
-    key.push_back((static_cast<std::uint64_t>(shape.number) << 32) | static_cast<std::uint32_t>(exit_of(part)));
+    key.push_back((static_cast<std::uint64_t>(shape.number) << 32) | static_cast<std::uint32_t>(lexer_.exit(part.lex)));
     key.push_back(shape.exits.empty() ? 0 : static_cast<std::uint64_t>(part.stacks));
   }
   std::uint64_t hash = key.size();

@@ -160,7 +160,6 @@ class Engine {
   const std::vector<std::uint32_t>& live_suffixes(const SuffixTrie& trie, Lex exit, Stacks stacks);
   template <class Visit, class Skip>
   void walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, Visit&& visit);
-  Lex exit_of(const Item& item);
   void evict();
 
   friend class Completion;

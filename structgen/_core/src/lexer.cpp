@@ -15,6 +15,8 @@ constexpr std::size_t kDifferenceBudget = 20000;
 // Longer token lists become dense rows, which cost a copy.
 constexpr std::size_t kSparseLimit = 256;
 constexpr std::size_t kRowsPerBlock = 64;
+constexpr std::size_t kWideBytes = 20;
+constexpr std::size_t kSmallQuotient = 20000;  // nodes
 
 void set_bits(Row& row, const std::vector<std::uint32_t>& tokens) {
   for (std::uint32_t t : tokens) row[t >> 5] |= 1U << (t & 31);
@@ -23,10 +25,9 @@ void set_bits(Row& row, const std::vector<std::uint32_t>& tokens) {
 }  // namespace
 
 Lexer::Lexer(std::shared_ptr<const Trie> trie, std::size_t mask_words)
-    : trie_(std::move(trie)), mask_words_(mask_words), all_tokens_(mask_words, 0) {
+    : trie_(std::move(trie)), mask_words_(mask_words) {
   states_.push_back({Kind::kText, false, kNoByte, 0, RegexStore::kNone, RegexStore::kEpsilon});
   filters_.push_back(kDeadLex);
-  for (std::uint32_t i = 0; i < trie_->tokens(); ++i) all_tokens_[trie_->id(i) >> 5] |= 1U << (trie_->id(i) & 31);
 
   // Every string that follows a quote inside some token, as one trie.
   const Trie& t = *trie_;
@@ -86,6 +87,15 @@ Lex Lexer::start(Kind kind, Re residual, Re tail) {
   return intern(kind, residual, tail, kind == Kind::kText ? 0 : kDecoderOpen);
 }
 
+Lex Lexer::exit(Lex q) {
+  if (states_[q].exit < 0) {
+    const Re after = states_[q].kind == Kind::kText ? static_cast<Re>(RegexStore::kEpsilon) : states_[q].tail;
+    const Lex to = intern(Kind::kText, after, RegexStore::kEpsilon, kClean);
+    states_[q].exit = to;
+  }
+  return states_[q].exit;
+}
+
 std::int32_t Lexer::filter(Re language) {
   const Lex q = start(Kind::kText, language, RegexStore::kEpsilon);
   const auto at = std::find(filters_.begin(), filters_.end(), q);
@@ -106,9 +116,8 @@ Lex Lexer::compute(const State& s, std::uint8_t byte) {
     case Fed::kPending: break;
   }
   if (fed.value == kClean) return intern(s.kind, s.residual, s.tail, kClean);  // the opening quote
-  for (const Range& r : pending_ranges(s.kind, fed.value))
-    if (r.low <= r.high && regexes_.live_in(s.residual, r.low, r.high)) return intern(s.kind, s.residual, s.tail, fed.value);
-  return kDeadLex;
+  const Re pending = regexes_.narrow(s.residual, pending_ranges(s.kind, fed.value));
+  return pending == RegexStore::kNone ? kDeadLex : intern(s.kind, pending, s.tail, fed.value);
 }
 
 // Finds states that a single byte continues: most states inside keys, literals and enumerations.
@@ -195,8 +204,15 @@ void Lexer::build(Shape& shape, Lex q, std::int32_t filter) {
       quotient(s.kind, s.residual).walk(*this, s.residual, shape);
       return done(1);
     }
+    if (string && s.residual != RegexStore::kAnyStar && regexes_.immortal(s.residual)) {
+      build_immortal(shape, q);
+      return done(2);
+    }
     if (string && mostly_any(s.residual) && build_difference(shape, q, kDifferenceBudget)) return done(2);
-    if (build_direct(shape, q, filter, kDirectBudget)) return done(0);
+    // A small quotient trie at hand beats a direct walk that would likely run over its budget.
+    Quotient* ready = find_quotient(s.kind, atoms);
+    const bool quotient_first = ready && ready->size() < kSmallQuotient && wide(q);
+    if (!quotient_first && build_direct(shape, q, filter, kDirectBudget)) return done(0);
     quotient(s.kind, s.residual).walk(*this, s.residual, shape);
     return done(3);
   }
@@ -382,14 +398,63 @@ bool Lexer::build_difference(Shape& shape, Lex start, std::size_t budget) {
   return true;
 }
 
+// So many first bytes continue that a direct walk would run over its budget anyway.
+bool Lexer::wide(Lex q) {
+  std::size_t live = 0;
+  for (int b = 0x20; b < 0x7F; ++b) live += next(q, static_cast<std::uint8_t>(b)) != kDeadLex;
+  return live > kWideBytes;
+}
+
+// Nothing dies inside, as in a search for a substring: only the tokens that close the string need a look.
+void Lexer::build_immortal(Shape& shape, Lex q) {
+  const State s = states_[q];
+  const Shape& base = this->shape(intern(s.kind, RegexStore::kAnyStar, RegexStore::kEpsilon, kClean), 0);
+  shape.base = base.base;
+  shape.clear = base.clear;
+  shape.add = base.add;
+  const CharacterTrie& trie = characters(s.kind);
+  std::vector<std::uint32_t> path;
+  std::uint32_t last = ~0U;
+  bool closes = false;
+  for (const auto& [node, exit] : trie.exits) {
+    if (node != last) {
+      path.clear();
+      for (std::uint32_t n = node; n != 0; n = trie.nodes[n].parent) path.push_back(trie.nodes[n].code_point);
+      Re r = s.residual;
+      for (std::size_t i = path.size(); i-- > 0;) r = regexes_.derive(r, path[i]);
+      closes = regexes_.nullable(r);
+      last = node;
+    }
+    if (closes) shape.exits.push_back(exit);
+  }
+  std::sort(shape.exits.begin(), shape.exits.end());
+}
+
+const CharacterTrie& Lexer::characters(Kind kind) {
+  std::unique_ptr<CharacterTrie>& made = characters_[static_cast<std::size_t>(kind)];
+  if (!made) {
+    made = std::make_unique<CharacterTrie>(*this, kind);
+    bytes_ += made->nodes.size() * 8 + made->tokens.size() * 8;
+  }
+  return *made;
+}
+
+// Any partition that is fine enough will do: the residuals of one pattern share that of the first.
+Quotient* Lexer::find_quotient(Kind kind, const std::vector<std::int32_t>& atoms) const {
+  Quotient* best = nullptr;
+  for (const auto& q : quotients_) {
+    const bool serves = q->kind() == kind && std::includes(q->atoms().begin(), q->atoms().end(), atoms.begin(), atoms.end());
+    if (serves && (!best || q->atoms().size() < best->atoms().size())) best = q.get();
+  }
+  return best;
+}
+
 Quotient& Lexer::quotient(Kind kind, Re r) {
-  Partition partition(regexes_, regexes_.atoms(r));
-  const std::uint64_t hash = partition.hash(kind);
-  for (auto& entry : quotients_)
-    if (entry.first == hash) return *entry.second;
-  quotients_.emplace_back(hash, std::make_unique<Quotient>(*this, kind, std::move(partition)));
-  bytes_ += quotients_.back().second->bytes();
-  return *quotients_.back().second;
+  const std::vector<std::int32_t> atoms = regexes_.atoms(r);
+  if (Quotient* found = find_quotient(kind, atoms)) return *found;
+  quotients_.push_back(std::make_unique<Quotient>(*this, kind, atoms));
+  bytes_ += quotients_.back()->bytes();
+  return *quotients_.back();
 }
 
 }  // namespace structgen

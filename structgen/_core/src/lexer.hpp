@@ -33,6 +33,7 @@ struct Shape {
 };
 
 class Quotient;
+struct CharacterTrie;
 
 class Lexer {
  public:
@@ -45,6 +46,7 @@ class Lexer {
     Re tail;                    // strings: what follows the closing quote
     Lex single_to = kDeadLex;
     std::int32_t* row = nullptr;
+    Lex exit = -1;              // memo of exit()
     std::int32_t filter = -1;   // the follow filter that `shape` was made for
     const Shape* shape = nullptr;
   };
@@ -65,6 +67,8 @@ class Lexer {
     return next_slow(q, byte);
   }
 
+  // Where a token leaves the lexeme: behind the closing quote, or an ended text lexeme.
+  Lex exit(Lex q);
   // Filter 0 lets nothing follow a text lexeme; others are registered lexer states: what may follow must
   // be a viable prefix of that state's language.
   std::int32_t filter(Re language);
@@ -77,7 +81,6 @@ class Lexer {
   std::size_t states() const { return states_.size(); }
   std::size_t shapes() const { return shapes_.size(); }
   std::size_t quotients() const { return quotients_.size(); }
-  const Row& all_tokens() const { return all_tokens_; }
 
   // One lock guards the tables and every automaton that uses them.
   mutable std::shared_mutex mutex;
@@ -87,6 +90,7 @@ class Lexer {
 
  private:
   friend class Quotient;
+  friend struct CharacterTrie;
   using Exits = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
 
   Lex intern(Kind kind, Re residual, Re tail, Decoder decoder);
@@ -99,8 +103,12 @@ class Lexer {
   void set_inside(Shape& shape, std::vector<std::uint32_t> tokens);
   void quote_exits(std::uint32_t node, std::uint32_t suffix, Exits& out) const;
   void text_exits(Shape& shape, const std::vector<std::uint32_t>& ends, std::int32_t filter);
+  void build_immortal(Shape& shape, Lex q);
   bool mostly_any(Re r);
+  bool wide(Lex q);
+  Quotient* find_quotient(Kind kind, const std::vector<std::int32_t>& atoms) const;
   Quotient& quotient(Kind kind, Re r);
+  const CharacterTrie& characters(Kind kind);
   Row* new_row();
 
   RegexStore regexes_;
@@ -115,8 +123,8 @@ class Lexer {
   std::vector<std::unique_ptr<SuffixTrie>> tries_;
   SuffixTrie quote_suffixes_;  // what follows a quote inside some token
   std::vector<Lex> filters_;
-  std::vector<std::pair<std::uint64_t, std::unique_ptr<Quotient>>> quotients_;
-  Row all_tokens_;
+  std::vector<std::unique_ptr<Quotient>> quotients_;
+  std::array<std::unique_ptr<CharacterTrie>, 3> characters_;  // by decoder, made on demand
   std::size_t bytes_ = 0;
 };
 

@@ -48,14 +48,47 @@ std::uint16_t Partition::class_of(std::uint32_t c) const {
   return (std::upper_bound(starts.begin(), starts.end(), c, [](std::uint32_t x, const auto& s) { return x < s.first; }) - 1)->second;
 }
 
-std::uint64_t Partition::hash(Kind kind) const {
-  std::uint64_t h = static_cast<std::uint64_t>(kind) + 1;
-  for (const auto& s : starts) h = combine(h, (static_cast<std::uint64_t>(s.first) << 16) | s.second);
-  return h;
+CharacterTrie::CharacterTrie(const Lexer& lexer, Kind kind) {
+  const Trie& trie = lexer.trie();
+  constexpr std::uint32_t kDeadNode = ~0U;
+  struct At {
+    std::uint32_t node;
+    Decoder decoder;
+  };
+  std::vector<At> at(trie.size(), {kDeadNode, kClean});
+  at[0].node = 0;
+  nodes.push_back({0, 0});
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> found;
+  for (std::uint32_t t = 0; t < trie.size(); ++t) {
+    const At from = at[t];
+    if (from.node == kDeadNode) continue;
+    const Trie::Node n = trie[t];
+    for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
+      const Fed fed = feed(kind, from.decoder, trie[c].byte);
+      if (fed.status == Fed::kDead) continue;
+      if (fed.status == Fed::kClose) {
+        found.clear();
+        lexer.quote_exits(c, 0, found);
+        for (const auto& x : found) exits.emplace_back(from.node, x);
+        continue;
+      }
+      at[c] = {from.node, fed.value};
+      if (fed.status == Fed::kChar) {
+        at[c] = {static_cast<std::uint32_t>(nodes.size()), kClean};
+        nodes.push_back({from.node, fed.value});
+      }
+      for (std::uint32_t i = trie.token_begin(c); i < trie.token_end(c); ++i) {
+        if (at[c].decoder == kClean)
+          tokens.emplace_back(at[c].node, trie.id(i));
+        else
+          partial.emplace_back(at[c].node, std::make_pair(at[c].decoder, trie.id(i)));
+      }
+    }
+  }
 }
 
-Quotient::Quotient(Lexer& lexer, Kind kind, Partition partition) : kind_(kind), partition_(std::move(partition)) {
-  const Trie& trie = lexer.trie();
+Quotient::Quotient(Lexer& lexer, Kind kind, std::vector<std::int32_t> atoms)
+    : kind_(kind), atoms_(std::move(atoms)), partition_(lexer.regexes(), atoms_) {
   const std::size_t classes = partition_.representative.size();
   const bool flat = classes <= 16;
   struct Made {
@@ -66,66 +99,28 @@ Quotient::Quotient(Lexer& lexer, Kind kind, Partition partition) : kind_(kind), 
   std::vector<std::uint32_t> table(flat ? classes : 0, 0);  // child by class, 0 for none
   FlatMap map;
   const auto child = [&](std::uint32_t node, std::uint16_t character) {
-    if (flat) {
-      const std::uint32_t found = table[node * classes + character];
-      if (found) return found;
-    } else {
-      const std::int32_t found = map.get((static_cast<std::uint64_t>(node) << 16) | character, -1);
-      if (found >= 0) return static_cast<std::uint32_t>(found);
-    }
+    const std::uint64_t key = (static_cast<std::uint64_t>(node) << 16) | character;
+    const std::uint32_t found = flat ? table[node * classes + character] : static_cast<std::uint32_t>(map.get(key, 0));
+    if (found) return found;
     const std::uint32_t id = static_cast<std::uint32_t>(made.size());
     made.push_back({node, character});
     if (flat) {
       table[node * classes + character] = id;
       table.resize(table.size() + classes, 0);
     } else {
-      map.put((static_cast<std::uint64_t>(node) << 16) | character, static_cast<std::int32_t>(id));
+      map.put(key, static_cast<std::int32_t>(id));
     }
     return id;
   };
 
-  struct Entry {
-    std::uint32_t trie_node, node;
-    Decoder decoder;
-  };
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> tokens;                          // node, token
-  std::vector<std::pair<std::uint32_t, std::pair<Decoder, std::uint32_t>>> partial;     // node, (decoder, token)
-  std::vector<std::pair<std::uint32_t, std::pair<std::uint32_t, std::uint32_t>>> exits;  // node, (suffix, token)
-  Lexer::Exits found;
-  std::vector<Entry> todo{{0, 0, kClean}};
-  while (!todo.empty()) {
-    const Entry e = todo.back();
-    todo.pop_back();
-    const Trie::Node n = trie[e.trie_node];
-    for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
-      const Fed fed = feed(kind_, e.decoder, trie[c].byte);
-      Entry to{c, e.node, kClean};
-      if (fed.status == Fed::kDead) continue;
-      if (fed.status == Fed::kClose) {
-        found.clear();
-        lexer.quote_exits(c, 0, found);
-        for (const auto& x : found) exits.emplace_back(e.node, x);
-        continue;
-      }
-      if (fed.status == Fed::kChar)
-        to.node = child(e.node, partition_.class_of(fed.value));
-      else
-        to.decoder = fed.value;
-      for (std::uint32_t i = trie.token_begin(c); i < trie.token_end(c); ++i) {
-        if (to.decoder == kClean)
-          tokens.emplace_back(to.node, trie.id(i));
-        else
-          partial.emplace_back(to.node, std::make_pair(to.decoder, trie.id(i)));
-      }
-      if (trie[c].children) todo.push_back(to);
-    }
-  }
+  const CharacterTrie& trie = lexer.characters(kind_);
+  std::vector<std::uint32_t> at(trie.nodes.size(), 0);
+  for (std::size_t i = 1; i < trie.nodes.size(); ++i) at[i] = child(at[trie.nodes[i].parent], partition_.class_of(trie.nodes[i].code_point));
 
   // Renumber in preorder. Children were made after their parents, so one backward pass sums the subtrees.
   const std::size_t size = made.size();
-  std::vector<std::uint32_t> subtree(size, 1), order(size, 0);
+  std::vector<std::uint32_t> subtree(size, 1), order(size, 0), next_free(size, 1);
   for (std::size_t i = size; i-- > 1;) subtree[made[i].parent] += subtree[i];
-  std::vector<std::uint32_t> next_free(size, 1);
   for (std::size_t i = 1; i < size; ++i) {
     const std::uint32_t parent = made[i].parent;
     order[i] = order[parent] + next_free[parent];
@@ -136,19 +131,25 @@ Quotient::Quotient(Lexer& lexer, Kind kind, Partition partition) : kind_(kind), 
     nodes_[order[i]].end = order[i] + subtree[i];
     nodes_[order[i]].character = made[i].character;
   }
-  const auto file = [&](auto& pairs, auto& out, std::uint32_t Node::*offset) {
-    for (auto& p : pairs) p.first = order[p.first];
-    std::sort(pairs.begin(), pairs.end());
-    std::size_t i = 0;
-    for (std::uint32_t node = 0; node <= size; ++node) {
-      while (i < pairs.size() && pairs[i].first < node) ++i;
-      nodes_[node].*offset = static_cast<std::uint32_t>(i);
+  for (std::uint32_t& node : at) node = order[node];
+  // Counting sort by node.
+  const auto file = [&](const auto& pairs, auto& out, std::uint32_t Node::*offset) {
+    for (const auto& p : pairs) ++(nodes_[at[p.first]].*offset);
+    std::uint32_t total = 0;
+    for (Node& n : nodes_) {
+      const std::uint32_t count = n.*offset;
+      n.*offset = total;
+      total += count;
     }
-    for (auto& p : pairs) out.push_back(p.second);
+    std::vector<std::uint32_t> used(size, 0);
+    out.resize(pairs.size());
+    for (const auto& p : pairs) out[nodes_[at[p.first]].*offset + used[at[p.first]]++] = p.second;
   };
-  file(tokens, tokens_, &Node::tokens);
-  file(partial, partial_, &Node::partial);
-  file(exits, exits_, &Node::exits);
+  file(trie.tokens, tokens_, &Node::tokens);
+  file(trie.partial, partial_, &Node::partial);
+  file(trie.exits, exits_, &Node::exits);
+  // Equal decoders of a node side by side.
+  for (std::size_t i = 0; i < size; ++i) std::sort(partial_.begin() + nodes_[i].partial, partial_.begin() + nodes_[i + 1].partial);
 }
 
 std::size_t Quotient::bytes() const {
@@ -175,8 +176,7 @@ void Quotient::visit(Visit& v, std::uint32_t node, Re residual) {
   }
   for (std::uint32_t i = n.partial; i < after.partial;) {
     const Decoder decoder = partial_[i].first;
-    bool alive = false;
-    for (const Range& r : pending_ranges(kind_, decoder)) alive = alive || (r.low <= r.high && regexes.live_in(residual, r.low, r.high));
+    const bool alive = regexes.narrow(residual, pending_ranges(kind_, decoder)) != RegexStore::kNone;
     for (; i < after.partial && partial_[i].first == decoder; ++i) (alive ? v.live_partial : v.dead_partial).push_back(partial_[i].second);
   }
   for (std::uint32_t c = node + 1; c < n.end; c = nodes_[c].end) {
@@ -206,16 +206,24 @@ void Quotient::walk(Lexer& lexer, Re residual, Shape& shape) {
     return out;
   };
   const std::size_t live = count(v.live) + v.live_partial.size(), dead = count(v.dead) + v.dead_partial.size();
-  if (live > kSparse && dead <= kExceptions) {
-    if (!everything_) {
-      everything_ = lexer.new_row();
-      for (std::uint32_t t : tokens_) (*everything_)[t >> 5] |= 1U << (t & 31);
-      for (const auto& p : partial_) (*everything_)[p.second >> 5] |= 1U << (p.second & 31);
-    }
-    shape.base = everything_;
-    shape.clear = list(v.dead, v.dead_partial);
-  } else {
+  if (live <= kSparse || dead > live) {
     lexer.set_inside(shape, list(v.live, v.live_partial));
+    return;
+  }
+  if (!everything_) {
+    everything_ = lexer.new_row();
+    for (std::uint32_t t : tokens_) (*everything_)[t >> 5] |= 1U << (t & 31);
+    for (const auto& p : partial_) (*everything_)[p.second >> 5] |= 1U << (p.second & 31);
+  }
+  shape.base = everything_;
+  shape.clear = list(v.dead, v.dead_partial);
+  if (dead > kExceptions) {
+    Row* row = lexer.new_row();
+    *row = *everything_;
+    for (std::uint32_t t : shape.clear) (*row)[t >> 5] &= ~(1U << (t & 31));
+    shape.base = row;
+    shape.clear.clear();
+    shape.clear.shrink_to_fit();
   }
 }
 

@@ -19,15 +19,31 @@ struct Partition {
 
   Partition(const RegexStore& regexes, const std::vector<std::int32_t>& atoms);
   std::uint16_t class_of(std::uint32_t code_point) const;
-  std::uint64_t hash(Kind kind) const;
+};
+
+// The token trie in whole characters, as one decoder reads it. Made once per decoder; parents come first.
+struct CharacterTrie {
+  struct Node {
+    std::uint32_t parent, code_point;
+  };
+  std::vector<Node> nodes;                                                // nodes[0] is the root
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> tokens;            // node, token
+  std::vector<std::pair<std::uint32_t, std::pair<Decoder, std::uint32_t>>> partial;      // node, (decoder, token)
+  std::vector<std::pair<std::uint32_t, std::pair<std::uint32_t, std::uint32_t>>> exits;  // node, (suffix, token)
+
+  CharacterTrie(const Lexer& lexer, Kind kind);
 };
 
 class Quotient {
  public:
-  Quotient(Lexer& lexer, Kind kind, Partition partition);
+  Quotient(Lexer& lexer, Kind kind, std::vector<std::int32_t> atoms);
+  Kind kind() const { return kind_; }
+  // The character sets that the classes respect, sorted.
+  const std::vector<std::int32_t>& atoms() const { return atoms_; }
   // Fills inside and exits of a shape whose decoder is clean.
   void walk(Lexer& lexer, Re residual, Shape& shape);
   std::size_t bytes() const;
+  std::size_t size() const { return nodes_.size(); }
 
  private:
   struct Node {
@@ -42,6 +58,7 @@ class Quotient {
   void visit(Visit& v, std::uint32_t node, Re residual);
 
   Kind kind_;
+  std::vector<std::int32_t> atoms_;
   Partition partition_;
   std::vector<Node> nodes_;  // with a sentinel at the end
   std::vector<std::uint32_t> tokens_;

@@ -504,6 +504,17 @@ Re RegexStore::derive(Re r, std::uint32_t code_point) {
   return (std::upper_bound(d.begin(), d.end(), code_point, [](std::uint32_t c, const Piece& p) { return c < p.start; }) - 1)->to;
 }
 
+bool RegexStore::immortal(Re r) const {
+  const ReNode& n = nodes_[r];
+  if (r == kAnyStar) return true;
+  // The tail must be known not to be empty; syntactic knowledge is enough here.
+  if (n.op == Op::kConcat) return n.a == kAnyStar && nodes_[n.b].live == 1;
+  if (n.op != Op::kUnion) return false;
+  for (std::int32_t i = 0; i < n.b; ++i)
+    if (immortal(child(n, i))) return true;
+  return false;
+}
+
 // Best-first search for a member, by code points consumed plus a lower bound of what is left. Everything on
 // a found path is not empty; when the search is exhausted, all that it saw is empty.
 void RegexStore::search(Re start, std::vector<std::uint32_t>* witness) {
@@ -564,16 +575,24 @@ std::vector<std::uint32_t> RegexStore::shortest(Re r) {
   return out;
 }
 
-bool RegexStore::live_in(Re r, std::uint32_t low, std::uint32_t high) {
+Re RegexStore::narrow(Re r, const CharSet& ranges) {
   const Derivative& d = derivative(r);
-  std::size_t i = static_cast<std::size_t>(
-      std::upper_bound(d.begin(), d.end(), low, [](std::uint32_t c, const Piece& p) { return c < p.start; }) - d.begin() - 1);
-  for (; i < d.size() && d[i].start <= high; ++i) {
-    const std::uint32_t end = i + 1 < d.size() ? d[i + 1].start - 1 : kMaxCodePoint;
-    if (is_surrogate_only(std::max(low, d[i].start), std::min(high, end))) continue;
-    if (!is_empty(d[i].to)) return true;
+  Re common = -1;
+  bool live = false, uniform = true;
+  for (const Range& range : ranges) {
+    if (range.low > range.high) continue;
+    std::size_t i = static_cast<std::size_t>(
+        std::upper_bound(d.begin(), d.end(), range.low, [](std::uint32_t c, const Piece& p) { return c < p.start; }) - d.begin() - 1);
+    for (; i < d.size() && d[i].start <= range.high; ++i) {
+      const std::uint32_t end = i + 1 < d.size() ? d[i + 1].start - 1 : kMaxCodePoint;
+      if (is_surrogate_only(std::max(range.low, d[i].start), std::min(range.high, end))) continue;
+      uniform = uniform && (common < 0 || common == d[i].to);
+      common = d[i].to;
+      live = live || !is_empty(d[i].to);
+    }
   }
-  return false;
+  if (!live) return kNone;
+  return uniform ? concat(kAny, common) : r;
 }
 
 Re RegexStore::clamp(Re r, std::int32_t limit) {

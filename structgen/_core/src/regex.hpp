@@ -65,8 +65,11 @@ class RegexStore {
   Re derive(Re r, std::uint32_t code_point);
   bool nullable(Re r) const { return nodes_[r].nullable; }
   bool is_empty(Re r);
-  // Some code point of the inclusive range leads from r to a residual that is not empty.
-  bool live_in(Re r, std::uint32_t low, std::uint32_t high);
+  // A regex that derives as r does inside the ranges, and is the same for all r that agree there where it can be;
+  // kNone when no code point of the ranges is live.
+  Re narrow(Re r, const CharSet& ranges);
+  // No string leads r to a dead residual, by its form: a union with "anything, then something".
+  bool immortal(Re r) const;
   // A shortest member (fewest code points). The language must not be empty.
   std::vector<std::uint32_t> shortest(Re r);
   // The same language as far as strings of at most `limit` code points and what follows them can tell.

@@ -17,7 +17,7 @@ def lower_array(lowering: Lowering, shape: Shape, exact: list[Any] | None = None
         if len(exact) < low or 0 <= high < len(exact):
             return lowering.nothing
     elif 0 <= high < low:
-        return lowering.nothing
+        return lowering.dead(lowering.node, "maxItems", "minItems is larger")
     elif not shape.arrays:
         return _any_array(lowering, low, high)
     members = [_parts(lowering, node) for node in shape.arrays]

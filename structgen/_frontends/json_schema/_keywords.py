@@ -153,13 +153,16 @@ def _if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> N
 
 
 def _identifier(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    if isinstance(value, str) and not value.startswith("#") and node is not lowering.document.root:
+    if node is not lowering.document.root and lowering.document.is_resource(node):
         lowering.document.embedded = True
 
 
 def _dialect(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    if node is not lowering.document.root and known_draft(value) not in (None, lowering.document.draft):
-        raise lowering.error(node, "$schema", "a subschema of another draft is not supported")
+    # Only the root of a resource can choose its dialect: elsewhere the keyword has no meaning.
+    if node is lowering.document.root or not lowering.document.is_resource(node):
+        return
+    if known_draft(value) not in (None, lowering.document.draft):
+        raise lowering.error(node, "$schema", "an embedded schema of another draft is not supported")
 
 
 # -- strings -------------------------------------------------------------------------------

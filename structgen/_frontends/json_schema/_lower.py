@@ -19,7 +19,7 @@ from ._keywords import KEYWORDS, REFERENCE_ONLY
 from ._numbers import NumberRegexes
 from ._options import Options
 from ._resolve import Document
-from ._shapes import ALL_TYPES, ARRAY, BOOLEAN, NULL, NUMBER, OBJECT, STRING, Path, Shape
+from ._shapes import ALL_TYPES, ARRAY, BOOLEAN, NULL, NUMBER, OBJECT, STRING, TYPE_BITS, Path, Shape
 
 if TYPE_CHECKING:
     from structgen._core import Builder
@@ -44,12 +44,17 @@ class Lowering:
         # Draft 4 tells integers by their spelling; later drafts by their value, which "all" spells freely.
         self.integers_have_digits_only = document.draft == "4" or not options.all_numbers
         self.handlers = KEYWORDS[document.draft]
+        self._constraining = frozenset(self.handlers) - {"type"}
+        # Handles of the schemas that are only a type, by its name.
+        self._by_type: dict[str, int] = {}
         self.reference_alone = document.draft in ("4", "6", "7")
         # Handles by conjunction; a negative entry -1 - level marks one that is being lowered.
         self.memo: dict[Key, int] = {}
         self.shared: dict[Any, int] = {}
         # Nesting depth, in values, of what is being lowered.
         self.level = 0
+        # A node of the conjunction that is being lowered, for errors that no keyword alone causes.
+        self.node: Any = document.root
         # The nodes between the conjunction that is being merged and the node at hand.
         self.path: Path = ()
         self._same_value_depth = 0
@@ -112,6 +117,8 @@ class Lowering:
         if len(self._dead) != 1:
             return UnsatisfiableSchemaError("no value satisfies the schema")
         node, keyword, reason = self._dead[0]
+        if keyword is not None and keyword not in node:
+            keyword = None
         pointer = self.document.pointer(node, *(() if keyword is None else (keyword,)))
         return UnsatisfiableSchemaError(
             f"no value satisfies the schema: {reason}", pointer=pointer, keyword=keyword
@@ -124,8 +131,17 @@ class Lowering:
         handle = self.memo.get(id(node))
         if handle is not None and handle >= 0:
             return handle
-        if handle is None and self.level + self._same_value_depth > _INLINE_DEPTH and isinstance(node, dict):
-            return self._later(id(node), (node,))
+        if handle is None and isinstance(node, dict):
+            if self._constraining.isdisjoint(node):
+                # Most schemas of a property say a type and, but for annotations, nothing else.
+                name = node.get("type")
+                if isinstance(name, str) and name in TYPE_BITS:
+                    handle = self._by_type.get(name)
+                    if handle is None:
+                        handle = self._by_type[name] = self.types_only(TYPE_BITS[name])
+                    return handle
+            if self.level + self._same_value_depth > _INLINE_DEPTH:
+                return self._later(id(node), (node,))
         return self.lower(node)
 
     def child_all(self, nodes: list[Any]) -> int:
@@ -182,6 +198,12 @@ class Lowering:
 
     def _body(self, nodes: tuple[Any, ...]) -> int:
         self._count(nodes[0])
+        outer, self.node = self.node, nodes[0]
+        handle = self._lower_nodes(nodes)
+        self.node = outer
+        return handle
+
+    def _lower_nodes(self, nodes: tuple[Any, ...]) -> int:
         shape = Shape()
         if len(nodes) == 1:
             self.path = ()

@@ -67,6 +67,14 @@ def _forbidden(lowering: Lowering, node: dict[str, Any], key: str) -> int:
     return lowering.dead(node, "additionalProperties", f"the required key {key!r} is not allowed")
 
 
+def _impossible(lowering: Lowering, shape: Shape, key: str) -> int:
+    for node in shape.objects:
+        if node.get("properties", {}).get(key) is False:
+            return lowering.dead(node["properties"], key, f"the required key {key!r} is not allowed")
+    # Why there is no value has been noted where the value was lowered.
+    return lowering.nothing
+
+
 class _Member:
     """The object keywords of one schema of a conjunction."""
 
@@ -127,8 +135,6 @@ def _merged(lowering: Lowering, shape: Shape) -> int:
     for key in keys:
         schemas = [schema for member in members for schema in member.schemas_of(lowering, key)]
         value = lowering.child_all(schemas)
-        if value == lowering.nothing and key in required:
-            return lowering.dead(members[0].node, None, f"the required key {key!r} is not allowed")
         values.append(value)
     extra_values: dict[int, int] = {}
     for regex, matched in _key_classes(lowering, members, _other_keys(lowering, keys)):
@@ -188,11 +194,13 @@ def _emit(
             return lowering.nothing
         kept = [index for index, key in enumerate(keys) if key in spoken]
         keys, values = [keys[index] for index in kept], [values[index] for index in kept]
+    if lowering.nothing in values:
+        for key, value in zip(keys, values, strict=True):
+            if value == lowering.nothing and key in required:
+                return _impossible(lowering, shape, key)
     low, high = shape.min_properties, shape.max_properties
     if 0 <= high < max(low, len(required)):
-        return lowering.dead(
-            shape.objects[0] if shape.objects else None, None, "too few properties are allowed"
-        )
+        return lowering.dead(lowering.node, "maxProperties", "more properties are required than allowed")
     if low <= len(required):
         low = 0
     if not extra_keys and high >= len(keys):

@@ -130,6 +130,11 @@ class Document:
         keys = () if keyword is None else (keyword,)
         return SchemaError(reason, pointer=self.pointer(node, *keys), keyword=keyword, hint=hint)
 
+    def is_resource(self, node: dict[str, Any]) -> bool:
+        """Tell whether a node is the root of a resource: it has an address of its own."""
+        name = node.get(self._identifier)
+        return isinstance(name, str) and not name.startswith("#")
+
     # -- references ------------------------------------------------------------------------
 
     def resolve(self, node: Any, reference: Any) -> Any:
@@ -184,7 +189,7 @@ class Document:
         if isinstance(name, str) and (self._modern or "$ref" not in node):
             address, fragment = urldefrag(name)
             if address:
-                base = urljoin(base, address)
+                base = _join(base, address)
                 resources.setdefault(base, node)
             if fragment and not self._modern:
                 self._anchors.setdefault((base, unquote(fragment)), node)
@@ -195,7 +200,7 @@ class Document:
         return base
 
     def _lookup(self, node: Any, base: str, reference: str) -> Any:
-        address, fragment = urldefrag(urljoin(base, reference) if base else reference)
+        address, fragment = urldefrag(_join(base, reference))
         assert self._resources is not None
         if address not in self._resources:
             raise self.error(
@@ -217,7 +222,7 @@ class Document:
             part = part.replace("~1", "/").replace("~0", "~")
             if isinstance(target, dict) and part in target:
                 target = target[part]
-                if isinstance(target, dict) and isinstance(target.get(self._identifier), str):
+                if isinstance(target, dict) and self.is_resource(target):
                     self.embedded = True
             elif isinstance(target, list) and _is_index(part) and int(part) < len(target):
                 target = target[int(part)]
@@ -228,6 +233,11 @@ class Document:
                 node, "$ref", f"the reference {reference!r} points to something that is no schema"
             )
         return target
+
+
+def _join(base: str, reference: str) -> str:
+    # urljoin knows the hierarchical schemes only: a fragment also belongs to a base such as urn:uuid:...
+    return base + reference if reference.startswith("#") else urljoin(base, reference)
 
 
 def _is_index(part: str) -> bool:

@@ -21,12 +21,12 @@ def lower_string(lowering: Lowering, shape: Shape) -> int:
         handle = lowering.shared.get((low, high))
         if handle is None:
             if 0 <= high < low:
-                return lowering.nothing
+                return lowering.dead(lowering.node, "maxLength", "minLength is larger")
             regex = builder.re_repeat(builder.re_any(), low, high)
             handle = lowering.shared[low, high] = builder.string(regex)
         return handle
     if 0 <= high < low:
-        return lowering.nothing
+        return lowering.dead(lowering.node, "maxLength", "minLength is larger")
     parts = [lowering.pattern(node, "pattern", pattern) for node, pattern in shape.patterns]
     if low > 0 or high >= 0:
         parts.append(builder.re_repeat(builder.re_any(), low, high))
@@ -47,6 +47,8 @@ def lower_number(lowering: Lowering, shape: Shape) -> int:
         regex = _number_regex(lowering, shape, only_integers)
         handle = lowering.nothing if lowering.builder.re_is_empty(regex) else lowering.builder.lexeme(regex)
         lowering.shared[key] = handle
+    if handle == lowering.nothing:
+        lowering.dead(lowering.node, None, "no number lies within the bounds")
     return handle
 
 

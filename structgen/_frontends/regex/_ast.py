@@ -131,6 +131,8 @@ def repeat(body: Node, low: int, high: int) -> Node:
 
 def look(body: Node, behind: bool, negative: bool, position: int | None = None) -> Node:
     """Make a lookaround, in its one-character form where that is enough."""
+    if not behind:
+        body = _without_last_lookahead(body)
     edge = _edge(body, behind)
     if edge is not None:
         chars, at_edge = edge
@@ -140,6 +142,18 @@ def look(body: Node, behind: bool, negative: bool, position: int | None = None) 
     if body == EPSILON:
         return NOTHING if negative else EPSILON
     return Look(body, behind, negative, position)
+
+
+def _without_last_lookahead(node: Node) -> Node:
+    """Inside a lookahead, what a lookahead at the end asks for may as well be matched."""
+    match node:
+        case Look(body=body, behind=False, negative=False):
+            return body
+        case Concat(parts=parts) if parts and not node.plain:
+            return concat([*parts[:-1], _without_last_lookahead(parts[-1])])
+        case Alternation(options=options) if not node.plain:
+            return alternation(map(_without_last_lookahead, options))
+    return node
 
 
 def _edge(node: Node, behind: bool) -> tuple[Ranges, bool] | None:

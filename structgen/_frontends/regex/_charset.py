@@ -4,6 +4,8 @@ import bisect
 import functools
 from collections.abc import Iterable
 
+from structgen._frontends.regex._limits import MAX_CELLS, limit_error
+
 Ranges = tuple[tuple[int, int], ...]
 
 MAX_CODE_POINT = 0x10FFFF
@@ -55,6 +57,7 @@ def complement(ranges: Ranges) -> Ranges:
     return _without_surrogates(gaps)
 
 
+@functools.lru_cache(maxsize=1024)
 def union(*sets: Ranges) -> Ranges:
     """The scalar values in at least one of the sets."""
     return normalise([pair for ranges in sets for pair in ranges])
@@ -86,6 +89,8 @@ def partition(*sets: Ranges) -> tuple[Ranges, ...]:
         split: list[Ranges] = []
         for cell in cells:
             split += [part for part in (intersection(cell, ranges), intersection(cell, outside)) if part]
+        if len(split) > MAX_CELLS:
+            raise limit_error("assertions tell too many sets of characters apart", "max_cells", MAX_CELLS)
         cells = split
     return tuple(cells)
 

@@ -3,7 +3,7 @@
 from structgen._frontends.regex import _charset
 from structgen._frontends.regex._ast import After, Before, Look, Node
 from structgen._frontends.regex._charset import Ranges
-from structgen._frontends.regex._limits import MAX_LEFT_STATES, limit_error
+from structgen._frontends.regex._limits import MAX_LEFT_STATES, limit_error, lookaround_budget
 from structgen._frontends.regex._threads import (
     Thread,
     advance_all,
@@ -54,7 +54,7 @@ class LeftContext:
         if assertions:
             inside = [ranges for look in self._looks for ranges in sets_of(look)]
             self.cells = _charset.partition(*self._sets, *inside)
-            self._explore()
+            self._explore(1 + len(inside))
 
     @classmethod
     def of(cls, node: Node, pattern: str) -> "LeftContext":
@@ -62,7 +62,8 @@ class LeftContext:
         looking = [a for a in assertions_of(node) if not isinstance(a, After)]
         return cls([a for a in looking if isinstance(a, Before) or a.behind], pattern)
 
-    def _explore(self) -> None:
+    def _explore(self, cost: int) -> None:
+        budget = lookaround_budget()
         start: _Key = (True, -1, tuple(floating | anchored for floating, anchored in self._threads))
         self._keys = [start]
         numbers = {start: START}
@@ -70,6 +71,7 @@ class LeftContext:
         for key in self._keys:
             row = []
             for cell in self.cells:
+                budget.spend(cost)
                 point = cell[0][0]
                 alike = sum(1 << i for i, ranges in enumerate(self._sets) if _charset.contains(ranges, point))
                 threads = tuple(

@@ -6,7 +6,7 @@ from typing import NoReturn
 from structgen._frontends.regex import _ast, _charset, _ecma_classes, _unicode
 from structgen._frontends.regex._ast import Node
 from structgen._frontends.regex._charset import Ranges
-from structgen._frontends.regex._limits import MAX_COUNT, MAX_NESTING, limit_error
+from structgen._frontends.regex._limits import MAX_COUNT, MAX_NESTING, MAX_SAME_NAME, limit_error
 
 
 class ProblemError(Exception):
@@ -232,11 +232,14 @@ class Parser:
             self._fail("invalid name of a group", start)
         self.position = match.end()
         name = match.group()[:-1]
-        for other in self._paths.get(name, ()):
+        others = self._paths.setdefault(name, [])
+        if len(others) >= MAX_SAME_NAME:
+            raise limit_error(f"too many groups are named {name!r}", "max_same_name", MAX_SAME_NAME)
+        for other in others:
             # The same name may occur twice only in different options of one alternation.
             if not any(a == b and i != j for (a, i), (b, j) in zip(other, self._path, strict=False)):
                 self._fail(f"the group name {name!r} occurs twice", start)
-        self._paths.setdefault(name, []).append(self._path)
+        others.append(self._path)
 
     def _modifiers(self, start: int) -> None:
         match = _MODIFIERS.match(self.pattern, start + 2)

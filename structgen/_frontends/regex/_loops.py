@@ -22,7 +22,8 @@ from structgen._frontends.regex._ast import (
     Repeat,
 )
 from structgen._frontends.regex._charset import Ranges
-from structgen._frontends.regex._limits import MAX_LOOP_STATES, limit_error
+from structgen._frontends.regex._context import START
+from structgen._frontends.regex._limits import MAX_LOOP_STATES, limit_error, lookaround_budget
 from structgen._frontends.regex._threads import (
     Thread,
     advance_all,
@@ -87,6 +88,7 @@ def ending_in(lowering: "Lowering", node: Node, ends: Ranges) -> int:
                 last = ending_in(lowering, parts[index], ends)
                 before = lowering.plain(_ast.concat(parts[:index]))
                 found.append(lowering.join(before, last))
+                lowering.budget.spend(1 + len(parts) // 16)
                 if not _ast.nullable(parts[index]):
                     break
             return lowering.unite(found)
@@ -104,17 +106,19 @@ class _Walk:
         self._cells = _charset.partition(
             *self._context.cells, *dict.fromkeys(s for a in ahead for s in sets_of(a))
         )
-        self._rows: dict[tuple[Node, State], Row] = {}
+        # Keyed by identity: the node is kept with the row, so that its identity stays its own.
+        self._rows: dict[tuple[int, State], tuple[Node, Row]] = {}
+        self._size = 1 + sum(len(sets_of(a)) for a in ahead)
+        self._budget = lookaround_budget()
         self._steps: dict[tuple[State, int], State | None] = {}
 
     def forward(self, node: Node, state: State) -> Row:
         """The states to which the node leads, each with the strings that lead there."""
-        key = node, state
-        row = self._rows.get(key)
-        if row is None:
-            self._lowering.spend()
-            row = self._rows[key] = self._forward(node, state)
-        return row
+        key = id(node), state
+        if key not in self._rows:
+            self._lowering.budget.spend()
+            self._rows[key] = node, self._forward(node, state)
+        return self._rows[key][1]
 
     def _forward(self, node: Node, state: State) -> Row:
         lowering, context = self._lowering, self._context
@@ -193,7 +197,7 @@ class _Walk:
     def _then(self, row: Row, body: Node) -> Row:
         longer: Row = {}
         for middle, first in row.items():
-            self._lowering.spend()
+            self._lowering.budget.spend()
             for after, second in self.forward(body, middle).items():
                 self._add(longer, after, self._lowering.join(first, second))
         return longer
@@ -242,7 +246,7 @@ class _Walk:
 
     def _bypass(self, into: int, out: Row, target: Row) -> None:
         for after, handle in out.items():
-            self._lowering.spend()
+            self._lowering.budget.spend()
             self._add(target, after, self._lowering.join(into, handle))
 
     # -- obligations -----------------------------------------------------------------------
@@ -268,6 +272,7 @@ class _Walk:
     def _step(self, state: State, cell: int) -> State | None:
         key = state, cell
         if key not in self._steps:
+            self._budget.spend(self._size)
             point = self._cells[cell][0][0]
             held = self._settle((negative, advance_all(threads, point)) for negative, threads in state[1])
             self._steps[key] = None if held is None else (self._context.step(state[0], point), held)
@@ -277,11 +282,8 @@ class _Walk:
         """The strings of ``after`` that meet the obligations."""
         lowering = self._lowering
         for negative, threads in sorted(obligations, key=repr):
-            options = []
-            for thread in threads:
-                open_end = not thread or thread[-1] != _ast.AT_END
-                nodes = [*thread, _ast.ANY_STAR] if open_end else thread[:-1]
-                options.append(lowering.plain(_ast.concat(nodes)))
-            required = lowering.unite(options)
+            # No thread looks to the left, so any state of the context will do.
+            anything = [lowering.plain(_ast.ANY_STAR)] * self._context.size
+            required = lowering.unite([lowering.lower(_ast.concat(t), anything)[START] for t in threads])
             after = lowering.meet(lowering.builder.re_complement(required) if negative else required, after)
         return after

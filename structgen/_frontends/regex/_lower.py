@@ -8,6 +8,7 @@ What an assertion sees on its left is tracked by the states of a ``LeftContext``
 with one handle per state, and so is the result.
 """
 
+import itertools
 from collections.abc import Callable
 
 from structgen._frontends.regex import _ast, _charset
@@ -25,7 +26,7 @@ from structgen._frontends.regex._ast import (
 from structgen._frontends.regex._builder import RegexBuilder
 from structgen._frontends.regex._charset import Ranges
 from structgen._frontends.regex._context import START, LeftContext
-from structgen._frontends.regex._limits import MAX_EXPANSION, limit_error
+from structgen._frontends.regex._limits import MAX_EXPANSION, Budget
 from structgen._frontends.regex._loops import ending_in, lower_forward
 
 Vector = list[int]
@@ -49,7 +50,11 @@ class Lowering:
         self.pattern = pattern
         self.none = builder.re_none()
         self.epsilon = builder.re_epsilon()
-        self._budget = MAX_EXPANSION
+        self.budget = Budget("assertions expand too far", "max_expansion", MAX_EXPANSION)
+        # What assertions made of a node, by identity; the node is kept, so that its id stays its own.
+        self._groups: dict[int, tuple[Node, list[Node]]] = {}
+        self._handles: dict[int, tuple[Node, int]] = {}
+        self._endings: dict[tuple[int, Ranges], tuple[Node, int]] = {}
         self._sets: dict[Ranges, int] = {}
         self.context = _NO_CONTEXT
 
@@ -73,6 +78,8 @@ class Lowering:
     def search(self, node: Node) -> int:
         """The strings in which the node matches somewhere."""
         anything = self.plain(_ast.ANY_STAR)
+        if node is _ast.EPSILON:
+            return anything
         if node.plain:
             return self.builder.re_concat([anything, self.plain(node), anything])
         floating: list[Node] = []
@@ -80,7 +87,7 @@ class Lowering:
         found: list[int] = []
         for option in node.options if type(node) is Alternation else (node,):
             parts = option.parts if type(option) is Concat else (option,)
-            if parts[0] is _ast.AT_START and not any(map(_ast.looks_back, parts[1:])):
+            if parts and parts[0] is _ast.AT_START and not any(map(_ast.looks_back, parts[1:])):
                 found.append(self._anchored(parts[1:], anything))
             else:
                 (rest if _ast.looks_back(option) else floating).append(option)
@@ -155,12 +162,12 @@ class Lowering:
         RegexError
             An assertion inside an unbounded repetition cannot be represented.
         """
-        self.spend()
+        self.budget.spend()
         if node.plain:
             return self._lower_plain(node, after)
         match node:
             case Concat():
-                return self._lower_concat(node.parts, after)
+                return self._lower_concat(node, after)
             case Alternation():
                 return self._lower_alternation(node, after)
             case Repeat():
@@ -173,12 +180,6 @@ class Lowering:
             case Look():
                 return self._lower_look(node, after)
         raise AssertionError(node)
-
-    def spend(self) -> None:
-        """Count one step of work that assertions cause."""
-        self._budget -= 1
-        if self._budget < 0:
-            raise limit_error("assertions inside repetitions expand too far", "max_expansion", MAX_EXPANSION)
 
     def _each(self, vector: Vector, function: Callable[[int], int]) -> Vector:
         """Apply a function to every handle, once per distinct handle."""
@@ -231,24 +232,26 @@ class Lowering:
             results[pair] = self.meet(required, handle)
         return [results[pair] for pair in zip(ahead, after, strict=True)]
 
-    def _lower_concat(self, parts: tuple[Node, ...], after: Vector) -> Vector:
-        end = len(parts)
-        while end:
-            start = end - 1
-            if parts[start].plain:
-                while start and parts[start - 1].plain:
-                    start -= 1
-                after = self._lower_plain(_ast.concat(parts[start:end]), after)
+    def _grouped(self, node: Concat | Alternation) -> list[Node]:
+        """The parts of a node, plain ones put together, so that each of these is lowered directly."""
+        if id(node) not in self._groups:
+            if isinstance(node, Alternation):
+                plain = [option for option in node.options if option.plain]
+                grouped = [option for option in node.options if not option.plain]
+                grouped += [_ast.alternation(plain)] if plain else []
             else:
-                after = self.lower(parts[start], after)
-            end = start
+                runs = itertools.groupby(node.parts, lambda part: part.plain)
+                grouped = [n for plain, run in runs for n in ([_ast.concat(run)] if plain else run)]
+            self._groups[id(node)] = node, grouped
+        return self._groups[id(node)][1]
+
+    def _lower_concat(self, node: Concat, after: Vector) -> Vector:
+        for part in reversed(self._grouped(node)):
+            after = self.lower(part, after)
         return after
 
     def _lower_alternation(self, node: Alternation, after: Vector) -> Vector:
-        plain = [option for option in node.options if option.plain]
-        results = [self.lower(option, after) for option in node.options if not option.plain]
-        if plain:
-            results.append(self._lower_plain(_ast.alternation(plain), after))
+        results = [self.lower(option, after) for option in self._grouped(node)]
         return [self.unite(list(handles)) for handles in zip(*results, strict=True)]
 
     def _lower_repeat(self, node: Repeat, after: Vector) -> Vector:
@@ -274,16 +277,21 @@ class Lowering:
         """A plain node: split its strings by the state that they lead to, where that matters."""
         first = after[START]
         if after.count(first) == len(after):
-            return [self.join(self.plain(node), first)] * len(after)
+            if id(node) not in self._handles:
+                self._handles[id(node)] = node, self.plain(node)
+            return [self.join(self._handles[id(node)][1], first)] * len(after)
         if not self.context.definite:
             return lower_forward(self, node, after)
         ends: dict[int, list[Ranges]] = {}
         for state, cell in self.context.ends.items():
             if after[state] != self.none:
                 ends.setdefault(after[state], []).append(cell)
-        longer = [
-            self.join(ending_in(self, node, _charset.union(*cells)), handle) for handle, cells in ends.items()
-        ]
+        longer = []
+        for handle, cells in ends.items():
+            key = id(node), _charset.union(*cells)
+            if key not in self._endings:
+                self._endings[key] = node, ending_in(self, node, key[1])
+            longer.append(self.join(self._endings[key][1], handle))
         if not _ast.nullable(node):
             return [self.unite(longer)] * len(after)
         return [self.unite([*longer, handle]) for handle in after]

@@ -11,7 +11,7 @@ from structgen._errors import RegexError
 from structgen._frontends.regex import _ast, _charset, _unicode
 from structgen._frontends.regex._ast import Node
 from structgen._frontends.regex._charset import Ranges
-from structgen._frontends.regex._limits import MAX_COUNT, MAX_EXPANSION, MAX_NESTING, limit_error
+from structgen._frontends.regex._limits import MAX_COUNT, MAX_EXPANSION, MAX_NESTING, Budget, limit_error
 
 Item = tuple[Any, Any]
 
@@ -55,7 +55,7 @@ class Converter:
         self._tree = tree
         self._lookarounds: list[int] | None = None
         self._depth = 0
-        self._budget = MAX_EXPANSION
+        self._budget = Budget("an atomic group expands too far", "max_expansion", MAX_EXPANSION)
 
     def convert(self) -> Node:
         """Convert the whole pattern.
@@ -137,9 +137,11 @@ class Converter:
             # Atomic groups are converted more than once, so that counting would go wrong.
             self._lookarounds = [] if self._places("atomic") else self._places("lookaround")[::-1]
         position = self._lookarounds.pop() if self._lookarounds else None
-        return _ast.look(
-            self._sequence(body, flags), direction < 0, item[0] is _constants.ASSERT_NOT, position
-        )
+        if direction < 0 and self._width(body) is None:
+            reason = "look-behind requires fixed-width pattern"
+            raise RegexError(reason, pattern=self.pattern, position=position)
+        negative = item[0] is _constants.ASSERT_NOT
+        return _ast.look(self._sequence(body, flags), direction < 0, negative, position)
 
     def _one_character(self, item: Item, flags: int) -> Node:
         operation, argument = item
@@ -181,9 +183,7 @@ class Converter:
         Whatever has a fixed width ends in one place anyway. A choice is made unambiguous by negative
         lookaheads for everything that would have been preferred.
         """
-        self._budget -= 1
-        if self._budget < 0:
-            raise limit_error("an atomic group expands too far", "max_expansion", MAX_EXPANSION)
+        self._budget.spend(1 + len(items))
         fixed = 0
         while fixed < len(items) and self._width([items[fixed]]) is not None:
             fixed += 1

@@ -1,7 +1,7 @@
 """Partial derivatives (Antimirov 1996) of the bodies of lookarounds.
 
-A thread is the sequence of nodes that still have to match; a body is a set of threads. Only plain nodes
-occur, but for ``AT_END`` as the last one.
+A thread is the sequence of nodes that still have to match; a body is a set of threads. Nodes are plain, but
+for assertions about the next code point (``$`` above all) in lookaheads.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,8 @@ def threads_of(look: Look, pattern: str) -> tuple[frozenset[Thread], frozenset[T
     Raises
     ------
     RegexError
-        The body has assertions of its own, other than ``^`` first and ``$`` last.
+        The body has assertions of its own, other than ``^`` first in a lookbehind and assertions about the
+        next code point, outside repetitions, in a lookahead.
     """
     floating: set[Thread] = set()
     anchored: set[Thread] = set()
@@ -39,8 +40,7 @@ def threads_of(look: Look, pattern: str) -> tuple[frozenset[Thread], frozenset[T
         parts = option.parts if type(option) is Concat else (option,)
         bound = look.behind and parts[0] == _ast.AT_START
         middle = parts[1:] if bound else parts
-        ends = not look.behind and bool(middle) and middle[-1] == _ast.AT_END
-        if not all(part.plain for part in (middle[:-1] if ends else middle)):
+        if not all(part.plain or (not look.behind and _only_looks_ahead(part)) for part in middle):
             place = "a lookbehind" if look.behind else "a lookahead inside an unbounded repetition"
             raise RegexError(
                 f"an assertion inside {place} is not supported", pattern=pattern, position=look.position
@@ -49,8 +49,18 @@ def threads_of(look: Look, pattern: str) -> tuple[frozenset[Thread], frozenset[T
     return frozenset(floating), frozenset(anchored)
 
 
+def _only_looks_ahead(node: Node) -> bool:
+    """Whether threads can follow the node: plain but for assertions about the next code point."""
+    match node:
+        case After():
+            return True
+        case Concat(parts=nodes) | Alternation(options=nodes):
+            return all(inner.plain or _only_looks_ahead(inner) for inner in nodes)
+    return False
+
+
 def finished(thread: Thread) -> bool:
-    """Whether the thread has matched already."""
+    """Whether the thread has matched already, whatever comes."""
     return all(node.plain and _ast.nullable(node) for node in thread)
 
 
@@ -62,6 +72,8 @@ def advance(thread: Thread, code_point: int) -> Iterable[Thread]:
     match head:
         case Chars():
             return (rest,) if _charset.contains(head.ranges, code_point) else ()
+        case After():
+            return advance(rest, code_point) if _charset.contains(head.chars, code_point) else ()
         case Literal(text=text):
             if ord(text[0]) != code_point:
                 return ()

@@ -1,6 +1,7 @@
 """Unicode sets from the running Python's database (``unicodedata.unidata_version``), made on first use."""
 
 import array
+import bisect
 import functools
 import itertools
 import re
@@ -153,28 +154,28 @@ def cased_characters() -> str:
 
 @functools.cache
 def _simple_folds() -> dict[int, frozenset[int]]:
-    """Equivalence classes of more than one member under simple case folding, by member."""
-    classes: dict[int, set[int]] = {}
+    """Equivalence classes of more than one member under simple case folding, by member.
+
+    Python only has full folding, in which single characters are equal exactly when simple folding makes
+    them equal (as of Unicode 15.1, which folds the last pairs such as U+0390 and U+1FD3).
+    """
+    classes: dict[str, set[int]] = {}
     for character in cased_characters():
-        classes.setdefault(ord(_simple_fold(character)), set()).add(ord(character))
+        classes.setdefault(character.casefold(), set()).add(ord(character))
     return {member: frozenset(group) for group in classes.values() if len(group) > 1 for member in group}
 
 
-def _simple_fold(character: str) -> str:
-    folded = character.casefold()
-    if len(folded) == 1:
-        return folded
-    # Full folding made it longer. Such a capital's simple folding is its lower case, where that is simple.
-    lower = character.lower()
-    return lower if len(lower) == 1 else character
+@functools.cache
+def _fold_members() -> list[int]:
+    return sorted(_simple_folds())
 
 
 def simple_fold_closure(ranges: Ranges) -> Ranges:
     """Add every scalar value that differs from a member only by simple case folding."""
-    extra = [
-        (other, other)
-        for member, group in _simple_folds().items()
-        if _charset.contains(ranges, member)
-        for other in group
-    ]
-    return _charset.normalise([*ranges, *extra])
+    folds = _simple_folds()
+    members = _fold_members()
+    extra: set[int] = set()
+    for low, high in ranges:
+        for index in range(bisect.bisect_left(members, low), bisect.bisect_right(members, high)):
+            extra |= folds[members[index]]
+    return _charset.normalise([*ranges, *((other, other) for other in extra)])

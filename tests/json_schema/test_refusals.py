@@ -1,0 +1,184 @@
+"""What is refused at compile time: the pointer, the keyword and the reason."""
+
+from typing import Any
+
+import pytest
+
+from structgen import RegexError, SchemaError, UnsatisfiableSchemaError
+from tests.json_schema.support import check, language
+
+UNSUPPORTED = {
+    "oneOf": [{"type": "null"}, {"type": "string"}],
+    "not": {"type": "null"},
+    "multipleOf": 2,
+    "uniqueItems": True,
+    "contains": {},
+    "propertyNames": {"maxLength": 3},
+    "dependentRequired": {"a": ["b"]},
+    "dependentSchemas": {"a": {}},
+    "dependencies": {"a": ["b"]},
+    "unevaluatedProperties": False,
+    "unevaluatedItems": False,
+    "$dynamicRef": "#a",
+    "format": "date-time",
+}
+
+
+@pytest.mark.parametrize("keyword", UNSUPPORTED)
+def test_unsupported_keywords(keyword: str, engine: str) -> None:
+    schema = {"properties": {"a": {"items": {keyword: UNSUPPORTED[keyword]}}}}
+    with pytest.raises(SchemaError, match="not supported") as caught:
+        language(schema, engine)
+    assert caught.value.pointer == f"/properties/a/items/{keyword}"
+    assert caught.value.keyword == keyword
+
+
+def test_unsupported_if(engine: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        language({"if": {"minimum": 3}, "then": {"type": "integer"}}, engine)
+    assert caught.value.pointer == "/if"
+
+
+@pytest.mark.parametrize("keyword", ["multipleOf", "uniqueItems", "propertyNames", "format"])
+def test_unsupported_keywords_that_cannot_matter(keyword: str, engine: str) -> None:
+    check({"type": "boolean", keyword: UNSUPPORTED[keyword]}, engine, ["true"], ["1"])
+
+
+def test_an_unreachable_schema_is_not_looked_at(engine: str) -> None:
+    check({"$defs": {"a": {"not": {"minimum": "x"}}}, "type": "null"}, engine, ["null"], ["1"])
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("type", "text"),
+        ("type", ["string", 3]),
+        ("type", None),
+        ("enum", "a"),
+        ("enum", {"a": 1}),
+        ("anyOf", []),
+        ("anyOf", {}),
+        ("allOf", "x"),
+        ("properties", []),
+        ("patternProperties", "a"),
+        ("required", "a"),
+        ("required", True),
+        ("required", ["a", 1]),
+        ("items", [{}]),
+        ("prefixItems", {}),
+        ("prefixItems", []),
+        ("minItems", -1),
+        ("maxItems", 1.5),
+        ("minLength", "3"),
+        ("maxLength", True),
+        ("minProperties", None),
+        ("maxProperties", [1]),
+        ("pattern", 3),
+        ("minimum", "3"),
+        ("maximum", None),
+        ("exclusiveMinimum", True),
+        ("exclusiveMaximum", [1]),
+    ],
+)
+def test_ill_typed_keywords(keyword: str, value: Any, engine: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        language({"properties": {"x": {keyword: value}}}, engine)
+    assert caught.value.pointer == f"/properties/x/{keyword}"
+    assert caught.value.keyword == keyword
+
+
+@pytest.mark.parametrize("child", [None, 3, "string", [{}]])
+@pytest.mark.parametrize("keyword", ["additionalProperties", "items", "properties"])
+def test_schemas_that_are_none(keyword: str, child: Any, engine: str) -> None:
+    if keyword == "items" and isinstance(child, list):
+        child = 1.5
+    value = {"a": child} if keyword == "properties" else child
+    with pytest.raises(SchemaError, match="must be an object or a bool"):
+        language({keyword: value}, engine)
+
+
+def test_draft_4_flags_are_flags(engine: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        language({"minimum": 1, "exclusiveMinimum": 1}, engine, draft="4")
+    assert caught.value.pointer == "/exclusiveMinimum"
+
+
+def test_a_bad_pattern_names_its_place(engine: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        language({"properties": {"a": {"pattern": "(["}}}, engine)
+    assert caught.value.pointer == "/properties/a/pattern"
+    assert isinstance(caught.value.__cause__, RegexError)
+    with pytest.raises(SchemaError) as caught:
+        language({"patternProperties": {"a/b(": {}}}, engine)
+    assert caught.value.pointer == "/patternProperties/a~1b("
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "", "[]", "3", '{"a": NaN}', '{"minimum": 1e99999999999999999999}', b"\xff"]
+)
+def test_text_that_is_no_schema(text: Any, engine: str) -> None:
+    with pytest.raises(SchemaError):
+        language(text, engine)
+
+
+@pytest.mark.parametrize("schema", [None, 3, ["a"]])
+def test_arguments_that_are_no_schema(schema: Any, engine: str) -> None:
+    with pytest.raises(TypeError):
+        language(schema, engine)
+
+
+def test_python_values_that_are_not_json(engine: str) -> None:
+    for value in (float("nan"), float("inf"), {1, 2}, b"x"):
+        with pytest.raises(SchemaError):
+            language({"const": value}, engine)
+    with pytest.raises(SchemaError, match="keys"):
+        language({"properties": {1: {}}}, engine)
+    with pytest.raises(SchemaError):
+        language({"minimum": float("inf")}, engine)
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer"),
+    [
+        (False, ""),
+        ({"enum": []}, "/enum"),
+        ({"type": "integer", "minimum": 3, "maximum": 2}, ""),
+        ({"type": "string", "minLength": 3, "maxLength": 2}, "/maxLength"),
+        ({"type": "string", "enum": [1, 2]}, "/enum"),
+        ({"type": "string", "allOf": [{"type": "null"}]}, "/allOf/0/type"),
+        ({"type": "string", "pattern": "^a$", "minLength": 2}, "/pattern"),
+        ({"type": "object", "required": ["a"], "additionalProperties": False}, "/additionalProperties"),
+        ({"type": "object", "required": ["a"], "maxProperties": 0}, "/maxProperties"),
+        ({"type": "object", "required": ["a"], "properties": {"a": False, "b": {}}}, "/properties/a"),
+        (
+            {
+                "type": "object",
+                "required": ["a"],
+                "properties": {"a": {"$ref": "#/$defs/d"}},
+                "$defs": {"d": {"enum": []}},
+            },
+            "/$defs/d/enum",
+        ),
+        ({"type": "array", "minItems": 2, "maxItems": 1}, "/maxItems"),
+        ({"const": 1, "allOf": [{"const": 2}]}, "/allOf/0/const"),
+        ({"not": {}}, "/not"),
+    ],
+)
+def test_unsatisfiable(schema: Any, pointer: str, engine: str) -> None:
+    with pytest.raises(UnsatisfiableSchemaError) as caught:
+        language(schema, engine)
+    assert caught.value.pointer == pointer
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "minItems": 1, "items": False},
+        {"type": "array", "minItems": 2, "prefixItems": [{}, False]},
+        {"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#"}}},
+        {"type": "object", "properties": {"a": {}}, "additionalProperties": False, "minProperties": 2},
+    ],
+)
+def test_unsatisfiable_as_a_whole(schema: Any) -> None:
+    with pytest.raises(UnsatisfiableSchemaError):
+        language(schema, "core")
