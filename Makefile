@@ -39,7 +39,7 @@ test: build
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 demo: build
-	$(BIN)/python examples/demo.py
+	$(BIN)/python examples/demo/run.py
 
 lint: build
 	ruff check .

@@ -212,7 +212,12 @@ def _run_memory(options: argparse.Namespace) -> int:
                 failed.append(f"{row.schema}: {row.status}, {row.detail}")
                 break
     printer = Printer(plain=options.plain)
-    printer.line(f"{options.engine}, {len(rows)} of {len(cases)} schemas of {data} in one process")
+    printer.line(f"{options.engine}, {len(rows)} of {len(cases)} schemas of {data.name} in one process")
+    # Refused schemas cost nothing: without these counts, an engine that refuses all would look steady.
+    walked = [row for row in rows if row.status is Status.OK]
+    refused = sum(row.status is Status.COMPILE_ERROR for row in rows)
+    steps = sum(len(row.step_ns) for row in walked)
+    printer.line(f"{len(walked)} compiled and walked ({steps:,} masks), {refused} compile errors")
     cut = memory.parts(rows)
     table = [
         [str(part.schemas), f"{part.median_bytes / _MIB:,.0f}", f"{part.highest_bytes / _MIB:,.0f}"]
@@ -220,7 +225,7 @@ def _run_memory(options: argparse.Namespace) -> int:
     ]
     printer.table("resident memory, MiB", ["schemas", "median", "highest"], table)
     peak = max((row.peak_bytes for row in rows), default=0) / _MIB
-    is_steady = memory.steady(cut)
+    is_steady = memory.steady(cut) and bool(walked)
     printer.line(f"peak {peak:,.0f} MiB; {'steady' if is_steady else 'not steady'}")
     for reason in failed:
         printer.line(f"stopped: {reason}")

@@ -124,8 +124,19 @@ def test_memory_of_one_process(write_cases: Write, capsys: pytest.CaptureFixture
     assert run_memory(data, "--limit", "2000") == 0
     text = capsys.readouterr().out
     assert "20 of 20 schemas" in text
+    assert "20 compiled and walked (140 masks), 0 compile errors" in text
     assert "MiB; steady" in text
     assert run_memory(data, "--limit", "1") == 1
+
+
+def test_memory_of_refused_schemas_alone_proves_nothing(
+    write_cases: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_cases({f"case{i}": CASES["refused"] for i in range(20)})
+    assert run_memory(data, "--limit", "2000") == 1
+    text = capsys.readouterr().out
+    assert "0 compiled and walked (0 masks), 20 compile errors" in text
+    assert "MiB; not steady" in text
 
 
 def test_memory_stops_when_the_process_dies(write_cases: Write, capsys: pytest.CaptureFixture[str]) -> None:

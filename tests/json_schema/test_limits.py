@@ -55,6 +55,7 @@ def test_combinations_of_branches(engine: str) -> None:
     with pytest.raises(LimitError, match="max_branches") as caught:
         language({"allOf": [either] + [{"anyOf": list(either["anyOf"])} for _ in range(20)]}, engine)
     assert caught.value.limit == "max_branches"
+    assert "'/allOf/" in str(caught.value)
     few = {"allOf": [either, {"anyOf": [{"minimum": 2}, {"type": "null"}]}]}
     check(few, engine, ["2", "null"], ["1"], max_branches=8)
 
@@ -82,8 +83,8 @@ def test_classes_of_keys(engine: str) -> None:
 
 @pytest.mark.parametrize("bound", ["1e1200", "1e-1200", "-1e999999", "1e-999999999"])
 def test_digits(bound: str, engine: str) -> None:
-    with pytest.raises(LimitError, match="digits"):
-        language(f'{{"type": "number", "minimum": {bound}}}', engine)
+    with pytest.raises(LimitError, match=r"'/items': .* digits"):
+        language(f'{{"items": {{"type": "number", "minimum": {bound}}}}}', engine)
     with pytest.raises(LimitError, match="digits"):
         language(f'{{"const": {bound}}}', engine)
 
@@ -102,3 +103,12 @@ def test_a_python_cycle(engine: str) -> None:
     with pytest.raises(SchemaError) as caught:
         language(schema, engine)
     assert caught.value.pointer == "/properties/bad/minimum"
+
+
+def test_limits_of_the_core_say_where() -> None:
+    pattern = "".join(f"(a{i}|b)" for i in range(300))
+    schema = {"properties": {"a": {"type": "null"}, "b": {"pattern": pattern}}}
+    with pytest.raises(LimitError, match="'/properties/b/pattern'"):
+        language(schema, "core", max_regex_nodes=200)
+    words = {"properties": {"b": {"type": "string", "minLength": 9, "enum": ["a"], "pattern": "b"}}}
+    check(words, "core", ["{}"], ['{"b":"a"}'], max_regex_nodes=200)

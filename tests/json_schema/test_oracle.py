@@ -41,6 +41,24 @@ def test_language(engine: str, options: str, data: st.DataObject) -> None:
 
 @settings(_SETTINGS, max_examples=40)
 @given(data=st.data())
+def test_order(data: st.DataObject) -> None:
+    """The schema's order holds fewer texts than any order, and only valid ones."""
+    schema = data.draw(json_schemas())
+    try:
+        ordered = language(schema)
+    except UnsatisfiableSchemaError:
+        return
+    free, valid = language(schema, property_order="any"), oracle(schema)
+    for _ in range(4):
+        text = data.draw(spellings(data.draw(instances(schema))))
+        assert free(text) == valid(text)
+        assert free(text) or not ordered(text)
+        if "," not in text:
+            assert ordered(text) == free(text)
+
+
+@settings(_SETTINGS, max_examples=40)
+@given(data=st.data())
 def test_constants(data: st.DataObject) -> None:
     """A constant holds exactly the spellings of its value."""
     value = data.draw(json_values())

@@ -102,6 +102,8 @@ ECMA = [
     ("(?<=ab+)c", ["abc", "xabbc"], ["ac", "c", "bbc"]),
     ("^(?:(?<=b)a|b)+$", ["b", "ba", "bab"], ["a", "baa", ""]),
     ("^(?:a(?=(b|$))|b(?=.?c|$)|c)+$", ["a", "b", "abc", "bbc"], ["aa", "bb", "ba"]),
+    ("^(?:[ab](?!a(?:b|$)))*a?$", ["", "a", "ab", "bb"], ["aab", "ba", "bab"]),
+    ("^(?:a(?=b(?=c|d))|[bcd])*$", ["abc", "babd", "bb"], ["ab", "aba", "acb"]),
     ("^(?<year>\\d{4})$", ["2024"], ["24"]),
     ("^(?:(?<a>x)|(?<a>y))$", ["x", "y"], ["xy"]),
     ("^a*?b+?c??$", ["b", "aabbc"], ["a", "bcc"]),
@@ -206,6 +208,7 @@ REFUSED = [
     (lower_ecma, r"a\p{Foo}", 1, "'Foo'"),
     (lower_ecma, r"a\-\p{L}", 3, "Unicode mode"),
     (lower_ecma, r"\u{110000}", 0, "U+10FFFF"),
+    (lower_ecma, r"^(?:(?=a\b)a)*$", 4, "assertion inside a lookahead"),
     (lower_ecma, r"(?<=a\b)b", 0, "assertion inside a lookbehind"),
 ]
 

@@ -133,7 +133,7 @@ std::int64_t Completion::object(const ObjectNode& o, const Engine::Frame& f) {
       if (total >= kImpossible) return kImpossible;
     }
   }
-  const std::int64_t commas = f.phase == Engine::kAfterValue || f.phase == Engine::kValue ? taken : std::max<std::int64_t>(0, taken - 1);
+  const std::int64_t commas = f.phase != Engine::kFirst && f.phase != Engine::kAfterComma ? taken : std::max<std::int64_t>(0, taken - 1);
   return std::min(kImpossible, total + commas * lexeme(grammar_.comma));
 }
 
@@ -158,7 +158,7 @@ std::int64_t Completion::frame(const Engine::Frame& f) {
   if (f.kind == Engine::kObjectFrame) {
     const ObjectNode& o = grammar_.object_at(f.node);
     std::int64_t total = object(o, f);
-    if (f.phase == Engine::kValue)
+    if (f.phase == Engine::kValue || f.phase == Engine::kKey)
       total += exprs_[static_cast<std::size_t>(f.member >= 0 ? o.members[static_cast<std::size_t>(f.member)].value : o.extras[static_cast<std::size_t>(~f.member)].value)];
     return std::min(kImpossible, total);
   }
@@ -204,12 +204,14 @@ std::string Completion::shortest(Items items) {
   std::string out;
   while (true) {
     const Item best = *std::min_element(items.begin(), items.end(), [&](const Item& a, const Item& b) { return item(a) < item(b); });
+    Stacks after = best.stacks;
     for (Lex q = best.lex; lexeme(q) > 0;) {
       const std::uint8_t byte = static_cast<std::uint8_t>(next_byte_.get(static_cast<std::uint64_t>(q), 0));
       out.push_back(static_cast<char>(byte));
       q = lexer_.next(q, byte);
+      if (engine_.sets_[static_cast<std::size_t>(after)].captures) after = engine_.capture(after, byte, lexer_[q].kind == Kind::kText);
     }
-    const Engine::Expansion& next = engine_.expand(best.stacks);
+    const Engine::Expansion& next = engine_.expand(after);
     if (next.accepts) return out;
     items = next.items;
   }

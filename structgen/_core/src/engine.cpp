@@ -31,6 +31,7 @@ Engine::Engine(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const Voc
   records_ = {&dead_mask_, &finished_mask_};
   accepts_ = {0, 1};
   seen_.emplace_back();
+  intern_text({});
   // The start expression sits in a sequence frame of its own, after an empty lexeme.
   Frame f{kSequenceFrame, kFirst, grammar_->start, -1, 0, 0, 0};
   start_ = intern({{empty_lex_, push(f, kDone)}});
@@ -76,11 +77,16 @@ void Engine::advance(const Items& in, std::uint8_t byte, Items& out) {
   out.clear();
   for (const Item& item : in) {
     const Lex to = lexer_.next(item.lex, byte);
-    if (to != kDeadLex) out.push_back({to, item.stacks});
+    if (to != kDeadLex) {
+      const bool captures = sets_[static_cast<std::size_t>(item.stacks)].captures;
+      out.push_back({to, captures ? capture(item.stacks, byte, lexer_[to].kind == Kind::kText) : item.stacks});
+    }
     if (!lexer_[item.lex].accepting) continue;
     for (const Item& begin : expand(item.stacks).items) {
       const Lex first = lexer_.next(begin.lex, byte);
-      if (first != kDeadLex) out.push_back({first, begin.stacks});
+      if (first == kDeadLex) continue;
+      const bool captures = sets_[static_cast<std::size_t>(begin.stacks)].captures;
+      out.push_back({first, captures ? capture(begin.stacks, byte, false) : begin.stacks});
     }
   }
   normalize(out);
@@ -171,6 +177,19 @@ void Engine::collect(const Item& item, MaskRecord& record, std::vector<const Sha
   record.set.insert(record.set.end(), shape.add.begin(), shape.add.end());
   if (shape.exits.empty()) return;
   const auto& exits = shape.exits;
+  if (sets_[static_cast<std::size_t>(item.stacks)].captures) {
+    // What follows may depend on the key that the token completes, so the few tokens that do are tried one by one.
+    for (const auto& exit : exits) {
+      Items current{item}, next;
+      const std::uint8_t* bytes = vocabulary_->token(exit.second);
+      for (std::size_t i = 0; i < vocabulary_->length(exit.second) && !current.empty(); ++i) {
+        advance(current, bytes[i], next);
+        current.swap(next);
+      }
+      if (!current.empty()) record.set.push_back(exit.second);
+    }
+    return;
+  }
   std::size_t at = 0;
   const auto take = [&](std::uint32_t node) {
     while (at < exits.size() && exits[at].first < node) ++at;
@@ -336,6 +355,7 @@ State Engine::import(const Engine& other, State s) {
             if (bits[m / 64] >> (m % 64) & 1) seen = seen_with(seen, static_cast<std::int32_t>(m));
           f.at = seen;
         }
+        if (f.text > 0) f.text = intern_text(other.texts_[static_cast<std::size_t>(f.text)]);
         entries.push_back({frame(f), memo[static_cast<std::size_t>(other.entries_[i].below)]});
       }
       memo[static_cast<std::size_t>(at)] = intern_set(std::move(entries), set.done);

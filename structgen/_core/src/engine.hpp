@@ -107,7 +107,7 @@ class Engine {
 
  private:
   enum FrameKind : std::uint8_t { kSequenceFrame, kObjectFrame, kArrayFrame };
-  enum Phase : std::uint8_t { kFirst, kAfterValue, kAfterComma, kValue };
+  enum Phase : std::uint8_t { kFirst, kAfterValue, kAfterComma, kValue, kKey };
   struct Frame {
     FrameKind kind;
     Phase phase;
@@ -116,8 +116,9 @@ class Engine {
     std::int32_t count;      // properties so far, as far as they matter
     std::int32_t member;     // kValue: the member; extras are ~index
     std::int32_t excluded;   // distinct extras: regex of the extra keys seen
+    std::int32_t text = 0;   // kKey: number of the bytes of the key read so far
     bool operator==(const Frame& o) const {
-      return kind == o.kind && phase == o.phase && node == o.node && at == o.at && count == o.count && member == o.member && excluded == o.excluded;
+      return kind == o.kind && phase == o.phase && node == o.node && at == o.at && count == o.count && member == o.member && excluded == o.excluded && text == o.text;
     }
   };
   struct Entry {
@@ -129,6 +130,7 @@ class Engine {
   struct StackSet {
     std::uint32_t begin, end;
     bool done;
+    bool captures;  // some frame is reading a key that must be remembered
   };
   struct Expansion {
     Items items;
@@ -150,6 +152,11 @@ class Engine {
   void expand_frame(const Frame& f, Stacks below, Expansion& out);
   void expand_object(const Frame& f, Stacks below, Expansion& out);
   void expand_array(const Frame& f, Stacks below, Expansion& out);
+  void expand_extras(const ObjectNode& o, const Frame& f, std::int32_t count, Stacks below, Expansion& out);
+  std::int32_t extra_room(const ObjectNode& o, std::int32_t excluded);
+  Re extra_key(const ObjectNode& o, std::size_t extra, std::int32_t excluded);
+  std::int32_t intern_text(std::string text);
+  Stacks capture(Stacks s, std::uint8_t byte, bool closed);
   std::int32_t seen_with(std::int32_t seen, std::int32_t member);
   bool has_seen(std::int32_t seen, std::int32_t member) const;
   void normalize(Items& items);
@@ -176,6 +183,8 @@ class Engine {
   std::vector<StackSet> sets_;
   Index set_index_;
   std::vector<std::unique_ptr<Expansion>> expansions_;
+  std::vector<std::string> texts_;
+  Index text_index_;
   std::vector<std::vector<std::uint64_t>> seen_;
   Index seen_index_;
 

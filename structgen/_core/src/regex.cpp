@@ -619,6 +619,36 @@ Re RegexStore::clamp(Re r, std::int32_t limit) {
   return out;
 }
 
+// Level by level: how many strings of each length lead to each live residual.
+std::int32_t RegexStore::count(Re start, std::int32_t enough) {
+  const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(start)) << 32) | static_cast<std::uint32_t>(enough);
+  const std::int32_t memo = counts_.get(key, -1);
+  if (memo >= 0) return memo;
+  std::unordered_map<Re, std::int64_t> level, next;
+  std::int64_t total = 0;
+  if (!is_empty(start)) level.emplace(start, 1);
+  for (std::size_t visited = 0; !level.empty() && total < enough; level.swap(next)) {
+    next.clear();
+    for (const auto& [r, strings] : level) {
+      if (nodes_[r].nullable) total += strings;
+      const Derivative& d = derivative(r);
+      for (std::size_t i = 0; i < d.size(); ++i) {
+        const std::uint32_t end = i + 1 < d.size() ? d[i + 1].start : kMaxCodePoint + 1;
+        if (is_empty(d[i].to) || is_surrogate_only(d[i].start, end - 1)) continue;
+        const std::uint32_t low = std::max(d[i].start, 0xD800U), high = std::min(end, 0xE000U);
+        const std::int64_t characters = end - d[i].start - (low < high ? high - low : 0);  // surrogates don't count
+        std::int64_t& sum = next[d[i].to];
+        sum = std::min<std::int64_t>(enough, sum + strings * characters);
+      }
+    }
+    visited += next.size();
+    if (visited > emptiness_limit) throw LimitError("counting the keys of a pattern visits more residuals than allowed (max_emptiness_steps)");
+  }
+  const std::int32_t result = static_cast<std::int32_t>(std::min<std::int64_t>(total, enough));
+  counts_.put(key, result);
+  return result;
+}
+
 std::vector<std::int32_t> RegexStore::atoms(Re r) {
   std::vector<std::int32_t> out;
   std::vector<Re> todo{r};

@@ -74,6 +74,8 @@ class RegexStore {
   std::vector<std::uint32_t> shortest(Re r);
   // The same language as far as strings of at most `limit` code points and what follows them can tell.
   Re clamp(Re r, std::int32_t limit);
+  // How many strings r holds, counted up to `enough`.
+  std::int32_t count(Re r, std::int32_t enough);
   // Ids of all character sets that occur in r.
   std::vector<std::int32_t> atoms(Re r);
 
@@ -103,7 +105,7 @@ class RegexStore {
   std::vector<CharSet> sets_;
   Index node_index_, set_index_;
   std::vector<Re> ascii_;  // single-character sets, made on demand
-  FlatMap clamped_;
+  FlatMap clamped_, counts_;
   std::int32_t clamp_limit_ = -1;
   std::size_t bytes_ = 0;
 };

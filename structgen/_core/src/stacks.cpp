@@ -13,7 +13,7 @@ constexpr int kExpansionDepth = 1000;
 
 std::int32_t Engine::frame(const Frame& f) {
   std::uint64_t h = (static_cast<std::uint64_t>(f.kind) << 8) | f.phase;
-  for (std::int32_t x : {f.node, f.at, f.count, f.member, f.excluded}) h = combine(h, static_cast<std::uint32_t>(x));
+  for (std::int32_t x : {f.node, f.at, f.count, f.member, f.excluded, f.text}) h = combine(h, static_cast<std::uint32_t>(x));
   const std::int32_t found = frame_index_.find(h, [&](std::int32_t i) { return frames_[static_cast<std::size_t>(i)] == f; });
   if (found >= 0) return found;
   const std::int32_t id = static_cast<std::int32_t>(frames_.size());
@@ -34,7 +34,9 @@ Stacks Engine::intern_set(std::vector<Entry> entries, bool done) {
   const Stacks id = static_cast<Stacks>(sets_.size());
   const std::uint32_t begin = static_cast<std::uint32_t>(entries_.size());
   entries_.insert(entries_.end(), entries.begin(), entries.end());
-  sets_.push_back({begin, static_cast<std::uint32_t>(entries_.size()), done});
+  bool captures = false;
+  for (const Entry& e : entries) captures = captures || frames_[static_cast<std::size_t>(e.frame)].phase == kKey;
+  sets_.push_back({begin, static_cast<std::uint32_t>(entries_.size()), done, captures});
   expansions_.emplace_back();
   set_index_.insert(h, id);
   return id;
@@ -163,14 +165,20 @@ void Engine::expand_object(const Frame& f, Stacks below, Expansion& out) {
   }
   const bool counted = o.high != kInfinity || o.low > 0;
   const auto next_count = [&]() { return !counted ? 0 : o.high == kInfinity ? std::min(f.count + 1, o.low) : f.count + 1; };
+  // How many more extras there can be: no bound, or what distinct keys are left.
+  const std::int32_t room = extra_room(o, f.excluded);
+  const auto extra_fits = [&]() {
+    if (room == 0 || (o.high != kInfinity && f.count + 1 + required > o.high)) return false;
+    return room == kInfinity || f.count + possible + room >= o.low;
+  };
   const auto fits = [&](std::int32_t still_required, std::int32_t still_possible) {
     if (o.high != kInfinity && f.count + 1 + still_required > o.high) return false;
-    return !o.extras.empty() || f.count + 1 + still_possible >= o.low;
+    return room == kInfinity || f.count + 1 + still_possible + room >= o.low;
   };
   const bool closes = required == 0 && f.count >= o.low;
   if (f.phase == kAfterValue) {
     if (closes) out.items.push_back({grammar_->close_brace, below});
-    bool more = !o.extras.empty() && fits(required, possible);
+    bool more = extra_fits();
     for (std::int32_t i = o.ordered ? f.at : 0; i < size && !more; ++i) {
       if (!o.ordered && has_seen(f.at, i)) continue;
       const bool needed = o.members[static_cast<std::size_t>(i)].required;
@@ -189,9 +197,76 @@ void Engine::expand_object(const Frame& f, Stacks below, Expansion& out) {
     if (o.ordered ? !fits(o.required_from[static_cast<std::size_t>(i) + 1], size - i - 1) : !fits(required - m.required, possible - 1)) continue;
     out.items.push_back({m.key, push({kObjectFrame, kValue, f.node, o.ordered ? i + 1 : seen_with(f.at, i), count, i, f.excluded}, below)});
   }
-  if (!o.extras.empty() && fits(required, possible))
-    for (std::size_t j = 0; j < o.extras.size(); ++j)
-      out.items.push_back({o.extras[j].key, push({kObjectFrame, kValue, f.node, f.at, count, ~static_cast<std::int32_t>(j), f.excluded}, below)});
+  if (extra_fits()) expand_extras(o, f, count, below, out);
+}
+
+void Engine::expand_extras(const ObjectNode& o, const Frame& f, std::int32_t count, Stacks below, Expansion& out) {
+  for (std::size_t j = 0; j < o.extras.size(); ++j) {
+    const Frame next{kObjectFrame, o.distinct ? kKey : kValue, f.node, f.at, count, ~static_cast<std::int32_t>(j), f.excluded};
+    const Lex key = f.excluded == 0 ? o.extras[j].key : lexer_.start(grammar_->string_kind, extra_key(o, j, f.excluded), grammar_->key_tail);
+    if (key != kDeadLex) out.items.push_back({key, push(next, below)});
+  }
+}
+
+// The keys of an extra that have not been used. Zero, the empty language, stands for "none used".
+Re Engine::extra_key(const ObjectNode& o, std::size_t extra, std::int32_t excluded) {
+  RegexStore& re = lexer_.regexes();
+  return excluded == 0 ? o.extra_keys[extra] : re.intersect({o.extra_keys[extra], re.complement(excluded)});
+}
+
+std::int32_t Engine::extra_room(const ObjectNode& o, std::int32_t excluded) {
+  if (o.extras.empty()) return 0;
+  if (!o.distinct) return kInfinity;
+  RegexStore& re = lexer_.regexes();
+  const std::int32_t enough = std::max(o.low, 1);
+  std::int32_t room = 0;
+  for (std::size_t j = 0; j < o.extras.size(); ++j) {
+    if (re.node(o.extra_keys[j]).max_length == kInfinity && excluded == 0) return kInfinity;
+    room += re.count(extra_key(o, j, excluded), enough);
+    if (room >= enough) return kInfinity;
+  }
+  return room;
+}
+
+std::int32_t Engine::intern_text(std::string text) {
+  const std::uint64_t h = combine(std::hash<std::string>{}(text), text.size());
+  const std::int32_t found = text_index_.find(h, [&](std::int32_t i) { return texts_[static_cast<std::size_t>(i)] == text; });
+  if (found >= 0) return found;
+  const std::int32_t id = static_cast<std::int32_t>(texts_.size());
+  texts_.push_back(std::move(text));
+  text_index_.insert(h, id);
+  return id;
+}
+
+// Remembers a byte of a key; behind its closing quote, excludes the key from those that may come later.
+Stacks Engine::capture(Stacks s, std::uint8_t byte, bool closed) {
+  const StackSet set = sets_[static_cast<std::size_t>(s)];
+  std::vector<Entry> out;
+  for (std::uint32_t i = set.begin; i < set.end; ++i) {
+    Entry e = entries_[i];
+    Frame f = frames_[static_cast<std::size_t>(e.frame)];
+    if (f.phase == kKey) {
+      std::string text = texts_[static_cast<std::size_t>(f.text)];
+      text.push_back(static_cast<char>(byte));
+      if (closed) {
+        std::vector<std::uint32_t> key;
+        Decoder decoder = kDecoderOpen;
+        for (char c : text) {
+          const Fed fed = feed(grammar_->string_kind, decoder, static_cast<std::uint8_t>(c));
+          if (fed.status == Fed::kChar) key.push_back(fed.value);
+          decoder = fed.status == Fed::kPending ? fed.value : static_cast<Decoder>(kClean);
+        }
+        f.excluded = lexer_.regexes().unite({f.excluded, lexer_.regexes().literal(key)});
+        f.phase = kValue;
+        f.text = 0;
+      } else {
+        f.text = intern_text(std::move(text));
+      }
+      e.frame = frame(f);
+    }
+    out.push_back(e);
+  }
+  return intern_set(std::move(out), set.done);
 }
 
 void Engine::expand_array(const Frame& f, Stacks below, Expansion& out) {

@@ -41,11 +41,13 @@ def lower_json_schema(schema: Any, builder: Builder, options: Options) -> tuple[
     """
     document = Document(parse_document(schema), options.draft)
     whitespace = _whitespace(builder, options.whitespace)
+    lowering = Lowering(document, builder, options, whitespace)
     try:
-        lowering = Lowering(document, builder, options, whitespace)
         value = lowering.lower_document()
     except RecursionError:
-        raise LimitError("the schema or one of its constants is nested too deeply") from None
+        raise lowering.located(LimitError("the schema or a constant is nested too deeply")) from None
+    except LimitError as error:
+        raise lowering.located(error) from error
     if whitespace == builder.re_epsilon():
         return value, lowering
     return builder.sequence([builder.text(whitespace), value]), lowering

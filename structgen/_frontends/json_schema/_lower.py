@@ -58,6 +58,7 @@ class Lowering:
         # The nodes between the conjunction that is being merged and the node at hand.
         self.path: Path = ()
         self._same_value_depth = 0
+        self._limit_place: str | None = None
         self._rules: dict[Key, int] = {}
         self._waiting: list[tuple[Key, tuple[Any, ...], int]] = []
         self._constants: dict[int, dict[str, Any]] = {}
@@ -95,15 +96,20 @@ class Lowering:
         """Build the error for a limit that a keyword of a node reaches."""
         value = None if limit is None else getattr(self.options, limit)
         more = "" if limit is None else f"; the limit {limit} is {value}"
-        return LimitError(
-            f"at {self.document.pointer(node, keyword)!r}: {reason}{more}", limit=limit, value=value
-        )
+        self._limit_place = self.document.pointer(node, keyword)
+        return LimitError(f"{reason}{more}", limit=limit, value=value)
+
+    def located(self, error: LimitError) -> LimitError:
+        """Say where a limit was reached, be it one of ours or one of the core's."""
+        place = self.document.pointer(self.node) if self._limit_place is None else self._limit_place
+        where = f"at {place!r}" if place else "at the root"
+        return LimitError(f"{where}: {error}", limit=error.limit, value=error.value)
 
     def too_deep(self, node: Any) -> LimitError:
         """Build the error for schemas that apply to one value and nest too deeply."""
+        self._limit_place = self.document.pointer(node)
         return LimitError(
-            f"at {self.document.pointer(node)!r}: more than {_SAME_VALUE_DEPTH} schemas inside each other "
-            "apply to one value",
+            f"more than {_SAME_VALUE_DEPTH} schemas inside each other apply to one value",
             value=_SAME_VALUE_DEPTH,
         )
 

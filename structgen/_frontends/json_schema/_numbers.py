@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from structgen._errors import LimitError
@@ -85,14 +86,28 @@ class NumberRegexes:
         self._digits: dict[tuple[int, int], int] = {}
         self.digit = self._between(0, 9)
         self.any_digits = builder.re_repeat(self.digit, 0, -1)
-        self.zeros = builder.re_repeat(builder.re_literal("0"), 0, -1)
         self.dot = builder.re_literal(".")
-        # The rest of a fraction that may be missing altogether.
-        self.any_fraction = self._optional(self._concat(self.dot, builder.re_repeat(self.digit, 1, -1)))
-        self.zero_fraction = self._optional(
-            self._concat(self.dot, builder.re_repeat(builder.re_literal("0"), 1, -1))
-        )
-        self.positive_digits = self._concat(self.zeros, self._between(1, 9), self.any_digits)
+
+    @cached_property
+    def any_fraction(self) -> int:
+        """The rest of a number after its integer digits: any fraction, or nothing."""
+        return self._optional(self._concat(self.dot, self._builder.re_repeat(self.digit, 1, -1)))
+
+    @cached_property
+    def zero_fraction(self) -> int:
+        """A fraction that is zero, or nothing."""
+        zeros = self._builder.re_repeat(self._builder.re_literal("0"), 1, -1)
+        return self._optional(self._concat(self.dot, zeros))
+
+    @cached_property
+    def zeros(self) -> int:
+        """Any number of zeros."""
+        return self._builder.re_repeat(self._builder.re_literal("0"), 0, -1)
+
+    @cached_property
+    def positive_digits(self) -> int:
+        """Digits of which at least one is not zero."""
+        return self._concat(self.zeros, self._between(1, 9), self.any_digits)
 
     # -- whole numbers, by sign ------------------------------------------------------------
 
@@ -105,6 +120,8 @@ class NumberRegexes:
         return self._signed(bounds, self._decimal)
 
     def _signed(self, bounds: Bounds, unsigned: Callable[[Bounds], int]) -> int:
+        if bounds.low is None and bounds.high is None:
+            return self._concat(self._sign(), unsigned(bounds))
         parts = []
         if bounds.high is None or bounds.high >= 0:
             parts.append(unsigned(bounds))

@@ -100,11 +100,14 @@ class Document:
     # -- errors ----------------------------------------------------------------------------
 
     def pointer(self, node: Any, *keys: str | int) -> str:
-        """Return the JSON Pointer of ``node`` (found by identity; None is the root) followed by ``keys``."""
-        path = () if node is None else self._find(node)
+        """Return the JSON Pointer of ``node`` (found by identity) followed by ``keys``."""
+        path = self._find(node)
+        if path is None:
+            # A part of a constant that was lowered as a schema of its own.
+            return ""
         return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in (*path, *keys))
 
-    def _find(self, node: Any) -> tuple[str | int, ...]:
+    def _find(self, node: Any) -> tuple[str | int, ...] | None:
         stack: list[tuple[Any, tuple[Any, ...]]] = [(self.root, ())]
         seen: set[int] = set()
         while stack:
@@ -123,7 +126,7 @@ class Document:
             elif isinstance(here, list):
                 seen.add(id(here))
                 stack.extend((value, (trail, index)) for index, value in enumerate(here))
-        return ()
+        return None
 
     def error(self, node: Any, keyword: str | None, reason: str, hint: str | None = None) -> SchemaError:
         """Build a :class:`SchemaError` for a keyword of ``node``, or for the node itself."""

@@ -149,6 +149,8 @@ def _without_last_lookahead(node: Node) -> Node:
     match node:
         case Look(body=body, behind=False, negative=False):
             return body
+        case After(chars=chars, at_end=at_end) if chars:
+            return alternation([Chars(chars), AT_END]) if at_end else Chars(chars)
         case Concat(parts=parts) if parts and not node.plain:
             return concat([*parts[:-1], _without_last_lookahead(parts[-1])])
         case Alternation(options=options) if not node.plain:

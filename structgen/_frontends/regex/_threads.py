@@ -1,7 +1,7 @@
 """Partial derivatives (Antimirov 1996) of the bodies of lookarounds.
 
 A thread is the sequence of nodes that still have to match; a body is a set of threads. Nodes are plain, but
-for assertions about the next code point (``$`` above all) in lookaheads.
+for ``AT_END`` in lookaheads.
 """
 
 from collections.abc import Iterable
@@ -30,8 +30,8 @@ def threads_of(look: Look, pattern: str) -> tuple[frozenset[Thread], frozenset[T
     Raises
     ------
     RegexError
-        The body has assertions of its own, other than ``^`` first in a lookbehind and assertions about the
-        next code point, outside repetitions, in a lookahead.
+        The body has assertions of its own, other than ``^`` first in a lookbehind and, outside repetitions,
+        ``$`` in a lookahead.
     """
     floating: set[Thread] = set()
     anchored: set[Thread] = set()
@@ -40,7 +40,7 @@ def threads_of(look: Look, pattern: str) -> tuple[frozenset[Thread], frozenset[T
         parts = option.parts if type(option) is Concat else (option,)
         bound = look.behind and parts[0] == _ast.AT_START
         middle = parts[1:] if bound else parts
-        if not all(part.plain or (not look.behind and _only_looks_ahead(part)) for part in middle):
+        if not all(part.plain or (not look.behind and _plain_but_for_end(part)) for part in middle):
             place = "a lookbehind" if look.behind else "a lookahead inside an unbounded repetition"
             raise RegexError(
                 f"an assertion inside {place} is not supported", pattern=pattern, position=look.position
@@ -49,13 +49,13 @@ def threads_of(look: Look, pattern: str) -> tuple[frozenset[Thread], frozenset[T
     return frozenset(floating), frozenset(anchored)
 
 
-def _only_looks_ahead(node: Node) -> bool:
-    """Whether threads can follow the node: plain but for assertions about the next code point."""
+def _plain_but_for_end(node: Node) -> bool:
+    """Whether threads can follow the node: plain but for ``AT_END``, which ends a thread."""
     match node:
         case After():
-            return True
+            return node == _ast.AT_END
         case Concat(parts=nodes) | Alternation(options=nodes):
-            return all(inner.plain or _only_looks_ahead(inner) for inner in nodes)
+            return all(inner.plain or _plain_but_for_end(inner) for inner in nodes)
     return False
 
 
@@ -72,8 +72,6 @@ def advance(thread: Thread, code_point: int) -> Iterable[Thread]:
     match head:
         case Chars():
             return (rest,) if _charset.contains(head.ranges, code_point) else ()
-        case After():
-            return advance(rest, code_point) if _charset.contains(head.chars, code_point) else ()
         case Literal(text=text):
             if ord(text[0]) != code_point:
                 return ()
