@@ -222,7 +222,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     print("making the corpus", flush=True)
     texts = [document.text for document in corpus.documents(arguments.seed, arguments.characters)]
-    kept = list(corpus.documents(f"held-out-{arguments.seed}", 400_000, held_out=True))
+    size = min(400_000, arguments.characters // 5)
+    kept = list(corpus.documents(f"held-out-{arguments.seed}", size, held_out=True))
     print(f"{len(texts)} documents; training the tokenizer", flush=True)
     tokenizer = train_tokenizer(texts[: max(100, len(texts) // 4)])
     tokens = encode(tokenizer, texts)

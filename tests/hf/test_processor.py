@@ -164,6 +164,7 @@ def test_scores_are_copied_in_every_dtype(
     assert torch.isneginf(out[:, rest]).all()
     scores.fill_(-torch.inf)
     assert processor(torch.tensor([PROMPT, PROMPT]), scores)[:, allowed].isfinite().all()
+    assert torch.isneginf(scores).all()
 
 
 @pytest.mark.parametrize("width", [320, 352, 353, 1000])
