@@ -92,7 +92,7 @@ class Grammar:
 
     start: Expr | Object | Array
     rules: tuple[Expr | Object | Array, ...] = ()
-    whitespace: Re = EPSILON
+    whitespace: Re | None = EPSILON  # None: json_style is not called
     all_escapes: bool = False
 
 
@@ -180,7 +180,7 @@ class RegexMatcher:
             after: set[int] = set().union(*(self.ends(body, place) for place in places))
             # Without an empty match the places move on until none is left; with one they settle.
             if after == places:
-                return found | after if high < 0 or low <= high else found
+                return found | after
             places = after
             count += 1
         return found
@@ -214,7 +214,8 @@ class _Parse:
         return self._memo[key]
 
     def _spaces(self, places: Iterator[int] | set[int] | frozenset[int]) -> set[int]:
-        return set().union(*(self.regexes.ends(self.grammar.whitespace, place) for place in places))
+        whitespace = EPSILON if self.grammar.whitespace is None else self.grammar.whitespace
+        return set().union(*(self.regexes.ends(whitespace, place) for place in places))
 
     def _mark(self, character: str, at: int) -> set[int]:
         return self._spaces({at + 1}) if self.text.startswith(character, at) else set()
@@ -324,7 +325,8 @@ class _Parse:
 
 def build_grammar(builder: Builder, grammar: Grammar) -> int:
     """Make the grammar with a builder of the core; the handle of its start."""
-    builder.json_style(build_regex(builder, grammar.whitespace), grammar.all_escapes)
+    if grammar.whitespace is not None:
+        builder.json_style(build_regex(builder, grammar.whitespace), grammar.all_escapes)
     rules = [builder.rule() for _ in grammar.rules]
 
     def build(expr: Any) -> int:

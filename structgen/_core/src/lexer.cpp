@@ -198,21 +198,19 @@ void Lexer::build(Shape& shape, Lex q, std::int32_t filter) {
   if (string) shape.suffixes = &quote_suffixes_;
   const auto done = [&](std::size_t how) { ++built[how]; };
   if (s.decoder == kClean && (string || filter == 0)) {
-    const std::vector<std::int32_t> atoms = regexes_.atoms(s.residual);
-    const std::int32_t any = regexes_.node(RegexStore::kAny).a;
-    if (string && (atoms.empty() || (atoms.size() == 1 && atoms[0] == any)) && s.residual != RegexStore::kEpsilon) {
+    if (string && regexes_.node(s.residual).uniform && s.residual != RegexStore::kEpsilon) {
       quotient(s.kind, s.residual).walk(*this, s.residual, shape);
       return done(1);
     }
-    if (string && s.residual != RegexStore::kAnyStar && regexes_.immortal(s.residual)) {
+    if (string && regexes_.immortal(s.residual)) {
       build_immortal(shape, q);
       return done(2);
     }
     if (string && mostly_any(s.residual) && build_difference(shape, q, kDifferenceBudget)) return done(2);
     // A small quotient trie at hand beats a direct walk that would likely run over its budget.
-    Quotient* ready = find_quotient(s.kind, atoms);
-    const bool quotient_first = ready && ready->size() < kSmallQuotient && wide(q);
-    if (!quotient_first && build_direct(shape, q, filter, kDirectBudget)) return done(0);
+    const bool broad = wide(q);
+    const Quotient* ready = broad ? find_quotient(s.kind, regexes_.atoms(s.residual)) : nullptr;
+    if (!(ready && ready->size() < kSmallQuotient) && build_direct(shape, q, filter, kDirectBudget)) return done(0);
     quotient(s.kind, s.residual).walk(*this, s.residual, shape);
     return done(3);
   }

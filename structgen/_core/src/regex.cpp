@@ -61,10 +61,10 @@ CharSet set_intersection(const CharSet& a, const CharSet& b) {
 }
 
 RegexStore::RegexStore() : ascii_(128, -1) {
-  ReNode none{Op::kNone, false, false};
+  ReNode none{Op::kNone, false};
   none.live = 2;
   intern(none, nullptr);
-  ReNode epsilon{Op::kEpsilon, true, false};
+  ReNode epsilon{Op::kEpsilon, true};
   intern(epsilon, nullptr);
   set_node({{0, kMaxCodePoint}});
   repeat(kAny, 0, kInfinity);
@@ -116,7 +116,8 @@ Re RegexStore::set_node(CharSet set) {
   bool inhabited = false;
   for (const Range& r : set) inhabited = inhabited || !is_surrogate_only(r.low, r.high);
   if (!inhabited) return kNone;
-  ReNode n{Op::kSet, false, false};
+  ReNode n{Op::kSet, false};
+  n.uniform = set.size() == 1 && set[0].low == 0 && set[0].high == kMaxCodePoint;
   n.a = intern_set(std::move(set));
   n.min_length = n.max_length = 1;
   return intern(n, nullptr);
@@ -196,7 +197,7 @@ Re RegexStore::concat(Re head, Re tail) {
     return concat(repeat(body1, add_length(low1, low2), high), rest);
   }
   const ReNode &h = nodes_[head], &t = nodes_[tail];
-  ReNode n{Op::kConcat, h.nullable && t.nullable, h.algebraic || t.algebraic};
+  ReNode n{Op::kConcat, h.nullable && t.nullable, h.uniform && t.uniform, h.algebraic || t.algebraic};
   n.a = head;
   n.b = tail;
   n.min_length = add_length(h.min_length, t.min_length);
@@ -295,12 +296,13 @@ Re RegexStore::unite(std::vector<Re> parts) {
   }
   if (kept.empty()) return kNone;
   if (kept.size() == 1) return kept[0];
-  ReNode n{Op::kUnion, false, false};
+  ReNode n{Op::kUnion, false};
   n.min_length = kSaturated;
   for (Re p : kept) {
     const ReNode& k = nodes_[p];
     if (k.op == Op::kComplement && std::binary_search(kept.begin(), kept.end(), k.a)) return kAnyStar;
     n.nullable = n.nullable || k.nullable;
+    n.uniform = n.uniform && k.uniform;
     n.algebraic = n.algebraic || k.algebraic;
     n.min_length = std::min(n.min_length, k.min_length);
     n.max_length = n.max_length == kInfinity || k.max_length == kInfinity ? kInfinity : std::max(n.max_length, k.max_length);
@@ -354,7 +356,8 @@ Re RegexStore::intersect(std::vector<Re> parts) {
       return intersect(std::move(kept));
     }
   }
-  ReNode n{Op::kIntersection, nullable, true};
+  ReNode n{Op::kIntersection, nullable, true, true};
+  for (Re p : kept) n.uniform = n.uniform && nodes_[p].uniform;
   n.min_length = low;
   n.max_length = high;
   n.b = static_cast<std::int32_t>(kept.size());
@@ -366,7 +369,7 @@ Re RegexStore::complement(Re body) {
   if (body == kAnyStar) return kNone;
   const ReNode& k = nodes_[body];
   if (k.op == Op::kComplement) return k.a;
-  ReNode n{Op::kComplement, !k.nullable, true};
+  ReNode n{Op::kComplement, !k.nullable, k.uniform, true};
   n.a = body;
   n.min_length = k.nullable ? 1 : 0;
   n.max_length = kInfinity;
@@ -382,7 +385,7 @@ Re RegexStore::repeat(Re body, std::int32_t low, std::int32_t high) {
   if (k.op == Op::kRepeat && k.low <= 1 && (k.high == kInfinity || (k.low == 0 && k.high == 1)))
     return repeat(k.a, k.low == 0 ? 0 : low, k.high == kInfinity ? kInfinity : high);
   if (body == kAnyStar) return kAnyStar;
-  ReNode n{Op::kRepeat, low == 0 || k.nullable, k.algebraic};
+  ReNode n{Op::kRepeat, low == 0 || k.nullable, k.uniform, k.algebraic};
   n.a = body;
   n.low = low;
   n.high = high;

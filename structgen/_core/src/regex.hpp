@@ -33,7 +33,8 @@ enum class Op : std::uint8_t { kNone, kEpsilon, kSet, kConcat, kUnion, kIntersec
 struct ReNode {
   Op op;
   bool nullable;
-  bool algebraic;         // holds an intersection or complement: emptiness is not syntactic
+  bool uniform = true;    // no character set but "any" occurs
+  bool algebraic = false; // holds an intersection or complement: emptiness is not syntactic
   std::uint8_t live = 0;  // 0 unknown, 1 not empty, 2 empty
   std::int32_t a = 0;     // set id | head | first child's offset | body
   std::int32_t b = 0;     // tail | number of children

@@ -22,6 +22,9 @@ def lower_enum(lowering: Lowering, shape: Shape) -> int:
     numbers: list[Decimal] = []
     parts: list[int] = []
     types = shape.types
+    if set(map(type, values)) == {str}:
+        # Most enumerations are of strings; some have thousands of them.
+        strings, values = values, []
     for value in values:
         if isinstance(value, str):
             strings.append(value)
@@ -52,7 +55,7 @@ def lower_enum(lowering: Lowering, shape: Shape) -> int:
         lowering.refuse(shape, NUMBER)
         parts.append(_lower_numbers(lowering, shape, numbers))
     expression = lowering.choice(parts) if parts else lowering.nothing
-    if expression == lowering.nothing and values:
+    if expression == lowering.nothing and (values or strings):
         node, keyword = shape.enums[0]
         lowering.dead(node, keyword, "no value satisfies the other keywords")
     return expression
