@@ -29,6 +29,14 @@ Completion::Completion(Engine& engine) : engine_(engine), lexer_(engine.lexer_),
 std::int64_t Completion::lexeme(Lex start) {
   const std::int32_t memo = lexeme_costs_.get(static_cast<std::uint64_t>(start), -1);
   if (memo >= 0) return memo;
+  const Lexer::State& first = lexer_[start];
+  if (first.kind != Kind::kText && first.decoder == kClean && lexer_.regexes().nullable(first.residual)) {
+    // Nothing is shorter than closing the string.
+    const std::int64_t cost = 1 + lexeme(lexer_.exit(start));
+    lexeme_costs_.put(static_cast<std::uint64_t>(start), static_cast<std::int32_t>(cost));
+    next_byte_.put(static_cast<std::uint64_t>(start), '"');
+    return cost;
+  }
   struct Entry {
     std::int64_t estimate, cost;
     Lex q;
@@ -217,7 +225,8 @@ std::string Completion::shortest(Items items) {
   }
 }
 
-void Completion::within(const Items& start, std::int64_t budget, std::uint32_t* out) {
+std::int64_t Completion::within(const Items& start, std::int64_t budget, std::uint32_t* out) {
+  std::int64_t most = 0;
   const Trie& trie = lexer_.trie();
   std::vector<std::pair<std::uint32_t, Items>> todo{{0, start}};
   Items next;
@@ -228,11 +237,15 @@ void Completion::within(const Items& start, std::int64_t budget, std::uint32_t* 
     for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
       engine_.advance(items, trie[c].byte, next);
       if (next.empty()) continue;
-      if (trie.token_begin(c) != trie.token_end(c) && cost(next) <= budget)
-        for (std::uint32_t i = trie.token_begin(c); i < trie.token_end(c); ++i) out[trie.id(i) >> 5] |= 1U << (trie.id(i) & 31);
+      if (trie.token_begin(c) != trie.token_end(c)) {
+        const std::int64_t left = cost(next);
+        most = std::max(most, left);
+        for (std::uint32_t i = trie.token_begin(c); i < trie.token_end(c) && left <= budget; ++i) out[trie.id(i) >> 5] |= 1U << (trie.id(i) & 31);
+      }
       if (trie[c].children) todo.emplace_back(c, next);
     }
   }
+  return most;
 }
 
 std::string Engine::shortest(State s) {
@@ -242,12 +255,14 @@ std::string Engine::shortest(State s) {
 }
 
 void Engine::mask_within(State s, std::int64_t budget, std::uint32_t* out) {
+  const std::int32_t most = most_left_.get(static_cast<std::uint64_t>(s), -1);
+  if (s <= kFinished || (most >= 0 && most <= budget)) return copy_mask(mask(s), out);
   std::fill(out, out + vocabulary_->mask_words, 0);
-  if (s == kFinished || (s != kDead && accepts(s)))
+  if (accepts(s))
     for (std::uint32_t t : vocabulary_->end_tokens) out[t >> 5] |= 1U << (t & 31);
-  if (s <= kFinished || budget < 0) return;
   if (!completion_) completion_ = std::make_unique<Completion>(*this);
-  completion_->within(items(s), budget, out);
+  const std::int64_t found = completion_->within(items(s), budget, out);
+  most_left_.put(static_cast<std::uint64_t>(s), static_cast<std::int32_t>(std::min<std::int64_t>(found, 1 << 30)));
 }
 
 Engine::~Engine() = default;

@@ -19,7 +19,8 @@ class Completion {
   explicit Completion(Engine& engine);
   std::int64_t cost(const Items& items);
   std::string shortest(Items items);
-  void within(const Items& items, std::int64_t budget, std::uint32_t* out);
+  // Marks the tokens after which at most `budget` bytes are left; returns the most that any token leaves.
+  std::int64_t within(const Items& items, std::int64_t budget, std::uint32_t* out);
 
  private:
   std::int64_t lexeme(Lex q);

@@ -20,9 +20,9 @@ Range utf8_range(std::uint32_t length, std::uint32_t remaining, std::uint32_t bi
 bool usable(const Range& r) { return r.low <= r.high && !(r.low >= 0xD800 && r.high <= 0xDFFF); }
 
 Fed feed_utf8_lead(std::uint8_t byte) {
-  if (byte >= 0xC2 && byte <= 0xDF) return pending(kUtf8, (2U << 26) | (1U << 24) | (byte & 0x1FU));
-  if (byte >= 0xE0 && byte <= 0xEF) return pending(kUtf8, (3U << 26) | (2U << 24) | (byte & 0x0FU));
-  if (byte >= 0xF0 && byte <= 0xF4) return pending(kUtf8, (4U << 26) | (3U << 24) | (byte & 0x07U));
+  if (byte >= 0xC2 && byte <= 0xDF) return pending(kUtf8, (1U << 26) | (1U << 24) | (byte & 0x1FU));
+  if (byte >= 0xE0 && byte <= 0xEF) return pending(kUtf8, (2U << 26) | (2U << 24) | (byte & 0x0FU));
+  if (byte >= 0xF0 && byte <= 0xF4) return pending(kUtf8, (3U << 26) | (3U << 24) | (byte & 0x07U));
   return kDeadFed;
 }
 
@@ -80,11 +80,11 @@ Fed feed(Kind kind, Decoder decoder, std::uint8_t byte) {
       return feed_utf8_lead(byte);
     case kUtf8: {
       if ((byte & 0xC0) != 0x80) return kDeadFed;
-      const std::uint32_t length = payload >> 26, remaining = ((payload >> 24) & 3) - 1;
+      const std::uint32_t length = (payload >> 26) + 1, remaining = ((payload >> 24) & 3) - 1;
       const std::uint32_t bits = ((payload & 0xFFFFFF) << 6) | (byte & 0x3FU);
       if (!usable(utf8_range(length, remaining, bits))) return kDeadFed;
       if (remaining == 0) return {Fed::kChar, bits};
-      return pending(kUtf8, (length << 26) | (remaining << 24) | bits);
+      return pending(kUtf8, ((length - 1) << 26) | (remaining << 24) | bits);
     }
     case kBackslash: {
       const int c = short_escape(byte);
@@ -127,7 +127,7 @@ CharSet pending_ranges(Kind kind, Decoder decoder) {
   const std::uint32_t payload = decoder_payload(decoder);
   const bool all = kind == Kind::kStringAll;
   switch (decoder_mode(decoder)) {
-    case kUtf8: return {utf8_range(payload >> 26, (payload >> 24) & 3, payload & 0xFFFFFF)};
+    case kUtf8: return {utf8_range((payload >> 26) + 1, (payload >> 24) & 3, payload & 0xFFFFFF)};
     case kBackslash:
       return all ? CharSet{{0, kMaxCodePoint}} : CharSet{{0x00, 0x1F}, {'"', '"'}, {'\\', '\\'}};
     case kHex: {

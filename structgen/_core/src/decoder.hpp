@@ -19,7 +19,7 @@ using Decoder = std::uint32_t;
 
 enum DecoderMode : std::uint32_t {
   kClean = 0,
-  kUtf8 = 1,          // payload: length << 26 | remaining << 24 | bits so far
+  kUtf8 = 1,          // payload: length - 1 << 26 | remaining << 24 | bits so far
   kBackslash = 2,
   kHex = 3,           // payload: digits read << 16 | value
   kLowBackslash = 4,  // a high surrogate was escaped; payload: its ten bits

@@ -12,6 +12,7 @@ namespace {
 // Exits of fewer tokens than this are cheaper to walk on their own than to look up in a full, cached walk.
 constexpr std::size_t kNarrowExits = 48;
 constexpr std::size_t kForcedLimit = 4096;
+constexpr std::size_t kManyItems = 4;
 
 std::uint64_t hash_items(const Items& items) {
   std::uint64_t h = items.size();
@@ -92,6 +93,24 @@ void Engine::advance(const Items& in, std::uint8_t byte, Items& out) {
   normalize(out);
 }
 
+void Engine::advance(Level& in, std::uint8_t byte, Items& out) {
+  if (in.items.size() < kManyItems) return advance(in.items, byte, out);
+  if (!in.sorted_out) {
+    in.sorted_out = true;
+    in.broad.clear();
+    in.bytes.fill(0);
+    for (const Item& item : in.items) {
+      const std::int16_t single = lexer_[item.lex].accepting ? Lexer::kManyBytes : lexer_.single(item.lex);
+      if (single == Lexer::kManyBytes)
+        in.broad.push_back(item);
+      else if (single != Lexer::kNoByte)
+        in.bytes[static_cast<std::size_t>(single) / 64] |= std::uint64_t{1} << (single % 64);
+    }
+  }
+  const bool awaited = in.bytes[byte / 64] >> (byte % 64) & 1;
+  advance(awaited ? in.items : in.broad, byte, out);
+}
+
 State Engine::advance(State s, const std::uint8_t* data, std::size_t size) {
   if (s == kDead || (s == kFinished && size > 0)) return kDead;
   if (size == 0) return s;
@@ -130,24 +149,33 @@ template <class Visit, class Skip>
 void Engine::walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, Visit&& visit) {
   const std::vector<SuffixTrie::Node>& nodes = trie.nodes;
   if (levels_.empty()) levels_.resize(1);
-  levels_[0].assign(1, {exit, stacks});
-  std::uint32_t ends[512];
+  // An ended lexeme has no bytes of its own: start with what comes next.
+  levels_[0].sorted_out = false;
+  if (exit == empty_lex_)
+    levels_[0].items = expand(stacks).items;
+  else
+    levels_[0].items.assign(1, {exit, stacks});
+  std::vector<std::uint32_t>& ends = ends_;
+  ends.assign(1, 0);
   std::size_t depth = 0;
   visit(0U);
   for (std::uint32_t i = 1; i < nodes.size();) {
     while (depth > 0 && i >= ends[depth]) --depth;
-    if (skip(i) || depth + 1 >= 512) {
-      i = nodes[i].end;
-      continue;
-    }
     if (levels_.size() < depth + 2) levels_.resize(depth + 2);
-    advance(levels_[depth], nodes[i].byte, levels_[depth + 1]);
-    if (levels_[depth + 1].empty()) {
+    Level& next = levels_[depth + 1];
+    if (!skip(i)) {
+      advance(levels_[depth], nodes[i].byte, next.items);
+    } else {
+      next.items.clear();
+    }
+    if (next.items.empty()) {
       i = nodes[i].end;
       continue;
     }
     visit(i);
-    ends[++depth] = nodes[i].end;
+    next.sorted_out = false;
+    if (ends.size() <= ++depth) ends.resize(depth + 1);
+    ends[depth] = nodes[i].end;
     ++i;
   }
 }

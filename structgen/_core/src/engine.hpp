@@ -136,6 +136,13 @@ class Engine {
     Items items;
     bool accepts = false;
   };
+  // One level of a walk. Where many items wait for one byte each (keys), the others are kept apart, so that a byte
+  // nobody waits for costs no more than they do.
+  struct Level {
+    Items items, broad;
+    std::array<std::uint64_t, 4> bytes{};
+    bool sorted_out = false;
+  };
   struct WalkKey {
     const SuffixTrie* trie;
     Lex exit;
@@ -161,6 +168,7 @@ class Engine {
   bool has_seen(std::int32_t seen, std::int32_t member) const;
   void normalize(Items& items);
   void advance(const Items& in, std::uint8_t byte, Items& out);
+  void advance(Level& in, std::uint8_t byte, Items& out);
   Items items(State s) const;
   State intern(const Items& items);
   void collect(const Item& item, MaskRecord& record, std::vector<const Shape*>& dense);
@@ -204,9 +212,11 @@ class Engine {
   MaskRecord dead_mask_, finished_mask_;
 
   std::unique_ptr<Completion> completion_;
+  FlatMap most_left_;  // per state: the longest of the shortest completions behind its tokens
 
   // Scratch, kept to save allocations; the exclusive lock protects it.
-  std::vector<Items> levels_;
+  std::vector<Level> levels_;
+  std::vector<std::uint32_t> ends_;
   Items scratch_a_, scratch_b_;
 };
 

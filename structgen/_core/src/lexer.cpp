@@ -259,8 +259,7 @@ bool Lexer::build_direct(Shape& shape, Lex start, std::int32_t filter, std::size
   while (!todo.empty()) {
     const auto [node, q] = todo.back();
     todo.pop_back();
-    if (states_[q].single == kUnknown) classify(q);
-    const std::int16_t single = states_[q].single;
+    const std::int16_t single = this->single(q);
     if (single >= 0) {
       const std::uint32_t c = single == kNoByte ? Trie::kNoChild : t.child(node, static_cast<std::uint8_t>(single));
       if (c != Trie::kNoChild) visit(c, states_[q].single_to);

@@ -69,6 +69,11 @@ class Lexer {
 
   // Where a token leaves the lexeme: behind the closing quote, or an ended text lexeme.
   Lex exit(Lex q);
+  // The only byte that continues, kNoByte, or kManyBytes.
+  std::int16_t single(Lex q) {
+    if (states_[q].single == kUnknown) classify(q);
+    return states_[q].single;
+  }
   // Filter 0 lets nothing follow a text lexeme; others are registered lexer states: what may follow must
   // be a viable prefix of that state's language.
   std::int32_t filter(Re language);
