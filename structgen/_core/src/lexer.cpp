@@ -124,6 +124,18 @@ Lex Lexer::compute(const State& s, std::uint8_t byte) {
 void Lexer::classify(Lex q) {
   const State s = states_[q];
   std::int16_t single = kManyBytes;
+  const auto plain = [&](std::uint32_t c) { return c < 0x80 && (s.kind == Kind::kText || (c >= 0x20 && c != '"' && c != '\\')); };
+  const ReNode& n = regexes_.node(s.residual);
+  if (n.op == Op::kConcat && s.decoder == kClean && s.kind != Kind::kStringAll && regexes_.node(n.a).op == Op::kSet && regexes_.node(n.b).live == 1) {
+    // Literals: the head is one character, no derivative needs to be made.
+    const CharSet& set = regexes_.set(regexes_.node(n.a).a);
+    if (set.size() == 1 && set[0].low == set[0].high && plain(set[0].low)) {
+      const Lex to = intern(s.kind, n.b, s.tail, kClean);
+      states_[q].single_to = to;
+      states_[q].single = static_cast<std::int16_t>(set[0].low);
+      return;
+    }
+  }
   if (s.decoder == kDecoderOpen) {
     single = '"';
   } else if (s.decoder == kClean && (s.kind == Kind::kText || (s.kind == Kind::kStringMinimal && !regexes_.nullable(s.residual)))) {
@@ -134,8 +146,7 @@ void Lexer::classify(Lex q) {
       if (d[i].to == RegexStore::kNone) continue;
       const std::uint32_t end = i + 1 < d.size() ? d[i + 1].start : kMaxCodePoint + 1;
       const std::uint32_t c = d[i].start;
-      const bool plain = c < 0x80 && (s.kind == Kind::kText || (c >= 0x20 && c != '"' && c != '\\'));
-      live += end - c == 1 && plain ? 1 : 2;
+      live += end - c == 1 && plain(c) ? 1 : 2;
       single = static_cast<std::int16_t>(c);
     }
     if (live >= 2) single = kManyBytes;
@@ -349,36 +360,79 @@ bool Lexer::mostly_any(Re r) {
   return free >= 48;
 }
 
-// The tables of the plain string, less what this residual forbids: only the paths where the two differ are walked.
+// The tables of the plain string, less what this residual forbids: only the paths where the two differ are walked,
+// over residuals, so that no lexer states are made for them.
 bool Lexer::build_difference(Shape& shape, Lex start, std::size_t budget) {
   const Trie& t = *trie_;
-  const Lex plain = intern(states_[start].kind, RegexStore::kAnyStar, RegexStore::kEpsilon, kClean);
-  const Shape& base = this->shape(plain, 0);
+  const Kind kind = states_[start].kind;
+  const Shape& base = this->shape(intern(kind, RegexStore::kAnyStar, RegexStore::kEpsilon, kClean), 0);
   std::vector<std::uint32_t> clear;
   Exits removed;
   struct Entry {
     std::uint32_t node;
-    Lex mine, other;
+    Re mine;
+    Decoder decoder;
   };
-  std::vector<Entry> todo{{0, start, plain}};
+  // Everything below the node is forbidden, though the plain string allows it.
+  const auto forbid = [&](Entry root) {
+    std::vector<Entry> todo{root};
+    while (!todo.empty()) {
+      const Entry e = todo.back();
+      todo.pop_back();
+      for (std::uint32_t i = t.token_begin(e.node); i < t.token_end(e.node); ++i) clear.push_back(t.id(i));
+      for (std::uint32_t c = t[e.node].first_child; c < t[e.node].first_child + t[e.node].children; ++c) {
+        const Fed fed = feed(kind, e.decoder, t[c].byte);
+        if (fed.status == Fed::kClose) quote_exits(c, 0, removed);
+        if (fed.status == Fed::kPending || fed.status == Fed::kChar) todo.push_back({c, e.mine, fed.status == Fed::kChar ? 0 : fed.value});
+      }
+    }
+  };
+  std::vector<Entry> todo{{0, states_[start].residual, kClean}};
   std::size_t visited = 0;
   while (!todo.empty()) {
     const Entry e = todo.back();
     todo.pop_back();
+    if (e.decoder == kClean) {
+      if (!regexes_.nullable(e.mine)) {
+        const std::uint32_t quote = t.child(e.node, '"');
+        if (quote != Trie::kNoChild) quote_exits(quote, 0, removed);
+      }
+      const Derivative& d = regexes_.derivative(e.mine);
+      bool simple = true;
+      for (std::size_t i = 0; i < d.size() && simple; ++i) {
+        const std::uint32_t end = i + 1 < d.size() ? d[i + 1].start : kMaxCodePoint + 1;
+        simple = d[i].to == RegexStore::kAnyStar || (kind == Kind::kStringMinimal && d[i].start >= 0x20 && end <= 0x80 && !(d[i].start <= '"' && '"' < end) && !(d[i].start <= '\\' && '\\' < end));
+      }
+      if (simple) {
+        // Few characters differ, and each has one spelling: look them up.
+        for (std::size_t i = 0; i < d.size(); ++i) {
+          if (d[i].to == RegexStore::kAnyStar) continue;
+          for (std::uint32_t c = d[i].start; c < d[i + 1].start; ++c) {
+            const std::uint32_t child = t.child(e.node, static_cast<std::uint8_t>(c));
+            if (child == Trie::kNoChild) continue;
+            if (++visited > budget) return false;
+            if (regexes_.is_empty(d[i].to))
+              forbid({child, d[i].to, kClean});
+            else
+              todo.push_back({child, d[i].to, kClean});
+          }
+        }
+        continue;
+      }
+    }
     const Trie::Node n = t[e.node];
     visited += n.children;
     if (visited > budget) return false;
     for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
-      const Lex other = next(e.other, t[c].byte);
-      const Lex mine = e.mine == kDeadLex ? kDeadLex : next(e.mine, t[c].byte);
-      if (mine == other) continue;
-      if (states_[other].kind == Kind::kText) {  // the plain string closes here, this one may not
-        quote_exits(c, 0, removed);
-        continue;
-      }
-      if (mine == kDeadLex)
-        for (std::uint32_t i = t.token_begin(c); i < t.token_end(c); ++i) clear.push_back(t.id(i));
-      todo.push_back({c, mine, other});
+      const Fed fed = feed(kind, e.decoder, t[c].byte);
+      if (fed.status != Fed::kChar && fed.status != Fed::kPending) continue;  // a quote was dealt with above
+      const bool whole = fed.status == Fed::kChar;
+      const Re to = whole ? regexes_.derive(e.mine, fed.value) : regexes_.narrow(e.mine, pending_ranges(kind, fed.value));
+      if (to == RegexStore::kAnyStar || (!whole && to == RegexStore::kAnyPlus)) continue;
+      if (regexes_.is_empty(to))
+        forbid({c, to, whole ? static_cast<Decoder>(kClean) : fed.value});
+      else
+        todo.push_back({c, to, whole ? static_cast<Decoder>(kClean) : fed.value});
     }
   }
   shape.base = base.base;

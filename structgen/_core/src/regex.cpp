@@ -68,6 +68,7 @@ RegexStore::RegexStore() : ascii_(128, -1) {
   intern(epsilon, nullptr);
   set_node({{0, kMaxCodePoint}});
   repeat(kAny, 0, kInfinity);
+  repeat(kAny, 1, kInfinity);
 }
 
 Re RegexStore::intern(ReNode n, const std::vector<Re>* kids) {

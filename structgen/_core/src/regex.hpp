@@ -49,6 +49,7 @@ class RegexStore {
   static constexpr Re kEpsilon = 1;
   static constexpr Re kAny = 2;      // any one code point
   static constexpr Re kAnyStar = 3;  // every string
+  static constexpr Re kAnyPlus = 4;  // every string but the empty one
 
   RegexStore();
 
