@@ -4,14 +4,15 @@ from typing import Any, Literal
 
 from structgen._core import Builder, TokenAutomaton
 from structgen._errors import RegexError
-from structgen._frontends.json_schema import Options, lower_json_schema
-from structgen._frontends.regex import lower_ecma, lower_python
 from structgen._vocabulary import Vocabulary
+
+# The front ends are imported by the first compilation: they are most of what `import structgen` would take.
 
 MAX_STATES = 4_000_000
 MASK_CACHE_BYTES = 64 << 20
 MAX_REGEX_NODES = 2_000_000
 MAX_EMPTINESS_STEPS = 2_000_000
+MAX_COMPILE_SECONDS = 60.0
 
 
 def compile_regex(
@@ -24,6 +25,7 @@ def compile_regex(
     mask_cache_bytes: int = MASK_CACHE_BYTES,
     max_regex_nodes: int = MAX_REGEX_NODES,
     max_emptiness_steps: int = MAX_EMPTINESS_STEPS,
+    max_compile_seconds: float = MAX_COMPILE_SECONDS,
 ) -> TokenAutomaton:
     """Compile a regular expression: the whole output matches it.
 
@@ -40,6 +42,8 @@ def compile_regex(
         Flags of :mod:`re`; only for the Python flavor.
     max_states, mask_cache_bytes, max_regex_nodes, max_emptiness_steps : int
         Limits, see :func:`compile_json_schema`.
+    max_compile_seconds : float
+        Time for the compilation, in seconds.
 
     Returns
     -------
@@ -53,8 +57,13 @@ def compile_regex(
     LimitError
         A limit was reached.
     """
+    from structgen._frontends.regex import lower_ecma, lower_python
+
     builder = Builder(
-        vocabulary.native, max_regex_nodes=max_regex_nodes, max_emptiness_steps=max_emptiness_steps
+        vocabulary.native,
+        max_regex_nodes=max_regex_nodes,
+        max_emptiness_steps=max_emptiness_steps,
+        max_seconds=max_compile_seconds,
     )
     if flavor == "python":
         regex = lower_python(pattern, builder, flags)
@@ -87,7 +96,7 @@ def compile_json_schema(
     max_emptiness_steps: int = MAX_EMPTINESS_STEPS,
     max_schema_nodes: int = 1_000_000,
     max_branches: int = 4096,
-    max_compile_seconds: float = 60.0,
+    max_compile_seconds: float = MAX_COMPILE_SECONDS,
 ) -> TokenAutomaton:
     r"""Compile a JSON Schema: the output is a JSON text whose value validates.
 
@@ -156,6 +165,8 @@ def compile_json_schema(
     ``format`` with an unknown name, unknown keywords and annotations constrain nothing, as the specification
     says. A keyword that is not supported is refused wherever it could matter.
     """
+    from structgen._frontends.json_schema import Options, lower_json_schema
+
     options = Options(
         whitespace=whitespace,
         property_order=property_order,
@@ -168,7 +179,10 @@ def compile_json_schema(
         max_compile_seconds=max_compile_seconds,
     )
     builder = Builder(
-        vocabulary.native, max_regex_nodes=max_regex_nodes, max_emptiness_steps=max_emptiness_steps
+        vocabulary.native,
+        max_regex_nodes=max_regex_nodes,
+        max_emptiness_steps=max_emptiness_steps,
+        max_seconds=max_compile_seconds,
     )
     start, lowering = lower_json_schema(schema, builder, options)
     automaton = builder.finish(start, max_states=max_states, mask_cache_bytes=mask_cache_bytes)

@@ -103,7 +103,7 @@ _extra_keys = st.one_of(regexes, st.just(repeat(ANY)), st.just(repeat(one_of("ab
 
 def _expressions(draw: Any, depth: int, rules: int, guarded: bool) -> Any:
     """Draw an expression. Rules are referred to only where a lexeme has been read since the rule began."""
-    kind = draw(st.integers(0, 9)) if depth > 0 else 0
+    kind = draw(st.integers(1, 12)) if depth > 0 else 0
     if guarded and rules and draw(st.integers(0, 3)) == 0:
         return ("rule", draw(st.integers(0, rules - 1)))
     if kind <= 3:
@@ -116,7 +116,7 @@ def _expressions(draw: Any, depth: int, rules: int, guarded: bool) -> Any:
         return sequence(head, *tail)
     if kind == 6:
         return sequence(*(_expressions(draw, depth - 1, rules, False) for _ in range(draw(st.integers(0, 3)))))
-    if kind == 7:
+    if kind in (7, 8):
         return _array(draw, depth, rules)
     return _object(draw, depth, rules)
 

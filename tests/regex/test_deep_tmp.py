@@ -45,6 +45,7 @@ def _check_python(make_builder: MakeBuilder, pattern: str, flags: int, seed: int
     builder = make_builder()
     regex = _lower_or_reject(lambda: lower_python(pattern, builder, flags))
     for text in strategies.strings_near(builder, regex, seed):
+        open("/tmp/cur_pat","w").write(repr((pattern,text)))
         expected = oracle.fullmatch(text) is not None
         assert builder.re_matches(regex, text) == expected, text
 
@@ -77,6 +78,7 @@ def test_ecma_patterns(make_builder: MakeBuilder, search: bool, pattern: str, se
     builder = make_builder()
     regex = _lower_or_reject(lambda: lower_ecma(pattern, builder, search=search))
     for text in strategies.strings_near(builder, regex, seed):
+        open("/tmp/cur_pat","w").write(repr((pattern,text)))
         assert builder.re_matches(regex, text) == (oracle.find(text) is not None), text
 
 

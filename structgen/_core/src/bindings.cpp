@@ -209,6 +209,11 @@ void bind_expressions(nb::class_<Builder>& c) {
                if (inhabited)
                  made = std::make_shared<Automaton>(b.grammar, b.vocabulary->data, b.vocabulary->logits_size, EngineLimits{max_states, mask_cache_bytes});
              }
+             if (made) {
+               // A vocabulary that lacks bytes may be unable to spell any of the language.
+               const std::unique_lock<std::shared_mutex> lock(made->lexer->mutex);
+               if (!made->engine.completable(made->engine.start())) made.reset();
+             }
              if (!made) return nb::none();
              return nb::cast(TokenAutomaton(std::move(made)));
            }, "start"_a, nb::kw_only(), "max_states"_a = EngineLimits{}.states, "mask_cache_bytes"_a = EngineLimits{}.mask_bytes,

@@ -250,6 +250,7 @@ std::int64_t Completion::within(const Items& start, std::int64_t budget, std::ui
 
 std::string Engine::shortest(State s) {
   if (s <= kFinished) return {};
+  if (!vocabulary_->byte_complete) return search_tokens(s);
   if (!completion_) completion_ = std::make_unique<Completion>(*this);
   return completion_->shortest(items(s));
 }
@@ -262,6 +263,11 @@ void Engine::mask_within(State s, std::int64_t budget, std::uint32_t* out) {
     for (std::uint32_t t : vocabulary_->end_tokens) out[t >> 5] |= 1U << (t & 31);
   if (!completion_) completion_ = std::make_unique<Completion>(*this);
   const std::int64_t found = completion_->within(items(s), budget, out);
+  if (!vocabulary_->byte_complete) {
+    std::vector<std::uint32_t> allowed(vocabulary_->mask_words);
+    copy_mask(mask(s), allowed.data());
+    for (std::size_t i = 0; i < allowed.size(); ++i) out[i] &= allowed[i];
+  }
   most_left_.put(static_cast<std::uint64_t>(s), static_cast<std::int32_t>(std::min<std::int64_t>(found, 1 << 30)));
 }
 

@@ -112,6 +112,11 @@ void Engine::advance(Level& in, std::uint8_t byte, Items& out) {
 }
 
 State Engine::advance(State s, const std::uint8_t* data, std::size_t size) {
+  const State to = advance_bytes(s, data, size);
+  return completable(to) ? to : kDead;
+}
+
+State Engine::advance_bytes(State s, const std::uint8_t* data, std::size_t size) {
   if (s == kDead || (s == kFinished && size > 0)) return kDead;
   if (size == 0) return s;
   scratch_a_ = items(s);
@@ -239,6 +244,12 @@ void Engine::collect(const Item& item, MaskRecord& record, std::vector<const Sha
 
 const MaskRecord& Engine::mask(State s) {
   if (const MaskRecord* known = known_mask(s)) return *known;
+  const MaskRecord& record = vocabulary_->byte_complete ? byte_mask(s) : token_mask(s);
+  records_[static_cast<std::size_t>(s)] = &record;
+  return record;
+}
+
+const MaskRecord& Engine::byte_mask(State s) {
   ++counters.masks;
   // The mask depends on the shapes and the stacks behind them, not on the state: counters and outer frames drop out.
   Items parts = items(s);
@@ -262,8 +273,7 @@ const MaskRecord& Engine::mask(State s) {
   const std::int32_t found = shared_index_.find(hash, [&](std::int32_t i) { return shared_[static_cast<std::size_t>(i)].first == key; });
   if (found >= 0) {
     ++counters.masks_shared;
-    records_[static_cast<std::size_t>(s)] = shared_[static_cast<std::size_t>(found)].second.get();
-    return *records_[static_cast<std::size_t>(s)];
+    return *shared_[static_cast<std::size_t>(found)].second;
   }
   if (mask_bytes_ > limits_.mask_bytes) evict();
 
@@ -285,10 +295,9 @@ const MaskRecord& Engine::mask(State s) {
   }
   record->set.shrink_to_fit();
   mask_bytes_ += sizeof(MaskRecord) + 4 * (record->set.size() + record->clear.size()) + 8 * key.size() + (record->owned ? 4 * vocabulary_->mask_words : 0);
-  records_[static_cast<std::size_t>(s)] = record.get();
   shared_index_.insert(hash, static_cast<std::int32_t>(shared_.size()));
   shared_.emplace_back(std::move(key), std::move(record));
-  return *records_[static_cast<std::size_t>(s)];
+  return *shared_.back().second;
 }
 
 // Forgets all masks. Rows handed out as views live on: they own their memory.
@@ -297,6 +306,7 @@ void Engine::evict() {
   std::fill(records_.begin() + 2, records_.end(), nullptr);
   shared_.clear();
   shared_index_.clear();
+  token_masks_.clear();
   walks_.clear();
   walk_index_.clear();
   mask_bytes_ = 0;

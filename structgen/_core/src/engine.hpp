@@ -38,6 +38,7 @@ struct VocabularyData {
   std::vector<bool> end;
   std::vector<std::uint32_t> end_tokens;
   std::size_t mask_words = 0;
+  bool byte_complete = false;          // every byte of UTF-8 is a token of its own
   std::shared_ptr<const Trie> trie;
 
   std::size_t size() const { return ordinary.size(); }
@@ -90,6 +91,8 @@ class Engine {
   std::string shortest(State s);
   // The mask of tokens after which some completion of at most `budget` bytes exists.
   void mask_within(State s, std::int64_t budget, std::uint32_t* out);
+  // Whether some sequence of tokens completes the document: always, unless the vocabulary lacks bytes.
+  bool completable(State s);
   // The same state of another engine of the same grammar.
   State import(const Engine& other, State s);
 
@@ -166,6 +169,10 @@ class Engine {
   Stacks capture(Stacks s, std::uint8_t byte, bool closed);
   std::int32_t seen_with(std::int32_t seen, std::int32_t member);
   bool has_seen(std::int32_t seen, std::int32_t member) const;
+  State advance_bytes(State s, const std::uint8_t* data, std::size_t size);
+  const MaskRecord& byte_mask(State s);
+  const MaskRecord& token_mask(State s);
+  std::string search_tokens(State s);
   void normalize(Items& items);
   void advance(const Items& in, std::uint8_t byte, Items& out);
   void advance(Level& in, std::uint8_t byte, Items& out);
@@ -201,6 +208,8 @@ class Engine {
   Index config_index_;
   std::vector<const MaskRecord*> records_;
   std::vector<std::int8_t> accepts_;
+  std::vector<std::int8_t> completable_;  // 1 yes, 0 no, -1 unknown; only where the vocabulary lacks bytes
+  std::vector<std::unique_ptr<MaskRecord>> token_masks_;
   FlatMap steps_;
   State start_ = kDead;
 

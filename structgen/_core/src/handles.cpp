@@ -19,6 +19,17 @@ std::set<Lexer*>& registry() {
   return *r;
 }
 
+// The bytes of UTF-8 that are no token of their own.
+std::string missing(const Trie& trie) {
+  std::string out;
+  for (int b = 0; b < 256; ++b) {
+    if (b == 0xC0 || b == 0xC1 || b > 0xF4) continue;
+    const std::uint32_t node = trie.child(0, static_cast<std::uint8_t>(b));
+    if (node == Trie::kNoChild || trie.token_begin(node) == trie.token_end(node)) out.push_back(static_cast<char>(b));
+  }
+  return out;
+}
+
 void before_fork() {
   registry_mutex().lock();
   for (Lexer* l : registry()) l->mutex.lock();
@@ -73,6 +84,7 @@ NativeVocabulary::NativeVocabulary(const std::vector<std::string>& tokens, const
   made->offsets.push_back(static_cast<std::uint32_t>(made->pool.size()));
   made->mask_words = (logits + 31) / 32;
   made->trie = std::make_shared<const Trie>(tokens, excluded);
+  made->byte_complete = missing(*made->trie).empty();
   data = std::move(made);
 }
 
@@ -85,15 +97,6 @@ std::shared_ptr<Lexer> NativeVocabulary::lexer() {
   return lexer_;
 }
 
-std::string NativeVocabulary::missing_bytes() const {
-  std::string out;
-  const Trie& trie = *data->trie;
-  for (int b = 0; b < 256; ++b) {
-    if (b == 0xC0 || b == 0xC1 || b > 0xF4) continue;  // never part of UTF-8
-    const std::uint32_t node = trie.child(0, static_cast<std::uint8_t>(b));
-    if (node == Trie::kNoChild || trie.token_begin(node) == trie.token_end(node)) out.push_back(static_cast<char>(b));
-  }
-  return out;
-}
+std::string NativeVocabulary::missing_bytes() const { return missing(*data->trie); }
 
 }  // namespace structgen
