@@ -239,6 +239,7 @@ void bind_automaton(nb::class_<T>& c) {
 }  // namespace
 
 NB_MODULE(_native, m) {
+  nb::set_leak_warnings(false);  // vocabularies cached until exit are no leak
   nb::register_exception_translator([](const std::exception_ptr& p, void*) {
     try {
       std::rethrow_exception(p);

@@ -42,10 +42,10 @@ void after_fork() {
 
 }  // namespace
 
-std::shared_ptr<Lexer> make_lexer(const VocabularyData& data) {
+std::shared_ptr<Lexer> make_lexer(const VocabularyData& data, const Lexer* previous) {
   static const int registered = pthread_atfork(before_fork, after_fork, after_fork);
   (void)registered;
-  std::shared_ptr<Lexer> lexer(new Lexer(data.trie, data.mask_words), [](Lexer* l) {
+  std::shared_ptr<Lexer> lexer(new Lexer(data.trie, data.mask_words, previous), [](Lexer* l) {
     {
       const std::lock_guard<std::mutex> lock(registry_mutex());
       registry().erase(l);
@@ -86,12 +86,13 @@ NativeVocabulary::NativeVocabulary(const std::vector<std::string>& tokens, const
   made->trie = std::make_shared<const Trie>(tokens, excluded);
   made->byte_complete = missing(*made->trie).empty();
   data = std::move(made);
+  lexer();
 }
 
 std::shared_ptr<Lexer> NativeVocabulary::lexer() {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!lexer_ || lexer_->bytes() > table_bytes) {
-    lexer_ = make_lexer(*data);
+    lexer_ = make_lexer(*data, lexer_.get());
     ++generations;
   }
   return lexer_;

@@ -31,7 +31,7 @@ class NativeVocabulary {
 };
 
 // Makes forking safe: no lexer is locked by another thread while the process forks.
-std::shared_ptr<Lexer> make_lexer(const VocabularyData& data);
+std::shared_ptr<Lexer> make_lexer(const VocabularyData& data, const Lexer* previous);
 
 struct Automaton {
   Automaton(std::shared_ptr<const Grammar> g, std::shared_ptr<const VocabularyData> v, std::size_t logits, EngineLimits l)

@@ -22,32 +22,23 @@ void set_bits(Row& row, const std::vector<std::uint32_t>& tokens) {
   for (std::uint32_t t : tokens) row[t >> 5] |= 1U << (t & 31);
 }
 
-}  // namespace
-
-Lexer::Lexer(std::shared_ptr<const Trie> trie, std::size_t mask_words)
-    : trie_(std::move(trie)), mask_words_(mask_words) {
-  states_.push_back({Kind::kText, false, kNoByte, 0, RegexStore::kNone, RegexStore::kEpsilon});
-  filters_.push_back(kDeadLex);
-
-  // Every string that follows a quote inside some token, as one trie.
-  const Trie& t = *trie_;
+// Every string that follows a quote inside some token, as one trie.
+std::shared_ptr<const SuffixTrie> make_quote_suffixes(const Trie& t) {
   std::set<std::string> suffixes;
   std::vector<std::pair<std::uint32_t, std::string>> todo;
-  const auto collect = [&](std::uint32_t quote) {
+  for (std::uint32_t quote = 1; quote < t.size(); ++quote) {
+    if (t[quote].byte != '"') continue;
     todo.assign(1, {quote, ""});
     while (!todo.empty()) {
       const auto [node, text] = std::move(todo.back());
       todo.pop_back();
       if (t.token_begin(node) != t.token_end(node)) suffixes.insert(text);
-      for (std::uint32_t i = 0; i < t[node].children; ++i) {
-        const std::uint32_t c = t[node].first_child + i;
-        todo.emplace_back(c, text + static_cast<char>(t[c].byte));
-      }
+      for (std::uint32_t c = t[node].first_child; c < t[node].first_child + t[node].children; ++c) todo.emplace_back(c, text + static_cast<char>(t[c].byte));
     }
-  };
-  for (std::uint32_t node = 1; node < t.size(); ++node)
-    if (t[node].byte == '"') collect(node);
-  quote_suffixes_.nodes.push_back({0, 1});
+  }
+  auto made = std::make_shared<SuffixTrie>();
+  std::vector<SuffixTrie::Node>& nodes = made->nodes;
+  nodes.push_back({0, 1});
   std::vector<std::uint32_t> path{0};
   std::string text;
   for (const std::string& s : suffixes) {
@@ -55,13 +46,25 @@ Lexer::Lexer(std::shared_ptr<const Trie> trie, std::size_t mask_words)
     while (common < s.size() && common < text.size() && s[common] == text[common]) ++common;
     path.resize(common + 1);
     for (std::size_t i = common; i < s.size(); ++i) {
-      path.push_back(static_cast<std::uint32_t>(quote_suffixes_.nodes.size()));
-      quote_suffixes_.nodes.push_back({static_cast<std::uint8_t>(s[i]), 0});
-      for (std::uint32_t p : path) quote_suffixes_.nodes[p].end = static_cast<std::uint32_t>(quote_suffixes_.nodes.size());
+      path.push_back(static_cast<std::uint32_t>(nodes.size()));
+      nodes.push_back({static_cast<std::uint8_t>(s[i]), 0});
+      for (std::uint32_t p : path) nodes[p].end = static_cast<std::uint32_t>(nodes.size());
     }
     text = s;
   }
-  bytes_ += quote_suffixes_.nodes.size() * sizeof(SuffixTrie::Node);
+  return made;
+}
+
+}  // namespace
+
+Lexer::Lexer(std::shared_ptr<const Trie> trie, std::size_t mask_words, const Lexer* previous) : trie_(std::move(trie)), mask_words_(mask_words) {
+  states_.push_back({Kind::kText, false, kNoByte, 0, RegexStore::kNone, RegexStore::kEpsilon});
+  filters_.push_back(kDeadLex);
+  quote_suffixes_ = previous ? previous->quote_suffixes_ : make_quote_suffixes(*trie_);
+  const std::size_t minimal = static_cast<std::size_t>(Kind::kStringMinimal);
+  characters_[minimal] = previous ? previous->characters_[minimal] : std::make_shared<const CharacterTrie>(*this, Kind::kStringMinimal);
+  // The plain string is the base of most tables: made before any request waits for it.
+  shape(intern(Kind::kStringMinimal, RegexStore::kAnyStar, RegexStore::kEpsilon, kClean), 0);
 }
 
 Lexer::~Lexer() = default;
@@ -206,7 +209,7 @@ const Shape& Lexer::shape(Lex q, std::int32_t filter) {
 void Lexer::build(Shape& shape, Lex q, std::int32_t filter) {
   const State s = states_[q];
   const bool string = s.kind != Kind::kText;
-  if (string) shape.suffixes = &quote_suffixes_;
+  if (string) shape.suffixes = quote_suffixes_.get();
   const auto done = [&](std::size_t how) { ++built[how]; };
   if (s.decoder == kClean && (string || filter == 0)) {
     if (string && regexes_.node(s.residual).uniform && s.residual != RegexStore::kEpsilon) {
@@ -246,7 +249,7 @@ void Lexer::quote_exits(std::uint32_t node, std::uint32_t suffix, Exits& out) co
   std::uint32_t child = suffix + 1;
   for (std::uint32_t i = 0; i < t[node].children; ++i) {
     const std::uint32_t c = t[node].first_child + i;
-    while (quote_suffixes_.nodes[child].byte != t[c].byte) child = quote_suffixes_.nodes[child].end;
+    while (quote_suffixes_->nodes[child].byte != t[c].byte) child = quote_suffixes_->nodes[child].end;
     quote_exits(c, child, out);
   }
 }
@@ -482,9 +485,9 @@ void Lexer::build_immortal(Shape& shape, Lex q) {
 }
 
 const CharacterTrie& Lexer::characters(Kind kind) {
-  std::unique_ptr<CharacterTrie>& made = characters_[static_cast<std::size_t>(kind)];
+  std::shared_ptr<const CharacterTrie>& made = characters_[static_cast<std::size_t>(kind)];
   if (!made) {
-    made = std::make_unique<CharacterTrie>(*this, kind);
+    made = std::make_shared<const CharacterTrie>(*this, kind);
     bytes_ += made->nodes.size() * 8 + made->tokens.size() * 8;
   }
   return *made;

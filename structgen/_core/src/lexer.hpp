@@ -52,7 +52,8 @@ class Lexer {
   };
   static constexpr std::int16_t kUnknown = -2, kManyBytes = -1, kNoByte = 256;
 
-  Lexer(std::shared_ptr<const Trie> trie, std::size_t mask_words);
+  // `previous`, tables of the same trie, lends what never changes.
+  Lexer(std::shared_ptr<const Trie> trie, std::size_t mask_words, const Lexer* previous);
   ~Lexer();
   Lexer(const Lexer&) = delete;
   Lexer& operator=(const Lexer&) = delete;
@@ -126,10 +127,10 @@ class Lexer {
   std::vector<std::unique_ptr<Row>> rows_;
   std::vector<std::unique_ptr<Shape>> shapes_;
   std::vector<std::unique_ptr<SuffixTrie>> tries_;
-  SuffixTrie quote_suffixes_;  // what follows a quote inside some token
+  std::shared_ptr<const SuffixTrie> quote_suffixes_;  // what follows a quote inside some token
   std::vector<Lex> filters_;
   std::vector<std::unique_ptr<Quotient>> quotients_;
-  std::array<std::unique_ptr<CharacterTrie>, 3> characters_;  // by decoder, made on demand
+  std::array<std::shared_ptr<const CharacterTrie>, 3> characters_;  // by decoder, made on demand
   std::size_t bytes_ = 0;
 };
 
