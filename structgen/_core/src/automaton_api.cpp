@@ -54,6 +54,7 @@ template <class Work>
 State StateView::move(State s, Work&& work) {
   nb::gil_scoped_release release;
   std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
+  check(s);
   const auto outward = [](State local) { return local <= kFinished ? local : local + kSessionBase; };
   if (s >= kSessionBase) return outward(work(*own_, s - kSessionBase));
   try {
@@ -68,6 +69,7 @@ template <class Work>
 void StateView::read(State s, Work&& work) {
   nb::gil_scoped_release release;
   std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
+  check(s);
   if (s >= kSessionBase)
     work(*own_, s - kSessionBase);
   else
@@ -85,7 +87,6 @@ State StateView::step(State s, std::int64_t token) {
     }
   }
   return move(s, [&](Engine& e, State local) {
-    if (!e.is_state(local)) throw std::invalid_argument("not a state");
     return e.step(local, id);
   });
 }
@@ -103,7 +104,6 @@ std::vector<State> StateView::step_many(State s, const std::vector<std::int64_t>
 MaskArray StateView::mask(State s) {
   std::shared_ptr<const Row> row;
   read(s, [&](Engine& e, State local) {
-    if (!e.is_state(local)) throw std::invalid_argument("not a state");
     row = e.dense_mask(local);
   });
   auto* owner = new std::shared_ptr<const Row>(std::move(row));
@@ -126,7 +126,6 @@ void StateView::fill_mask(State s, nb::handle out) {
     }
   }
   read(s, [&](Engine& e, State local) {
-    if (!e.is_state(local)) throw std::invalid_argument("not a state");
     e.copy_mask(e.mask(local), row);
   });
 }
@@ -138,18 +137,15 @@ void StateView::fill_masks(const std::vector<State>& states, nb::handle out) {
   nb::gil_scoped_release release;
   std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
   for (std::size_t i = 0; i < states.size(); ++i) {
-    const State s = states[i];
-    Engine* e = s >= kSessionBase ? own_.get() : &core_->engine;
-    const State local = s >= kSessionBase ? s - kSessionBase : s;
-    if (!e || !e->is_state(local)) throw std::invalid_argument("not a state: " + std::to_string(s));
-    e->copy_mask(e->mask(local), rows + i * words);
+    check(states[i]);
+    Engine& e = states[i] >= kSessionBase ? *own_ : core_->engine;
+    e.copy_mask(e.mask(states[i] >= kSessionBase ? states[i] - kSessionBase : states[i]), rows + i * words);
   }
 }
 
 void StateView::fill_mask_within(State s, nb::handle out, std::int64_t max_bytes) {
   std::uint32_t* row = out_.get(out, core_->engine.vocabulary().mask_words);
   read(s, [&](Engine& e, State local) {
-    if (!e.is_state(local)) throw std::invalid_argument("not a state");
     e.mask_within(local, max_bytes, row);
   });
 }
@@ -157,7 +153,6 @@ void StateView::fill_mask_within(State s, nb::handle out, std::int64_t max_bytes
 bool StateView::accepts(State s) {
   bool result = false;
   read(s, [&](Engine& e, State local) {
-    if (!e.is_state(local)) throw std::invalid_argument("not a state");
     result = e.accepts(local);
   });
   return result;
@@ -166,7 +161,6 @@ bool StateView::accepts(State s) {
 nb::bytes StateView::forced(State s) {
   std::string result;
   read(s, [&](Engine& e, State local) {
-    if (!e.is_state(local)) throw std::invalid_argument("not a state");
     result = e.forced(local);
   });
   return nb::bytes(result.data(), result.size());
@@ -175,7 +169,7 @@ nb::bytes StateView::forced(State s) {
 nb::bytes StateView::shortest(State s) {
   std::string result;
   read(s, [&](Engine& e, State local) {
-    if (!e.is_state(local) || local == kDead) throw std::invalid_argument("not a live state");
+    if (local == kDead) throw std::invalid_argument("nothing completes a dead state");
     result = e.shortest(local);
   });
   return nb::bytes(result.data(), result.size());
@@ -185,7 +179,6 @@ State StateView::advance_bytes(State s, const nb::bytes& data) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(data.c_str());
   const std::size_t size = data.size();
   return move(s, [&](Engine& e, State local) {
-    if (!e.is_state(local)) throw std::invalid_argument("not a state");
     return e.advance(local, bytes, size);
   });
 }

@@ -26,6 +26,12 @@ std::vector<std::uint32_t> code_points(const nb::str& text) {
   return out;
 }
 
+std::chrono::steady_clock::time_point deadline_in(double seconds) {
+  if (!(seconds >= 0)) throw std::invalid_argument("max_seconds must not be negative");
+  if (seconds > 1e8) return std::chrono::steady_clock::time_point::max();
+  return std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6));
+}
+
 // Owns the lexer's lock for one builder call, without holding the GIL while it waits, and applies the limits.
 class Builder {
  public:
@@ -35,8 +41,7 @@ class Builder {
         grammar(std::make_shared<Grammar>(lexer)),
         max_nodes(max_regex_nodes),
         emptiness_limit(max_emptiness_steps),
-        deadline(std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<std::int64_t>(max_seconds * 1e6))),
-        base_nodes(lexer->regexes().size()) {}
+        deadline(deadline_in(max_seconds)) {}
 
   struct Guard {
     explicit Guard(Builder& b) : lock(b.lexer->mutex, std::try_to_lock), re(b.lexer->regexes()) {
@@ -75,7 +80,6 @@ class Builder {
   std::shared_ptr<Grammar> grammar;
   std::size_t max_nodes, emptiness_limit;
   std::chrono::steady_clock::time_point deadline;
-  std::size_t base_nodes;
   std::size_t used_nodes = 0;
   bool finished = false;
 };

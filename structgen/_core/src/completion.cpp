@@ -9,6 +9,7 @@ namespace structgen {
 namespace {
 
 constexpr std::size_t kSearchLimit = 2000000;
+constexpr std::int64_t kLongest = 1 << 24;
 
 }  // namespace
 
@@ -252,6 +253,7 @@ std::string Engine::shortest(State s) {
   if (s <= kFinished) return {};
   if (!vocabulary_->byte_complete) return search_tokens(s);
   if (!completion_) completion_ = std::make_unique<Completion>(*this);
+  if (completion_->cost(items(s)) > kLongest) throw LimitError("the shortest completion is longer than " + std::to_string(kLongest) + " bytes");
   return completion_->shortest(items(s));
 }
 

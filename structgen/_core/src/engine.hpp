@@ -157,6 +157,8 @@ class Engine {
   Stacks push(const Frame& f, Stacks below);
   Stacks unite(Stacks a, Stacks b);
   const Expansion& expand(Stacks s);
+  void expand_one(Stacks s);
+  bool nullable(const Frame& f) const;
   void expand_expr(Expr e, Stacks below, Expansion& out, int depth);
   void expand_sequence(Expr e, std::int32_t at, Stacks below, Expansion& out, int depth);
   void expand_frame(const Frame& f, Stacks below, Expansion& out);
@@ -197,6 +199,8 @@ class Engine {
   std::vector<Entry> entries_;
   std::vector<StackSet> sets_;
   Index set_index_;
+  FlatMap united_;
+  int unite_depth_ = 0;
   std::vector<std::unique_ptr<Expansion>> expansions_;
   std::vector<std::string> texts_;
   Index text_index_;

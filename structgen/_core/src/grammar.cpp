@@ -6,7 +6,7 @@ namespace structgen {
 
 Grammar::Grammar(std::shared_ptr<Lexer> lexer) : lexer_(std::move(lexer)) {
   add({ExprOp::kNothing});
-  add({ExprOp::kEmpty, true});
+  add({ExprOp::kEmpty, true, true});
 }
 
 void Grammar::json_style(Re ws, bool all_escapes) {
@@ -162,6 +162,15 @@ bool Grammar::compute_productive(const ExprNode& n) const {
   return false;
 }
 
+bool Grammar::compute_nullable(const ExprNode& n) const {
+  if (n.op == ExprOp::kRule) return exprs_[static_cast<std::size_t>(n.a)].nullable;
+  if (n.op != ExprOp::kChoice && n.op != ExprOp::kSequence) return n.op == ExprOp::kEmpty;
+  const bool all = n.op == ExprOp::kSequence;
+  for (std::int32_t i = 0; i < n.b; ++i)
+    if (exprs_[static_cast<std::size_t>(child(n, i))].nullable != all) return !all;
+  return all;
+}
+
 void Grammar::prune(ObjectNode& o) const {
   const auto useless = [&](const ObjectNode::Member& m) { return m.key == kDeadLex || !productive(m.value); };
   o.members.erase(std::remove_if(o.members.begin(), o.members.end(), useless), o.members.end());
@@ -195,6 +204,11 @@ bool Grammar::finish(Expr e) {
     changed = false;
     for (ExprNode& n : exprs_)
       if (!n.productive && compute_productive(n)) n.productive = changed = true;
+  }
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (ExprNode& n : exprs_)
+      if (!n.nullable && compute_nullable(n)) n.nullable = changed = true;
   }
   for (ObjectNode& o : objects_) prune(o);
   for (ArrayNode& a : arrays_) prune(a);

@@ -17,6 +17,7 @@ enum class ExprOp : std::uint8_t { kNothing, kEmpty, kTerminal, kChoice, kSequen
 struct ExprNode {
   ExprOp op;
   bool productive = false;  // some string matches
+  bool nullable = false;    // the empty string matches
   std::int32_t a = 0;       // lexer state | first child's offset | body | object or array number
   std::int32_t b = 0;       // number of children
 };
@@ -89,6 +90,7 @@ class Grammar {
   }
   Expr add_list(ExprOp op, const std::vector<Expr>& parts);
   bool compute_productive(const ExprNode& n) const;
+  bool compute_nullable(const ExprNode& n) const;
   void prune(ObjectNode& o) const;
   void prune(ArrayNode& a) const;
 

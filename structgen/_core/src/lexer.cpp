@@ -197,8 +197,8 @@ const Shape& Lexer::shape(Lex q, std::int32_t filter) {
     return shared;
   }
   auto made = std::make_unique<Shape>();
-  made->number = static_cast<std::uint32_t>(shapes_.size());
   build(*made, q, filter);
+  made->number = static_cast<std::uint32_t>(shapes_.size());  // building may have made other shapes
   bytes_ += sizeof(Shape) + 4 * (made->clear.size() + made->add.size()) + 8 * made->exits.size();
   shapes_.push_back(std::move(made));
   states_[q].filter = filter;

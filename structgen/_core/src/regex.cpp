@@ -9,6 +9,9 @@ namespace structgen {
 namespace {
 
 constexpr std::int32_t kSaturated = 1 << 30;
+// Recursions below are as deep as regexes nest; these keep them far from the end of the stack.
+constexpr std::int32_t kMaxDepth = 2000;
+constexpr int kMaxWordNesting = 1000;
 
 std::int32_t add_length(std::int64_t a, std::int64_t b) {
   return static_cast<std::int32_t>(std::min<std::int64_t>(a + b, kSaturated));
@@ -80,6 +83,7 @@ Re RegexStore::intern(ReNode n, const std::vector<Re>* kids) {
     return std::equal(kids->begin(), kids->end(), children_.begin() + o.a);
   });
   if (found >= 0) return found;
+  if (n.depth > kMaxDepth) throw LimitError("a regular expression nests deeper than " + std::to_string(kMaxDepth));
   if (nodes_.size() >= node_limit) throw LimitError("the regular expressions need more than the allowed number of nodes (max_regex_nodes)");
   if (nodes_.size() % 1024 == 0) check_deadline();
   if (kids) {
@@ -140,8 +144,13 @@ Re RegexStore::literal(const std::vector<std::uint32_t>& text) {
   return r;
 }
 
-Re RegexStore::words_range(const std::vector<std::vector<std::uint32_t>>& w, std::size_t lo, std::size_t hi, std::size_t depth) {
+Re RegexStore::words_range(const std::vector<std::vector<std::uint32_t>>& w, std::size_t lo, std::size_t hi, std::size_t depth, int nesting) {
   if (hi - lo == 1) return literal({w[lo].begin() + static_cast<std::ptrdiff_t>(depth), w[lo].end()});
+  if (nesting > kMaxWordNesting) {
+    std::vector<Re> rest;
+    for (std::size_t i = lo; i < hi; ++i) rest.push_back(literal({w[i].begin() + static_cast<std::ptrdiff_t>(depth), w[i].end()}));
+    return unite(std::move(rest));
+  }
   // The words are sorted, so the first and the last share what all of them share.
   std::size_t common = depth;
   while (common < w[lo].size() && common < w[hi - 1].size() && w[lo][common] == w[hi - 1][common]) ++common;
@@ -154,7 +163,7 @@ Re RegexStore::words_range(const std::vector<std::vector<std::uint32_t>>& w, std
   while (i < hi) {
     std::size_t j = i;
     while (j < hi && w[j][common] == w[i][common]) ++j;
-    branches.push_back(words_range(w, i, j, common));
+    branches.push_back(words_range(w, i, j, common, nesting + 1));
     i = j;
   }
   return concat(literal({w[lo].begin() + static_cast<std::ptrdiff_t>(depth), w[lo].begin() + static_cast<std::ptrdiff_t>(common)}),
@@ -165,7 +174,7 @@ Re RegexStore::words(std::vector<std::vector<std::uint32_t>> w) {
   if (w.empty()) return kNone;
   std::sort(w.begin(), w.end());
   w.erase(std::unique(w.begin(), w.end()), w.end());
-  return words_range(w, 0, w.size(), 0);
+  return words_range(w, 0, w.size(), 0, 0);
 }
 
 Re RegexStore::concat(Re head, Re tail) {
@@ -204,6 +213,8 @@ Re RegexStore::concat(Re head, Re tail) {
   n.min_length = add_length(h.min_length, t.min_length);
   n.max_length = h.max_length == kInfinity || t.max_length == kInfinity ? kInfinity : add_length(h.max_length, t.max_length);
   n.max_count = std::max(h.max_count, t.max_count);
+  n.depth = h.nullable ? std::max(h.depth, t.depth) + 1 : h.depth + 1;
+  n.height = std::max(h.height + 1, t.height);
   return intern(n, nullptr);
 }
 
@@ -308,6 +319,8 @@ Re RegexStore::unite(std::vector<Re> parts) {
     n.min_length = std::min(n.min_length, k.min_length);
     n.max_length = n.max_length == kInfinity || k.max_length == kInfinity ? kInfinity : std::max(n.max_length, k.max_length);
     n.max_count = std::max(n.max_count, k.max_count);
+    n.depth = std::max(n.depth, k.depth + 1);
+    n.height = std::max(n.height, k.height + 1);
   }
   n.b = static_cast<std::int32_t>(kept.size());
   return intern(n, &kept);
@@ -358,7 +371,11 @@ Re RegexStore::intersect(std::vector<Re> parts) {
     }
   }
   ReNode n{Op::kIntersection, nullable, true, true};
-  for (Re p : kept) n.uniform = n.uniform && nodes_[p].uniform;
+  for (Re p : kept) {
+    n.uniform = n.uniform && nodes_[p].uniform;
+    n.depth = std::max(n.depth, nodes_[p].depth + 1);
+    n.height = std::max(n.height, nodes_[p].height + 1);
+  }
   n.min_length = low;
   n.max_length = high;
   n.b = static_cast<std::int32_t>(kept.size());
@@ -372,6 +389,8 @@ Re RegexStore::complement(Re body) {
   if (k.op == Op::kComplement) return k.a;
   ReNode n{Op::kComplement, !k.nullable, k.uniform, true};
   n.a = body;
+  n.depth = k.depth + 1;
+  n.height = k.height + 1;
   n.min_length = k.nullable ? 1 : 0;
   n.max_length = kInfinity;
   return intern(n, nullptr);
@@ -388,6 +407,8 @@ Re RegexStore::repeat(Re body, std::int32_t low, std::int32_t high) {
   if (body == kAnyStar) return kAnyStar;
   ReNode n{Op::kRepeat, low == 0 || k.nullable, k.uniform, k.algebraic};
   n.a = body;
+  n.depth = k.depth + 1;
+  n.height = k.height + 1;
   n.low = low;
   n.high = high;
   n.min_length = times_length(low, k.min_length);
@@ -600,7 +621,8 @@ Re RegexStore::narrow(Re r, const CharSet& ranges) {
 }
 
 Re RegexStore::clamp(Re r, std::int32_t limit) {
-  if (nodes_[r].max_count <= limit + 1) return r;
+  // Only sharing is lost where nothing is clamped.
+  if (nodes_[r].max_count <= limit + 1 || nodes_[r].height > kMaxDepth) return r;
   if (limit != clamp_limit_) {
     clamped_.clear();
     clamp_limit_ = limit;
@@ -610,7 +632,10 @@ Re RegexStore::clamp(Re r, std::int32_t limit) {
   const ReNode n = nodes_[r];
   Re out = r;
   if (n.op == Op::kConcat) {
-    out = concat(clamp(n.a, limit), clamp(n.b, limit));
+    std::vector<Re> parts;
+    for (out = r; nodes_[out].op == Op::kConcat; out = nodes_[out].b) parts.push_back(nodes_[out].a);
+    out = clamp(out, limit);
+    for (std::size_t i = parts.size(); i-- > 0;) out = concat(clamp(parts[i], limit), out);
   } else if (n.op == Op::kRepeat) {
     const Re body = clamp(n.a, limit);
     out = repeat(body, std::min(n.low, limit + 1), n.high == kInfinity || n.high > limit ? kInfinity : n.high);

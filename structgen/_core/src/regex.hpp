@@ -40,6 +40,8 @@ struct ReNode {
   std::int32_t b = 0;     // tail | number of children
   std::int32_t low = 0, high = 0;
   std::int32_t min_length = 0, max_length = 0;  // bounds in code points; kInfinity for no upper bound
+  std::int32_t depth = 0;                       // how deep derivative() recurses
+  std::int32_t height = 0;                      // nesting, through tails too
   std::int32_t max_count = 0;                   // largest finite count outside algebra, for clamp()
 };
 
@@ -99,7 +101,7 @@ class RegexStore {
   bool absorb_repeats(std::vector<Re>& parts, bool intersection);
   void search(Re start, std::vector<std::uint32_t>* witness);
   Derivative combine(const std::vector<Re>& parts, Op op);
-  Re words_range(const std::vector<std::vector<std::uint32_t>>& w, std::size_t lo, std::size_t hi, std::size_t depth);
+  Re words_range(const std::vector<std::vector<std::uint32_t>>& w, std::size_t lo, std::size_t hi, std::size_t depth, int nesting);
 
   std::vector<ReNode> nodes_;
   std::vector<Re> children_;

@@ -8,6 +8,7 @@ namespace structgen {
 namespace {
 
 constexpr int kExpansionDepth = 1000;
+constexpr int kUniteDepth = 5000;
 
 }  // namespace
 
@@ -46,6 +47,20 @@ Stacks Engine::push(const Frame& f, Stacks below) { return intern_set({{frame(f)
 
 Stacks Engine::unite(Stacks a, Stacks b) {
   if (a == b) return a;
+  if (a > b) std::swap(a, b);
+  const std::uint64_t key = (static_cast<std::uint64_t>(a) << 32) | static_cast<std::uint32_t>(b);
+  const Stacks memo = united_.get(key, -1);
+  if (memo >= 0) return memo;
+  struct Depth {
+    explicit Depth(int& d) : depth(d) {
+      if (++depth > kUniteDepth) {
+        --depth;
+        throw LimitError("two readings of a deeply nested text differ over more than " + std::to_string(kUniteDepth) + " levels");
+      }
+    }
+    ~Depth() { --depth; }
+    int& depth;
+  } guard(unite_depth_);
   std::vector<Entry> out;
   const StackSet sa = sets_[static_cast<std::size_t>(a)], sb = sets_[static_cast<std::size_t>(b)];
   std::uint32_t i = sa.begin, j = sb.begin;
@@ -61,11 +76,43 @@ Stacks Engine::unite(Stacks a, Stacks b) {
       out.push_back({same, unite(below_a, below_b)});
     }
   }
-  return intern_set(std::move(out), sa.done || sb.done);
+  const Stacks result = intern_set(std::move(out), sa.done || sb.done);
+  united_.put(key, result);
+  return result;
+}
+
+bool Engine::nullable(const Frame& f) const {
+  if (f.kind != kSequenceFrame) return false;
+  if (f.at < 0) return (*grammar_)[f.node].nullable;
+  const ExprNode& n = (*grammar_)[f.node];
+  for (std::int32_t i = f.at; i < n.b; ++i)
+    if (!(*grammar_)[grammar_->child(n, i)].nullable) return false;
+  return true;
 }
 
 const Engine::Expansion& Engine::expand(Stacks s) {
-  if (expansions_[static_cast<std::size_t>(s)]) return *expansions_[static_cast<std::size_t>(s)];
+  // Frames that may be empty let what is below them show: the lowest first, so that nothing recurses with the stack.
+  std::vector<Stacks> todo;
+  for (Stacks at = s; !expansions_[static_cast<std::size_t>(s)];) {
+    Stacks first = kNoStack;
+    const StackSet set = sets_[static_cast<std::size_t>(at)];
+    for (std::uint32_t i = set.begin; i < set.end; ++i)
+      if (!expansions_[static_cast<std::size_t>(entries_[i].below)] && nullable(frames_[static_cast<std::size_t>(entries_[i].frame)])) first = entries_[i].below;
+    if (first != kNoStack) {
+      todo.push_back(at);
+      at = first;
+      continue;
+    }
+    expand_one(at);
+    if (todo.empty()) break;
+    at = todo.back();
+    todo.pop_back();
+  }
+  return *expansions_[static_cast<std::size_t>(s)];
+}
+
+void Engine::expand_one(Stacks s) {
+  if (expansions_[static_cast<std::size_t>(s)]) return;
   auto out = std::make_unique<Expansion>();
   const StackSet set = sets_[static_cast<std::size_t>(s)];
   out->accepts = set.done;
@@ -75,7 +122,6 @@ const Engine::Expansion& Engine::expand(Stacks s) {
   }
   normalize(out->items);
   expansions_[static_cast<std::size_t>(s)] = std::move(out);
-  return *expansions_[static_cast<std::size_t>(s)];
 }
 
 void Engine::expand_frame(const Frame& frame, Stacks below, Expansion& out) {
@@ -100,7 +146,7 @@ void Engine::expand_sequence(Expr e, std::int32_t at, Stacks below, Expansion& o
 }
 
 void Engine::expand_expr(Expr e, Stacks below, Expansion& out, int depth) {
-  if (depth > kExpansionDepth) throw LimitError("the grammar recurs without reading a lexeme (left recursion)");
+  if (depth > kExpansionDepth) throw LimitError("the grammar nests deeper than " + std::to_string(kExpansionDepth) + " without reading a lexeme, as left recursion does");
   if (!grammar_->productive(e)) return;
   const ExprNode& n = (*grammar_)[e];
   switch (n.op) {
