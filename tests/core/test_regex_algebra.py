@@ -308,10 +308,10 @@ except LimitError:
 """
 
 
-@pytest.mark.parametrize("depth", [1_000, 60_000])
+@pytest.mark.parametrize("depth", [300, 60_000])
 def test_deep_nesting_is_no_crash(depth: int) -> None:
     """Derivatives and their like must not run out of stack; in a process of its own, which a crash would end."""
     code = DEEP.replace("{depth}", str(depth))
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip() == "done" if depth == 1_000 else ran.stdout.strip() in ("done", "refused")
+    assert ran.stdout.strip() == "done" if depth == 300 else ran.stdout.strip() in ("done", "refused")

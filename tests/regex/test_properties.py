@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from structgen import LimitError, RegexError
 from structgen._frontends.regex import RegexBuilder, lower_ecma, lower_python
+from structgen._frontends.regex._ast import Alternation, Concat, Look, Node, Repeat, nullable
+from structgen._frontends.regex.ecma import parse
 from tests.regex import strategies
 from tests.regex.builders import every_builder
 
@@ -72,12 +74,28 @@ def test_python_atomic_groups(make_builder: MakeBuilder, pattern: str, seed: int
 @given(pattern=strategies.ecma_patterns, seed=st.integers(0, 2**32))
 @_SETTINGS
 def test_ecma_patterns(make_builder: MakeBuilder, search: bool, pattern: str, seed: int) -> None:
+    assume(not _has_nullable_loop(parse(pattern)))
     whole = pattern if search else f"^(?:{pattern})$"
     oracle = _regress(whole)
     builder = make_builder()
     regex = _lower_or_reject(lambda: lower_ecma(pattern, builder, search=search))
     for text in strategies.strings_near(builder, regex, seed):
         assert builder.re_matches(regex, text) == (oracle.find(text) is not None), text
+
+
+def _has_nullable_loop(node: Node) -> bool:
+    """Whether a loop of the pattern may do nothing in a round: some of those make regress run out of memory.
+
+    The Python flavour, whose oracle copes, covers them.
+    """
+    match node:
+        case Repeat(body=body, high=high):
+            return (high < 0 and nullable(body)) or _has_nullable_loop(body)
+        case Concat(parts=nodes) | Alternation(options=nodes):
+            return any(map(_has_nullable_loop, nodes))
+        case Look(body=body):
+            return _has_nullable_loop(body)
+    return False
 
 
 def _regress(pattern: str) -> regress.Regex:

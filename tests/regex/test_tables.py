@@ -14,6 +14,7 @@ from structgen._frontends.regex import RegexBuilder, lower_ecma, lower_python
 from tests.regex.builders import every_builder
 
 MakeBuilder = Callable[[], RegexBuilder]
+Lower = Callable[[str, RegexBuilder], int]
 
 # pattern, flags, accepted by re.fullmatch, rejected
 PYTHON = [
@@ -136,6 +137,7 @@ ECMA = [
     (r"^\c$", ["\\c"], ["c"]),
     ("(?=a)*b", ["b", "ab"], ["a"]),
     (r"^\k$", ["k"], [""]),
+    (r"^a\b+ ?\B?$", ["a", "a "], ["ab"]),
 ]
 
 
@@ -169,7 +171,7 @@ def test_ecma(make_builder: MakeBuilder, pattern: str, accepted: list[str], reje
 
 
 # flavour, pattern, position of the caret, part of the reason
-REFUSED = [
+REFUSED: list[tuple[Lower, str, int, str]] = [
     (lower_python, r"(a)\1", 3, "backreference"),
     (lower_python, r"[\1](?P<x>a)(?P=x)", 12, "backreference"),
     (lower_python, r"(?#\1)(a)\1", 9, "backreference"),
@@ -217,7 +219,7 @@ REFUSED = [
 @every_builder
 def test_refusals_show_the_place(
     make_builder: MakeBuilder,
-    lower: Callable[[str, RegexBuilder], int],
+    lower: Lower,
     pattern: str,
     position: int,
     reason: str,

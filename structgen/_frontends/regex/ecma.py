@@ -39,13 +39,14 @@ def lower_ecma(pattern: str, builder: RegexBuilder, *, search: bool = True) -> i
         One of the limits of ``_limits`` was reached.
     """
     check_length(pattern)
-    node = _parse(pattern)
+    node = parse(pattern)
     lowering = Lowering(builder, pattern)
     return lowering.search(node) if search else lowering.full(node)
 
 
 @functools.lru_cache(maxsize=1024)
-def _parse(pattern: str) -> Node:
+def parse(pattern: str) -> Node:
+    """Parse a pattern, in Unicode mode or else in legacy syntax; for a pattern of acceptable length."""
     try:
         try:
             return Parser(pattern, unicode=True).parse()
