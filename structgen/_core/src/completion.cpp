@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kSearchLimit = 2000000;
 constexpr std::int64_t kLongest = 1 << 24;
+constexpr std::size_t kMostExtras = 100000;
 
 }  // namespace
 
@@ -116,7 +117,39 @@ std::int64_t Completion::evaluate(const ExprNode& n) {
   return kImpossible;
 }
 
-std::int64_t Completion::object(const ObjectNode& o, const Engine::Frame& f) {
+std::int64_t Completion::item(const Item& i) {
+  if (!engine_.sets_[static_cast<std::size_t>(i.stacks)].captures) return std::min(kImpossible, lexeme(i.lex) + stacks(i.stacks));
+  // The key being read, completed as shortly as can be, is one that later members can't have.
+  const Engine::StackSet set = engine_.sets_[static_cast<std::size_t>(i.stacks)];
+  const std::int64_t own = lexeme(i.lex);
+  std::int64_t least = kImpossible;
+  for (std::uint32_t at = set.begin; at < set.end; ++at) {
+    const Engine::Entry e = engine_.entries_[at];
+    const Engine::Frame& f = engine_.frames_[static_cast<std::size_t>(e.frame)];
+    // Read so far and still to come, less the quotes and what follows them.
+    const std::int64_t key = static_cast<std::int64_t>(engine_.texts_[static_cast<std::size_t>(f.text)].size()) + own - lexeme(lexer_.exit(i.lex)) - 2;
+    least = std::min(least, own + frame(f, f.phase == Engine::kKey ? key : -1) + stacks(e.below));
+  }
+  return least;
+}
+
+// What the cheapest `wanted` extras cost, one entry each.
+void Completion::add_extras(const ObjectNode& o, const Engine::Frame& f, std::int64_t key, std::size_t wanted, std::vector<std::int64_t>& costs) {
+  for (std::size_t j = 0; j < o.extras.size(); ++j) {
+    const std::int64_t value = exprs_[static_cast<std::size_t>(o.extras[j].value)];
+    if (value >= kImpossible) continue;
+    if (!o.distinct) {
+      costs.insert(costs.end(), wanted, lexeme(o.extras[j].key) + value);
+      continue;
+    }
+    std::vector<std::int64_t> keys = lexer_.regexes().shortest_spellings(engine_.extra_key(o, j, f.excluded), wanted + 1);
+    const auto taken = std::find(keys.begin(), keys.end(), key);
+    if (key >= 0 && ~f.member == static_cast<std::int32_t>(j) && taken != keys.end()) keys.erase(taken);
+    for (const std::int64_t k : keys) costs.push_back(k + 2 + lexeme(lexer_.exit(o.extras[j].key)) + value);
+  }
+}
+
+std::int64_t Completion::object(const ObjectNode& o, const Engine::Frame& f, std::int64_t key) {
   const auto member = [&](const ObjectNode::Member& m) { return std::min(kImpossible, lexeme(m.key) + exprs_[static_cast<std::size_t>(m.value)]); };
   std::int64_t total = lexeme(grammar_.close_brace), taken = 0;
   std::vector<std::int64_t> optional;
@@ -132,15 +165,13 @@ std::int64_t Completion::object(const ObjectNode& o, const Engine::Frame& f) {
   // Members beyond the required ones, as few as the count and a comma already written ask for.
   const std::int64_t wanted = std::max<std::int64_t>(o.low - f.count, f.phase == Engine::kAfterComma ? 1 : 0);
   if (taken < wanted) {
-    std::int64_t extra = kImpossible;
-    for (const ObjectNode::Member& m : o.extras) extra = std::min(extra, member(m));
+    const std::size_t missing = static_cast<std::size_t>(wanted - taken);
+    if (missing > kMostExtras) throw LimitError("the shortest completion needs more than " + std::to_string(kMostExtras) + " further properties");
+    add_extras(o, f, key, missing, optional);
+    if (optional.size() < missing) return kImpossible;
     std::sort(optional.begin(), optional.end());
-    for (std::size_t i = 0; taken < wanted; ++taken) {
-      const std::int64_t next = i < optional.size() ? optional[i] : kImpossible;
-      if (next <= extra) ++i;
-      total += std::min(next, extra);
-      if (total >= kImpossible) return kImpossible;
-    }
+    for (std::size_t i = 0; i < missing; ++i) total = std::min(kImpossible, total + optional[i]);
+    taken = wanted;
   }
   const std::int64_t commas = f.phase != Engine::kFirst && f.phase != Engine::kAfterComma ? taken : std::max<std::int64_t>(0, taken - 1);
   return std::min(kImpossible, total + commas * lexeme(grammar_.comma));
@@ -162,11 +193,11 @@ std::int64_t Completion::array(const ArrayNode& a, std::int32_t at, Engine::Phas
   return std::min(kImpossible, total + (phase == Engine::kAfterValue ? items : std::max(0, items - 1)) * lexeme(grammar_.comma));
 }
 
-std::int64_t Completion::frame(const Engine::Frame& f) {
+std::int64_t Completion::frame(const Engine::Frame& f, std::int64_t key) {
   if (f.kind == Engine::kArrayFrame) return array(grammar_.array_at(f.node), f.at, f.phase);
   if (f.kind == Engine::kObjectFrame) {
     const ObjectNode& o = grammar_.object_at(f.node);
-    std::int64_t total = object(o, f);
+    std::int64_t total = object(o, f, key);
     if (f.phase == Engine::kValue || f.phase == Engine::kKey)
       total += exprs_[static_cast<std::size_t>(f.member >= 0 ? o.members[static_cast<std::size_t>(f.member)].value : o.extras[static_cast<std::size_t>(~f.member)].value)];
     return std::min(kImpossible, total);

@@ -25,9 +25,11 @@ class Completion {
  private:
   std::int64_t lexeme(Lex q);
   std::int64_t stacks(Stacks s);
-  std::int64_t item(const Item& i) { return std::min(kImpossible, lexeme(i.lex) + stacks(i.stacks)); }
-  std::int64_t frame(const Engine::Frame& f);
-  std::int64_t object(const ObjectNode& o, const Engine::Frame& f);
+  std::int64_t item(const Item& i);
+  // `key`: the bytes of the key being read, when it will be complete; -1 for none.
+  std::int64_t frame(const Engine::Frame& f, std::int64_t key = -1);
+  std::int64_t object(const ObjectNode& o, const Engine::Frame& f, std::int64_t key = -1);
+  void add_extras(const ObjectNode& o, const Engine::Frame& f, std::int64_t key, std::size_t wanted, std::vector<std::int64_t>& costs);
   std::int64_t array(const ArrayNode& a, std::int32_t at, Engine::Phase phase);
   std::int64_t evaluate(const ExprNode& n);
 

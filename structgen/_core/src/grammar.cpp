@@ -146,9 +146,13 @@ bool Grammar::compute_productive(const ExprNode& n) const {
         possible += usable;
       }
       if (o.high != kInfinity && required > o.high) return false;
-      bool open = false;
-      for (const ObjectNode::Member& m : o.extras) open = open || (m.key != kDeadLex && productive(m.value));
-      return (o.high == kInfinity || o.low <= o.high) && (open || possible >= o.low);
+      if (o.high != kInfinity && o.low > o.high) return false;
+      std::int64_t room = possible;
+      for (std::size_t i = 0; i < o.extras.size() && room < o.low; ++i) {
+        if (o.extras[i].key == kDeadLex || !productive(o.extras[i].value)) continue;
+        room += o.distinct ? lexer_->regexes().count(o.extra_keys[i], o.low) : o.low;
+      }
+      return room >= o.low;
     }
     case ExprOp::kArray: {
       const ArrayNode& a = array_at(n.a);

@@ -689,6 +689,41 @@ std::int32_t RegexStore::count(Re start, std::int32_t enough) {
   return result;
 }
 
+std::vector<std::int64_t> RegexStore::shortest_spellings(Re start, std::size_t wanted) {
+  // Bytes that a character takes, by range: short escapes, \\u00XX for the other control characters, UTF-8.
+  struct Cost {
+    std::uint32_t low, high;
+    std::size_t bytes;
+  };
+  static constexpr Cost kCosts[] = {{0x00, 0x07, 6}, {0x08, 0x0A, 2}, {0x0B, 0x0B, 6}, {0x0C, 0x0D, 2}, {0x0E, 0x1F, 6}, {0x20, 0x21, 1}, {0x22, 0x22, 2},
+                                    {0x23, 0x5B, 1}, {0x5C, 0x5C, 2}, {0x5D, 0x7F, 1}, {0x80, 0x7FF, 2}, {0x800, 0xD7FF, 3}, {0xE000, 0xFFFF, 3}, {0x10000, kMaxCodePoint, 4}};
+  std::vector<std::int64_t> out;
+  std::vector<std::unordered_map<Re, std::size_t>> levels(1);  // by bytes so far: residuals and how many strings lead there
+  if (!is_empty(start)) levels[0].emplace(start, 1);
+  std::size_t visited = 0;
+  for (std::size_t bytes = 0; bytes < levels.size() && out.size() < wanted; ++bytes) {
+    const auto level = std::move(levels[bytes]);
+    for (const auto& [r, strings] : level) {
+      if (nodes_[r].nullable) out.insert(out.end(), std::min(strings, wanted - out.size()), static_cast<std::int64_t>(bytes));
+      const Derivative& d = derivative(r);
+      for (std::size_t i = 0; i < d.size(); ++i) {
+        const std::uint32_t end = i + 1 < d.size() ? d[i + 1].start - 1 : kMaxCodePoint;
+        if (is_empty(d[i].to)) continue;
+        for (const Cost& c : kCosts) {
+          const std::uint32_t low = std::max(c.low, d[i].start), high = std::min(c.high, end);
+          if (low > high) continue;
+          if (levels.size() <= bytes + c.bytes) levels.resize(bytes + c.bytes + 1);
+          std::size_t& sum = levels[bytes + c.bytes][d[i].to];
+          sum = std::min(wanted, sum + std::min<std::size_t>(wanted, strings * (high - low + 1)));
+        }
+      }
+    }
+    visited += level.size();
+    if (visited > emptiness_limit) throw LimitError("listing the shortest keys of a pattern visits more residuals than allowed (max_emptiness_steps)");
+  }
+  return out;
+}
+
 std::vector<std::int32_t> RegexStore::atoms(Re r) {
   std::vector<std::int32_t> out;
   std::vector<Re> todo{r};

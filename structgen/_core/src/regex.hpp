@@ -80,6 +80,8 @@ class RegexStore {
   Re clamp(Re r, std::int32_t limit);
   // How many strings r holds, counted up to `enough`.
   std::int32_t count(Re r, std::int32_t enough);
+  // The lengths in bytes of the `wanted` shortest spellings inside a JSON string, ascending; fewer if r holds fewer.
+  std::vector<std::int64_t> shortest_spellings(Re r, std::size_t wanted);
   // Ids of all character sets that occur in r.
   std::vector<std::int32_t> atoms(Re r);
 
