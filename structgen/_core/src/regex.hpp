@@ -116,6 +116,11 @@ class RegexStore {
   std::size_t bytes_ = 0;
 };
 
+// Recursions are as deep as regexes nest; this keeps them far from the end of the stack.
+inline constexpr std::int32_t kMaxRegexDepth = 2000;
+
+inline bool is_surrogate_only(std::uint32_t low, std::uint32_t high) { return low >= 0xD800 && high <= 0xDFFF; }
+
 CharSet set_union(const CharSet& a, const CharSet& b);
 CharSet set_intersection(const CharSet& a, const CharSet& b);
 
