@@ -82,7 +82,9 @@ regexes: st.SearchStrategy[Re] = st.recursive(leaves, _extend, max_leaves=7)
 # -- grammars ----------------------------------------------------------------------------------------------
 
 _words = st.sampled_from(["a", "ab", "b", "true", "null", "aba", "é", "😀", "a,", "a:", "12", "{", "]"])
-_numbers = concat(repeat(literal("-"), 0, 1), union(literal("0"), concat(one_of("123"), repeat(one_of("0123")))))
+_numbers = concat(
+    repeat(literal("-"), 0, 1), union(literal("0"), concat(one_of("123"), repeat(one_of("0123"))))
+)
 # Not empty: a recursion may follow.
 _solid = st.one_of(
     _words.map(lambda w: ("lexeme", literal(w))),
@@ -109,13 +111,17 @@ def _expressions(draw: Any, depth: int, rules: int, guarded: bool) -> Any:
     if kind <= 3:
         return draw(_terminals)
     if kind == 4:
-        return choice(*(_expressions(draw, depth - 1, rules, guarded) for _ in range(draw(st.integers(1, 3)))))
+        return choice(
+            *(_expressions(draw, depth - 1, rules, guarded) for _ in range(draw(st.integers(1, 3))))
+        )
     if kind == 5:
         head = draw(_solid)
         tail = [_expressions(draw, depth - 1, rules, True) for _ in range(draw(st.integers(0, 2)))]
         return sequence(head, *tail)
     if kind == 6:
-        return sequence(*(_expressions(draw, depth - 1, rules, False) for _ in range(draw(st.integers(0, 3)))))
+        return sequence(
+            *(_expressions(draw, depth - 1, rules, False) for _ in range(draw(st.integers(0, 3))))
+        )
     if kind in (7, 8):
         return _array(draw, depth, rules)
     return _object(draw, depth, rules)
@@ -167,9 +173,7 @@ def grammars(draw: Any, json: bool = True) -> Grammar:
     if not json:
         return Grammar(_text(draw, 3, 1), (_text(draw, 3, 1),), None)
     rules = tuple(_expressions(draw, 2, count, False) for _ in range(count))
-    return Grammar(
-        _expressions(draw, 3, count, True), rules, draw(_whitespace), draw(st.booleans())
-    )
+    return Grammar(_expressions(draw, 3, count, True), rules, draw(_whitespace), draw(st.booleans()))
 
 
 def _text(draw: Any, depth: int, rules: int) -> Expr:
@@ -293,7 +297,9 @@ def mutate(rng: random.Random, text: bytes) -> bytes:
         place = rng.randint(0, len(data))
         kind = rng.randrange(4)
         if kind == 0:
-            data[place:place] = rng.choice([b",", b'"', b"a", b" ", b"{", b"}", b"\\", b"\xc3\xa9", b"0", b":"])
+            data[place:place] = rng.choice(
+                [b",", b'"', b"a", b" ", b"{", b"}", b"\\", b"\xc3\xa9", b"0", b":"]
+            )
         elif kind == 1 and data:
             del data[place % len(data)]
         elif kind == 2 and data:

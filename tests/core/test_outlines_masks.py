@@ -143,7 +143,9 @@ def test_a_difference_is_seen() -> None:
     assert bits(automaton.mask(state)) != set(index.get_allowed_tokens(other))
 
 
-_atoms = st.sampled_from(["a", "b", "a", "b", "[ab]", "[^a]", ".", "é", "[a-z]", "[0-9]", "😀", r"\n", "aba", "(a|ba)"])
+_atoms = st.sampled_from(
+    ["a", "b", "a", "b", "[ab]", "[^a]", ".", "é", "[a-z]", "[0-9]", "😀", r"\n", "aba", "(a|ba)"]
+)
 _quantifiers = st.sampled_from(["", "", "*", "+", "?", "{2}", "{0,2}", "{1,}", "{1,3}"])
 
 

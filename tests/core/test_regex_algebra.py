@@ -91,9 +91,7 @@ def test_emptiness_and_shortest_members(regex: Re) -> None:
 def equal(b: Builder, left: Re, right: Re) -> bool:
     """Whether two regexes hold the same strings."""
     x, y = build_regex(b, left), build_regex(b, right)
-    return all(
-        b.re_is_empty(b.re_intersection([p, b.re_complement(q)])) for p, q in ((x, y), (y, x))
-    )
+    return all(b.re_is_empty(b.re_intersection([p, b.re_complement(q)])) for p, q in ((x, y), (y, x)))
 
 
 @given(regexes, regexes, regexes)

@@ -32,7 +32,7 @@ def vocabulary(table_bytes: int = 256 << 20) -> NativeVocabulary:
 
 
 def nested(native: NativeVocabulary, **limits: int) -> TokenAutomaton:
-    """Arrays and objects of any depth around numbers and strings: there is no end of states."""
+    """A list of at least 30 arrays and objects of any depth around numbers and strings: there is no end of states."""
     b = Builder(native)
     b.json_style(b.re_repeat(b.re_chars([(32, 32), (10, 10)]), 0, 2), True)
     value = b.rule()
@@ -46,8 +46,19 @@ def nested(native: NativeVocabulary, **limits: int) -> TokenAutomaton:
         b.object(["a", "b"], [value, value], [True, False], [extra], [value], False, 0, 4, True),
     ]
     b.define(value, b.choice(parts))
-    automaton = b.finish(value, **limits)
+    automaton = b.finish(b.array([], value, 30, -1), **limits)
     assert automaton is not None
+    return automaton
+
+
+def full(limit: int) -> TokenAutomaton:
+    """Walk an automaton until it has no room for more states."""
+    automaton = nested(vocabulary(), max_states=limit)
+    automaton.step(automaton.start, ord("["))
+    with pytest.raises(LimitError, match="max_states"):
+        for seed in range(100, 100 + limit):
+            random_walk(automaton, seed, 60)
+    assert automaton.stats()["states"] == limit
     return automaton
 
 
@@ -64,7 +75,9 @@ def random_walk(view: TokenAutomaton | Session, seed: int, steps: int) -> list[t
         allowed = sorted(bits(np.frombuffer(mask, np.int32)) - {END})
         if not allowed:
             break
-        token = rng.choice(allowed)
+        # Tokens of several bytes, and marks, lead to more different places than letters do.
+        marks = [t for t in allowed if t > 255 or t in b'[]{}",:']
+        token = rng.choice(marks if marks and rng.random() < 0.6 else allowed)
         trace.append((token, mask))
         state = view.step(state, token)
     trace.append((-1, mask_of(view, state)))
@@ -105,7 +118,7 @@ def test_threads_fill_buffers_of_their_own() -> None:
     """One automaton keeps the last buffer it was given; threads must not write into each other's."""
     automaton = nested(vocabulary())
     states = [automaton.start]
-    for token in b'{"a":["ab",{"a":12}':
+    for token in b'[{"a":["ab",{"a":12}':
         states.append(automaton.step(states[-1], token))
     expected = [mask_of(automaton, state) for state in states]
 
@@ -145,7 +158,7 @@ def test_the_order_of_arrival_does_not_matter() -> None:
     first = [random_walk(forward, seed, 40) for seed in range(10)]
     assert [random_walk(backward, seed, 40) for seed in reversed(range(10))] == first[::-1]
     assert [random_walk(again, seed, 40) for seed in range(10)] == first
-    text = b'{"a":[1,2],"b":"x"}'
+    text = b'[{"a":["ab",2],"b":"x"}'
     assert forward.advance_bytes(forward.start, text) == again.advance_bytes(again.start, text)
 
 
@@ -167,36 +180,48 @@ def test_masks_are_the_same_in_every_process() -> None:
     assert len(runs.pop().strip()) == 64
 
 
-def test_long_work_does_not_hold_the_interpreter() -> None:
-    """Another thread goes on while a mask over many long tokens is made."""
-    rng = random.Random(7)
-    tokens = [bytes([i]) for i in range(256)] + [bytes(rng.choices(b"abcdefgh ", k=9)) for _ in range(60_000)]
-    native = NativeVocabulary([*tokens, b""], [len(tokens)], [], len(tokens) + 1)
+def emptiness(native: NativeVocabulary) -> None:
+    """A search of a great many residuals, which ends at its limit."""
+    b = Builder(native, max_emptiness_steps=60_000)
+    ab = b.re_chars([(97, 98)])
+    sides = [
+        b.re_concat([b.re_repeat(ab, 0, -1), b.re_literal(letter), b.re_repeat(ab, 25, 25)])
+        for letter in "ab"
+    ]
+    with pytest.raises(LimitError, match="max_emptiness_steps"):
+        b.re_is_empty(b.re_intersection(sides))
+
+
+def long_text(native: NativeVocabulary) -> None:
+    """One call over a text of many bytes."""
     b = Builder(native)
-    # Many residuals: each token leads elsewhere.
-    regex = b.re_concat([b.re_repeat(b.re_any(), 0, -1), b.re_literal("a"), b.re_repeat(b.re_any(), 14, 14)])
-    automaton = b.finish(b.text(regex))
+    automaton = b.finish(b.text(b.re_repeat(b.re_words(["ab", "ba", "abba"]), 0, -1)))
     assert automaton is not None
+    assert automaton.accepts(automaton.advance_bytes(automaton.start, b"ab" * 12_000_000))
+
+
+@pytest.mark.parametrize("work", [emptiness, long_text])
+def test_long_work_does_not_hold_the_interpreter(work: Callable[[NativeVocabulary], None]) -> None:
+    """While one thread computes, another goes on."""
     took: list[float] = []
 
-    def work() -> None:
+    def run() -> None:
         begin = time.perf_counter()
-        out = np.zeros(native.mask_words, np.int32)
-        automaton.fill_mask_within(automaton.start, out, 18)
+        work(vocabulary())
         took.append(time.perf_counter() - begin)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    longest, ticks, last = 0.0, 0, time.perf_counter()
+    thread = threading.Thread(target=run)
+    longest, last = 0.0, time.perf_counter()
+    thread.start()  # may itself wait for the interpreter
     while thread.is_alive():
         time.sleep(0.0005)
         now = time.perf_counter()
-        longest, last, ticks = max(longest, now - last), now, ticks + 1
+        longest, last = max(longest, now - last), now
     thread.join()
     if took[0] < 0.1:
         pytest.skip(f"the work took {took[0]:.3f} s, too little to tell")
-    # With the lock held, the one pause would be as long as the work.
-    assert longest < took[0] / 2, (longest, took[0], ticks)
+    # With the interpreter's lock held, the longest pause would be nearly as long as the work.
+    assert longest < took[0] / 2, (longest, took[0])
 
 
 # -- forks -------------------------------------------------------------------------------------------------
@@ -243,8 +268,8 @@ def test_forks_while_threads_work() -> None:
 
 
 def test_sessions_go_on_where_the_automaton_is_full() -> None:
-    tight, roomy = nested(vocabulary(), max_states=12), nested(vocabulary())
-    text = b'{"a":["ab",{"b":1,"a":"\\u00e9"}],"zz":[[3]]}'
+    tight, roomy = full(200), nested(vocabulary())
+    text = b'[{"a":["ab",{"b":1,"a":"\\u00e9"}],"zz":["ab",[]]},{"b":"x'
     with pytest.raises(LimitError, match="max_states"):
         tight.step_many(tight.start, list(text))
     session = tight.session()
@@ -265,20 +290,23 @@ def test_sessions_go_on_where_the_automaton_is_full() -> None:
         roomy.fill_mask_within(other, expected, 9)
         assert out.tobytes() == expected.tobytes()
     assert session.advance_bytes(session.start, text) == states[-1]
-    assert session.step(states[-1], END) == FINISHED
-    assert session.step(states[-1], ord("x")) == DEAD
-    assert [random_walk(session, s, 40) for s in range(8)] == [random_walk(roomy, s, 40) for s in range(8)]
-    assert session.stats()["states"] > 0
-    assert tight.stats()["states"] <= 12
+    assert session.step(states[-1], END) == DEAD
+    complete = session.advance_bytes(states[-1], session.shortest(states[-1]))
+    assert session.step(complete, END) == FINISHED
+    for seed in range(8):
+        assert random_walk(tight.session(), seed, 60) == random_walk(roomy, seed, 60)
+    assert session.stats()["states"] > 10
+    assert tight.stats()["states"] == 200
 
 
 def test_a_session_has_a_budget_too() -> None:
-    session = nested(vocabulary(), max_states=40).session()
-    with pytest.raises(LimitError):
+    session = full(40).session()
+    with pytest.raises(LimitError, match="max_states"):
         for seed in range(1000):
             random_walk(session, seed, 60)
     # What was reached before remains.
-    assert mask_of(session, session.start) == mask_of(nested(vocabulary()), 2)
+    fresh = nested(vocabulary())
+    assert mask_of(session, session.start) == mask_of(fresh, fresh.start)
 
 
 def every_call(view: TokenAutomaton | Session, state: int) -> dict[str, Callable[[], object]]:
@@ -293,7 +321,7 @@ def every_call(view: TokenAutomaton | Session, state: int) -> dict[str, Callable
         "accepts": lambda: view.accepts(state),
         "forced": lambda: view.forced(state),
         "shortest": lambda: view.shortest(state),
-        "advance_bytes": lambda: view.advance_bytes(state, b"{"),
+        "advance_bytes": lambda: view.advance_bytes(state, b"["),
     }
 
 
@@ -302,12 +330,12 @@ CALLS = sorted(every_call(None, 0))  # type: ignore[arg-type]
 
 @pytest.mark.parametrize("call", CALLS)
 def test_states_are_valid_where_they_belong(call: str) -> None:
-    tight = nested(vocabulary(), max_states=12)
+    tight = full(60)
     session, other = tight.session(), tight.session()
-    root = tight.step(tight.start, ord("{"))
-    own = session.advance_bytes(root, b'"a":[1,2,3,[4,["ab"],{"b":1},"')
+    root = tight.step(tight.start, ord("["))
+    own = session.advance_bytes(root, b'{"a":["ab",2,3,["ab",["ab"],{"a":1},"')
     assert own >= SESSION_BASE
-    for view in (session, other, tight):
+    for view in (session, other):
         every_call(view, root)[call]()
     every_call(session, own)[call]()
     for view, state in ((tight, own), (other, own), (nested(vocabulary()), own)):
@@ -323,7 +351,7 @@ def test_states_are_valid_where_they_belong(call: str) -> None:
 
 
 def test_a_session_outlives_its_automaton() -> None:
-    session = nested(vocabulary(), max_states=12).session()
+    session = full(60).session()
     gc.collect()
     assert random_walk(session, 3, 40) == random_walk(nested(vocabulary()), 3, 40)
 
@@ -352,11 +380,13 @@ def resident() -> int:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc to read the memory in use")
 def test_memory_stays_steady_over_many_grammars() -> None:
-    native = vocabulary(table_bytes=1 << 20)
+    native = vocabulary(table_bytes=100_000)
 
     def use(n: int) -> None:
         b = Builder(native)
-        name = b.re_intersection([b.re_repeat(b.re_any(), 1, 20 + n % 7), b.re_complement(b.re_literal(f"k{n}"))])
+        name = b.re_intersection(
+            [b.re_repeat(b.re_any(), 1, 20 + n % 7), b.re_complement(b.re_literal(f"k{n}"))]
+        )
         member = b.object([f"p{n}", "q"], [b.string(name)] * 2, [True, False], [], [], True, 0, -1, False)
         automaton = b.finish(member, mask_cache_bytes=20_000)
         assert automaton is not None
@@ -364,22 +394,22 @@ def test_memory_stays_steady_over_many_grammars() -> None:
         for seed in range(2):
             random_walk(session, seed, 40)
 
-    for n in range(150):
+    for n in range(500):
         use(n)
     gc.collect()
-    before = resident()
-    for n in range(150, 600):
+    before, generations = resident(), native.stats()["generations"]
+    for n in range(500, 2500):
         use(n)
     gc.collect()
-    assert native.stats()["generations"] > 3
-    assert resident() - before < 24 << 20
+    assert native.stats()["generations"] > generations + 3
+    assert resident() - before < 16 << 20
 
 
 def test_masks_stay_within_their_budget() -> None:
     """Eviction keeps the cache near its budget over many distinct masks."""
     budget = 30_000
     automaton = nested(vocabulary(), mask_cache_bytes=budget)
-    for seed in range(60):
+    for seed in range(40):
         random_walk(automaton, seed, 60)
     stats = automaton.stats()
     assert stats["mask_evictions"] > 0
@@ -396,7 +426,7 @@ def test_tokens_out_of_range() -> None:
             with pytest.raises(ValueError, match="range"):
                 view.step(view.start, token)
             with pytest.raises(ValueError, match="range"):
-                view.step_many(view.start, [123, token])
+                view.step_many(view.start, [ord("["), token])
         # In range, but only the padding of the logits.
         assert view.step(view.start, len(TOKENS) + 8) == DEAD
         with pytest.raises(TypeError):
@@ -404,7 +434,7 @@ def test_tokens_out_of_range() -> None:
         with pytest.raises(TypeError):
             view.step(view.start, "1")  # type: ignore[arg-type]
         assert view.step_many(view.start, []) == []
-        assert view.step_many(view.start, [ord("x"), ord("1")]) == [DEAD]
+        assert view.step_many(view.start, [ord("x"), ord("[")]) == [DEAD]
 
 
 WORD_COUNT = (len(TOKENS) + 9 + 31) // 32
@@ -434,16 +464,18 @@ def test_wrong_buffers(name: str) -> None:
         calls: list[Callable[[Any], None]] = [
             lambda out, view=view: view.fill_mask(view.start, out),
             lambda out, view=view: view.fill_masks([view.start], out),
-            lambda out, view=view: view.fill_mask_within(view.start, out, 9),
+            lambda out, view=view: view.fill_mask_within(view.start, out, 10**6),
         ]
         for call in calls:
             call(good)
             out = BAD_BUFFERS[name]()
             with pytest.raises((TypeError, ValueError, BufferError)):
                 call(out)
-            assert not np.any(np.asarray(out if out is not None and name != "bytes" else 0, dtype=object) != 0)
+            assert not np.any(
+                np.asarray(out if out is not None and name != "bytes" else 0, dtype=object) != 0
+            )
             call(good)
-            assert bits(good) >= bits(view.mask(view.start)) & bits(good) != set()
+            assert good.tolist() == view.mask(view.start).tolist()
 
 
 def test_buffers_may_change_between_calls() -> None:
@@ -522,9 +554,17 @@ def test_left_recursion_is_refused() -> None:
 def test_limits_of_finite_key_sets() -> None:
     """Distinct keys run out: an object that needs more of them than there are is no language."""
     vocab = structgen.Vocabulary(TOKENS, eos_token_ids=[END])
-    schema = {"type": "object", "patternProperties": {"^[ab]$": {"type": "null"}}, "additionalProperties": False}
+    schema = {
+        "type": "object",
+        "patternProperties": {"^[ab]$": {"type": "null"}},
+        "additionalProperties": False,
+    }
     automaton = structgen.compile_json_schema({**schema, "minProperties": 2}, vocab, whitespace="compact")
-    for text, fits in ((b'{"a":null,"b":null}', True), (b'{"a":null}', False), (b'{"a":null,"a":null}', False)):
+    for text, fits in (
+        (b'{"a":null,"b":null}', True),
+        (b'{"a":null}', False),
+        (b'{"a":null,"a":null}', False),
+    ):
         assert automaton.accepts(automaton.advance_bytes(automaton.start, text)) == fits
     with pytest.raises(structgen.UnsatisfiableSchemaError):
         structgen.compile_json_schema({**schema, "minProperties": 3}, vocab)

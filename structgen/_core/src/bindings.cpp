@@ -264,7 +264,7 @@ NB_MODULE(_native, m) {
              for (const nb::bytes& t : tokens) list.emplace_back(t.c_str(), t.size());
              nb::gil_scoped_release release;
              new (self) NativeVocabulary(list, end, special, logits_size, table_bytes);
-           }, "tokens"_a, "eos_token_ids"_a, "special_token_ids"_a, "logits_size"_a, "table_bytes"_a = std::size_t{256} << 20)
+           }, "tokens"_a, "eos_token_ids"_a, "special_token_ids"_a, "logits_size"_a, "table_bytes"_a = std::size_t{128} << 20)
       .def_prop_ro("mask_words", [](const NativeVocabulary& v) { return v.data->mask_words; })
       .def_prop_ro("max_token_bytes", [](const NativeVocabulary& v) { return v.data->trie->max_depth(); })
       .def_prop_ro("missing_bytes", [](const NativeVocabulary& v) { const std::string s = v.missing_bytes(); return nb::bytes(s.data(), s.size()); })

@@ -1,5 +1,8 @@
 #include "handles.hpp"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <pthread.h>
 
 #include <algorithm>
@@ -51,6 +54,9 @@ std::shared_ptr<Lexer> make_lexer(const VocabularyData& data, const Lexer* previ
       registry().erase(l);
     }
     delete l;
+#ifdef __GLIBC__
+    malloc_trim(0);  // a generation of tables is much memory in small pieces
+#endif
   });
   const std::lock_guard<std::mutex> lock(registry_mutex());
   registry().insert(lexer.get());
