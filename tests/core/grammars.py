@@ -14,7 +14,6 @@ from tests.core.reference import (
     ANY,
     EMPTY,
     EPSILON,
-    NONE,
     NOTHING,
     Array,
     Expr,
@@ -190,9 +189,6 @@ def _text(draw: Any, depth: int, rules: int) -> Expr:
     return sequence(("text", literal(opening)), inner, ("text", literal(closing)))
 
 
-NO_LANGUAGE = Grammar(("text", NONE))
-
-
 # -- vocabularies ------------------------------------------------------------------------------------------
 
 _POOL = [
@@ -225,14 +221,14 @@ def byte_vocabulary() -> NativeVocabulary:
 
 
 def make_tokens(rng: random.Random, texts: list[bytes], size: int = 60) -> Tokens:
-    """All single bytes, pieces of texts, pieces of JSON, and everything that is awkward about vocabularies."""
+    """All single bytes, pieces of texts, pieces of JSON, and all that is awkward about vocabularies."""
     tokens = [bytes([i]) for i in range(256)] + rng.sample(_POOL, k=min(len(_POOL), size // 3))
     sources = [text for text in texts if len(text) > 1]
     for _ in range(size if sources else 0):
         text = rng.choice(sources)
         begin = rng.randrange(len(text) - 1)
         tokens.append(text[begin : begin + rng.randint(2, 8)])
-    tokens += rng.choices(tokens, k=4) + [b"", b""]
+    tokens += [*rng.choices(tokens, k=4), b"", b""]
     rng.shuffle(tokens)
     # End and special tokens take the place of nothing: their bytes are those of ordinary tokens, or none.
     end, special = [], []

@@ -9,6 +9,7 @@
 #include <climits>
 
 #include "automaton_api.hpp"
+#include "docstrings.hpp"
 #include "handles.hpp"
 
 namespace nb = nanobind;
@@ -227,17 +228,17 @@ void bind_expressions(nb::class_<Builder>& c) {
 template <class T>
 void bind_automaton(nb::class_<T>& c) {
   c.def_prop_ro("start", &T::start)
-      .def("step", &T::step, "state"_a, "token"_a)
-      .def("step_many", &T::step_many, "state"_a, "tokens"_a)
-      .def("mask", &T::mask, "state"_a)
-      .def("fill_mask", &T::fill_mask, "state"_a, "out"_a)
-      .def("fill_masks", &T::fill_masks, "states"_a, "out"_a)
-      .def("fill_mask_within", &T::fill_mask_within, "state"_a, "out"_a, "max_bytes"_a)
-      .def("accepts", &T::accepts, "state"_a)
-      .def("forced", &T::forced, "state"_a)
-      .def("shortest", &T::shortest, "state"_a)
-      .def("advance_bytes", &T::advance_bytes, "state"_a, "data"_a)
-      .def("stats", &T::stats);
+      .def("step", &T::step, "state"_a, "token"_a, doc::kStep)
+      .def("step_many", &T::step_many, "state"_a, "tokens"_a, doc::kStepMany)
+      .def("mask", &T::mask, "state"_a, doc::kMask)
+      .def("fill_mask", &T::fill_mask, "state"_a, "out"_a, doc::kFillMask)
+      .def("fill_masks", &T::fill_masks, "states"_a, "out"_a, doc::kFillMasks)
+      .def("fill_mask_within", &T::fill_mask_within, "state"_a, "out"_a, "max_bytes"_a, doc::kFillMaskWithin)
+      .def("accepts", &T::accepts, "state"_a, doc::kAccepts)
+      .def("forced", &T::forced, "state"_a, doc::kForced)
+      .def("shortest", &T::shortest, "state"_a, doc::kShortest)
+      .def("advance_bytes", &T::advance_bytes, "state"_a, "data"_a, doc::kAdvanceBytes)
+      .def("stats", &T::stats, doc::kStats);
 }
 
 }  // namespace
@@ -298,10 +299,10 @@ NB_MODULE(_native, m) {
   bind_regexes(builder);
   bind_expressions(builder);
 
-  nb::class_<TokenAutomaton> automaton(m, "TokenAutomaton", nb::dynamic_attr());
+  nb::class_<TokenAutomaton> automaton(m, "TokenAutomaton", nb::dynamic_attr(), doc::kAutomaton);
   bind_automaton(automaton);
-  automaton.def("session", &TokenAutomaton::session);
-  nb::class_<Session> session(m, "Session");
+  automaton.def("session", &TokenAutomaton::session, doc::kSessionMethod);
+  nb::class_<Session> session(m, "Session", doc::kSession);
   bind_automaton(session);
 }
 

@@ -1,0 +1,138 @@
+// Docstrings of TokenAutomaton and Session (numpydoc).
+#pragma once
+
+namespace structgen::doc {
+
+inline constexpr const char* kAutomaton = R"(Lazy automaton over tokens whose states are plain integers.
+
+States are interned when they are first reached. A state and a vocabulary decide the allowed tokens (the mask), the
+next states (the steps) and whether the document may end. ``DEAD`` and ``FINISHED`` are absorbing. All methods may be
+called from any thread; those that compute something new release the GIL.
+
+Attributes
+----------
+start : int
+    The state before the first token.
+vocabulary : Vocabulary
+    The tokens that the masks are about.
+)";
+
+inline constexpr const char* kSession = R"(States of one request, with the methods of :class:`TokenAutomaton`.
+
+Once the table of the automaton is full (``max_states``), states that are new belong to the session: they are numbered
+from 2**30, freed with it, and count against a budget of its own. States of the automaton are valid in every
+session.
+)";
+
+inline constexpr const char* kStep = R"(Advance by one token.
+
+Parameters
+----------
+state : int
+    A state of this automaton.
+token : int
+    A token id; any id below the width of the logits.
+
+Returns
+-------
+int
+    The next state; ``DEAD`` when the token is not allowed, ``FINISHED`` after an end token where the
+    state accepts.
+
+Raises
+------
+ValueError
+    The state is unknown, or the token id is out of range.
+LimitError
+    A limit was reached.
+)";
+
+inline constexpr const char* kStepMany = R"(Advance by several tokens.
+
+Returns
+-------
+list[int]
+    The state after each token, up to and including the first ``DEAD``.
+)";
+
+inline constexpr const char* kMask = R"(The allowed tokens as a packed bit mask.
+
+Returns
+-------
+ndarray of int32, shape (ceil(logits_size / 32),)
+    Bit ``t % 32`` of word ``t // 32`` says whether token ``t`` is allowed. A read-only view that stays valid, whatever
+    becomes of the automaton. End tokens are set exactly where the state accepts.
+)";
+
+inline constexpr const char* kFillMask = R"(Write the mask of a state into an array.
+
+Parameters
+----------
+state : int
+    A state of this automaton.
+out : ndarray of int32, shape (ceil(logits_size / 32),)
+    Writable and C-contiguous. A reference to the last array is kept, which makes the next call cheaper.
+)";
+
+inline constexpr const char* kFillMasks = R"(Write the masks of several states, in one call without the GIL.
+
+Parameters
+----------
+states : sequence of int
+    B states of this automaton.
+out : ndarray of int32, shape (B, ceil(logits_size / 32))
+    Writable and C-contiguous.
+)";
+
+inline constexpr const char* kFillMaskWithin = R"(Write the mask of the tokens after which the document can end soon.
+
+Parameters
+----------
+state : int
+    A state of this automaton.
+out : ndarray of int32, shape (ceil(logits_size / 32),)
+    Writable and C-contiguous.
+max_bytes : int
+    A token is kept when at most this many bytes complete the document after it. End tokens are kept
+    where the state accepts.
+)";
+
+inline constexpr const char* kAccepts = R"(Whether the document may end in this state.)";
+
+inline constexpr const char* kForced = R"(Bytes that every continuation begins with.
+
+A hint for jumping ahead: it never narrows the mask to one tokenisation. Empty where the document may end.
+)";
+
+inline constexpr const char* kShortest = R"(The bytes of a shortest completion of the document.
+
+With a vocabulary that lacks bytes of its own, a short one that its tokens can spell.
+
+Raises
+------
+ValueError
+    The state is ``DEAD``.
+LimitError
+    The completion would be longer than 16 MiB.
+)";
+
+inline constexpr const char* kAdvanceBytes = R"(Advance by bytes, whatever tokens they come in.
+
+Returns
+-------
+int
+    The next state, or ``DEAD``.
+)";
+
+inline constexpr const char* kSessionMethod = R"(Open a session: states of one request that are freed with it.)";
+
+inline constexpr const char* kStats = R"(Sizes and counters.
+
+Returns
+-------
+dict[str, int]
+    ``states``, ``stack_sets``, ``bytes``, ``mask_bytes``, and how many steps, masks and suffix walks were computed or
+    shared, and masks evicted.
+)";
+
+}  // namespace structgen::doc
