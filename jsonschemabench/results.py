@@ -147,13 +147,20 @@ class Manifest:
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Versions of installed distributions; "not installed" where there is none."""
+    """Versions of installed distributions; "not installed" where there is none.
+
+    structgen itself may run from its tree, without an installed distribution.
+    """
     found = {}
     for name in distributions:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
+            if name == "structgen":
+                import structgen  # workers of the peers don't load it
+
+                found[name] = structgen.__version__
     return found
 
 
