@@ -62,7 +62,7 @@ def walk(automaton: TokenAutomaton, tokens: Tokens, texts: list[bytes], rng: ran
 
 
 @given(every_grammar, seeds)
-@laws(120)
+@laws(300)
 def test_masks_steps_and_bytes_agree(grammar: Grammar, seed: int) -> None:
     """A bit is set exactly where step leads on, a step is its token's bytes, and all fills are the mask."""
     prepared = prepare(grammar, seed)
@@ -95,7 +95,7 @@ def test_masks_steps_and_bytes_agree(grammar: Grammar, seed: int) -> None:
 
 
 @given(every_grammar, seeds)
-@laws(120)
+@laws(300)
 def test_the_language_is_that_of_the_reference(grammar: Grammar, seed: int) -> None:
     """Every walk ends in a member, and edits of members are accepted exactly when the reference does."""
     prepared = prepare(grammar, seed)
@@ -125,7 +125,7 @@ def test_the_language_is_that_of_the_reference(grammar: Grammar, seed: int) -> N
 
 
 @given(every_grammar, seeds)
-@laws(120)
+@laws(300)
 def test_every_tokenisation_reaches_the_same_state(grammar: Grammar, seed: int) -> None:
     prepared = prepare(grammar, seed)
     if prepared is None:
@@ -148,7 +148,7 @@ def test_every_tokenisation_reaches_the_same_state(grammar: Grammar, seed: int) 
 
 
 @given(every_grammar, seeds)
-@laws(120)
+@laws(300)
 def test_shortest_completions(grammar: Grammar, seed: int) -> None:
     """They lead to acceptance, and no byte leads to a place from which the rest would be shorter still."""
     prepared = prepare(grammar, seed)
@@ -167,7 +167,7 @@ def test_shortest_completions(grammar: Grammar, seed: int) -> None:
 
 
 @given(every_grammar, seeds, st.integers(0, 30))
-@laws(120)
+@laws(300)
 def test_masks_within_a_budget(grammar: Grammar, seed: int, budget: int) -> None:
     """A token is in the mask exactly when a completion of at most that many bytes can follow it."""
     prepared = prepare(grammar, seed)
@@ -194,7 +194,7 @@ def test_masks_within_a_budget(grammar: Grammar, seed: int, budget: int) -> None
 
 
 @given(every_grammar, seeds)
-@laws(120)
+@laws(300)
 def test_forced_bytes_are_the_only_way(grammar: Grammar, seed: int) -> None:
     """Each forced byte is the only one that is allowed, and forcing stops only where there is a choice."""
     prepared = prepare(grammar, seed)
@@ -215,7 +215,7 @@ def test_forced_bytes_are_the_only_way(grammar: Grammar, seed: int) -> None:
 
 
 @given(every_grammar, seeds)
-@laws(120)
+@laws(300)
 def test_dead_and_finished_absorb(grammar: Grammar, seed: int) -> None:
     prepared = prepare(grammar, seed)
     if prepared is None:
@@ -235,7 +235,7 @@ def test_dead_and_finished_absorb(grammar: Grammar, seed: int) -> None:
 
 
 @given(every_grammar, seeds)
-@laws(120)
+@laws(300)
 def test_evicted_masks_come_back_the_same(grammar: Grammar, seed: int) -> None:
     """Masks beyond the budget are forgotten; views of them live on, and new ones are equal."""
     prepared = prepare(grammar, seed)

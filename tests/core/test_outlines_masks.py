@@ -15,8 +15,8 @@ from tests.core.grammars import bits, laws
 PIECES = [
     b"ab", b"aa", b"ba", b"bb", b"aba", b"abab", b"aaaa", b"12", b"00", b"2024-", b"-0", b"-01-", b"true",
     b"tru", b"e\n", b"\n\n", b" a", b"a ", b"  ", b"\xc3\xa9", b"\xa9a", b"a\xc3", b"\xf0\x9f", b"\x98\x80",
-    b"\x80\xf0\x9f\x98", b"\xff\xfe", b"\xc0\x80", b"\xed\xa0\x80", b"a@b", b".c", b"@b.", b'":', b'{"a"', b"},", b'\\"', b"zz",
-    b"Abc", b"ab",
+    b"\x80\xf0\x9f\x98", b"\xff\xfe", b"\xc0\x80", b"\xed\xa0\x80", b"a@b", b".c", b"@b.", b'":',
+    b'{"a"', b"},", b'\\"', b"zz", b"Abc", b"ab",
 ]  # fmt: skip
 TOKENS = [bytes([i]) for i in range(256)] + PIECES
 END = len(TOKENS)

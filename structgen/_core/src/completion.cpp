@@ -289,19 +289,20 @@ std::string Engine::shortest(State s) {
 }
 
 void Engine::mask_within(State s, std::int64_t budget, std::uint32_t* out) {
-  const std::int32_t most = most_left_.get(static_cast<std::uint64_t>(s), -1);
-  if (s <= kFinished || (most >= 0 && most <= budget)) return copy_mask(mask(s), out);
+  MaskRecord& record = const_cast<MaskRecord&>(mask(s));
+  if (s <= kFinished) return copy_mask(record, out);
+  if (!completion_) completion_ = std::make_unique<Completion>(*this);
+  const Items here = items(s);
+  const std::int64_t left = completion_->cost(here);
+  if (record.growth >= 0 && left + record.growth <= budget) return copy_mask(record, out);
   std::fill(out, out + vocabulary_->mask_words, 0);
+  record.growth = std::max<std::int64_t>(0, completion_->within(here, budget, out) - left);
   if (accepts(s))
     for (std::uint32_t t : vocabulary_->end_tokens) out[t >> 5] |= 1U << (t & 31);
-  if (!completion_) completion_ = std::make_unique<Completion>(*this);
-  const std::int64_t found = completion_->within(items(s), budget, out);
-  if (!vocabulary_->byte_complete) {
-    std::vector<std::uint32_t> allowed(vocabulary_->mask_words);
-    copy_mask(mask(s), allowed.data());
-    for (std::size_t i = 0; i < allowed.size(); ++i) out[i] &= allowed[i];
-  }
-  most_left_.put(static_cast<std::uint64_t>(s), static_cast<std::int32_t>(std::min<std::int64_t>(found, 1 << 30)));
+  if (vocabulary_->byte_complete) return;
+  std::vector<std::uint32_t> allowed(vocabulary_->mask_words);
+  copy_mask(record, allowed.data());
+  for (std::size_t i = 0; i < allowed.size(); ++i) out[i] &= allowed[i];
 }
 
 Engine::~Engine() = default;

@@ -52,6 +52,9 @@ struct MaskRecord {
   std::unique_ptr<Row> owned;
   std::vector<std::uint32_t> clear, set;
   std::shared_ptr<const Row> dense;  // made by the first mask()
+  // The most by which one of its tokens lengthens the shortest completion; -1 unknown. States that share the record share
+  // it too: counts that the shapes clamp shift all completions alike.
+  std::int64_t growth = -1;
 };
 
 struct EngineLimits {
@@ -225,7 +228,6 @@ class Engine {
   MaskRecord dead_mask_, finished_mask_;
 
   std::unique_ptr<Completion> completion_;
-  FlatMap most_left_;  // per state: the longest of the shortest completions behind its tokens
 
   // Scratch, kept to save allocations; the exclusive lock protects it.
   std::vector<Level> levels_;
