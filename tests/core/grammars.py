@@ -195,6 +195,7 @@ _POOL = [
     b'":1,"', b'"}', b'"},', b"}}", b"]}", b'":"', b'","', b'{"', b'{"a":', b"[[", b"],[", b"[]", b"{}",
     b'",', b'":', b"true", b"ull", b"12", b"1,", b",1", b" \n", b", ", b": ", b"\xc3", b"\xc3\xa9\xe2",
     b"\xf0\x9f", b"\x98\x80", b"\xa9\"", b"\\\"", b'\\\\"', b"\\u00", b"\\ud83d", b"\\ude00", b"0a", b'\\n"',
+    b"\\udE", b"D\\uDC", b"\\ud8", b"3d\\u", b"\\uD83d\\uD", b"\\u000",
     b"ab", b"aba", b"a\"", b"\xff", b"\xed\xa0\x80", b"\xc0\xaf", b"aaaaaaaaaaaa", b"\xf4\x90\x80\x80",
 ]  # fmt: skip
 

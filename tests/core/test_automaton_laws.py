@@ -3,10 +3,11 @@
 import random
 
 import numpy as np
+import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from structgen._core import DEAD, FINISHED, TokenAutomaton
+from structgen._core import DEAD, FINISHED, NativeVocabulary, TokenAutomaton
 from tests.core.grammars import (
     Tokens,
     bits,
@@ -20,7 +21,18 @@ from tests.core.grammars import (
     texts_of,
     tokenise,
 )
-from tests.core.reference import Grammar, Recogniser
+from tests.core.reference import (
+    ANY,
+    EPSILON,
+    Grammar,
+    Recogniser,
+    chars,
+    complement,
+    concat,
+    literal,
+    repeat,
+    union,
+)
 
 every_grammar = st.one_of(grammars(), grammars(), grammars(), grammars(json=False))
 seeds = st.integers(0, 2**32 - 1)
@@ -92,6 +104,40 @@ def test_masks_steps_and_bytes_agree(grammar: Grammar, seed: int) -> None:
     for state, row in zip(states, rows, strict=True):
         automaton.fill_mask(state, out)
         assert out.tolist() == row.tolist() == automaton.mask(state).tolist()
+
+
+SPELLINGS = [
+    b'"\\ud83d\\uDE00\\u00e9\\u0022\\n"',
+    b'"\\uDE00\\u001f\\u000a\\u005c\\/"',
+    b'"\xc3\xa9\xf0\x9f\x98\x80\\\\\\""',
+]
+VALUES = {
+    "any": repeat(ANY),
+    "a search": concat(repeat(ANY), literal("a"), repeat(ANY)),
+    "all but one": complement(literal("b")),
+    "all but a character": complement(union(literal("\u00e9"), literal("a"))),
+    "a few": repeat(ANY, 0, 3),
+    "no ASCII": repeat(chars((0x80, 0x10FFFF))),
+    "astral": repeat(chars((0x1F600, 0x1F6FF)), 1),
+    "controls": repeat(chars((0, 0x1F))),
+}
+
+
+@pytest.mark.parametrize("all_escapes", [True, False])
+@pytest.mark.parametrize("value", VALUES)
+def test_tokens_made_of_pieces_of_escapes(value: str, all_escapes: bool) -> None:
+    """Every piece of every spelling is a token, also those that begin what cannot be ended."""
+    pieces = {text[i:j] for text in SPELLINGS for i in range(len(text)) for j in range(i + 2, len(text) + 1)}
+    tokens = [bytes([i]) for i in range(256)] + sorted(pieces) + [b""]
+    native = NativeVocabulary(tokens, [len(tokens) - 1], [], len(tokens))
+    automaton = compile_grammar(Grammar(("string", VALUES[value]), (), EPSILON, all_escapes), native)
+    assert automaton is not None
+    prefixes = {text[:i] for text in SPELLINGS for i in range(len(text) + 1)}
+    states = {automaton.advance_bytes(automaton.start, prefix) for prefix in prefixes} - {DEAD}
+    for state in states:
+        steps = {token for token in range(len(tokens)) if automaton.step(state, token) != DEAD}
+        mask = bits(automaton.mask(state))
+        assert mask == steps, [tokens[t] for t in mask ^ steps]
 
 
 @given(every_grammar, seeds)

@@ -7,6 +7,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <climits>
+#include <optional>
 
 #include "automaton_api.hpp"
 #include "docstrings.hpp"
@@ -44,11 +45,18 @@ class Builder {
         emptiness_limit(max_emptiness_steps),
         deadline(deadline_in(max_seconds)) {}
 
+  // Short calls keep the GIL and never block with it; long ones work without it. In no case does a thread wait for the GIL
+  // while it holds the lock: forking takes the lock with the GIL held.
   struct Guard {
-    explicit Guard(Builder& b) : lock(b.lexer->mutex, std::try_to_lock), re(b.lexer->regexes()) {
-      if (!lock.owns_lock()) {
-        nb::gil_scoped_release release;
+    explicit Guard(Builder& b, bool long_call = false) : lock(b.lexer->mutex, std::defer_lock), re(b.lexer->regexes()), builder(b) {
+      if (long_call) {
+        release.emplace();
         lock.lock();
+      } else {
+        while (!lock.try_lock()) {
+          nb::gil_scoped_release wait;
+          const std::unique_lock<std::shared_mutex> turn(b.lexer->mutex);
+        }
       }
       if (b.finished) throw std::invalid_argument("the builder has finished");
       re.deadline = b.deadline;
@@ -56,17 +64,17 @@ class Builder {
       re.node_limit = re.size() + (b.max_nodes - b.used_nodes);
       re.emptiness_limit = b.emptiness_limit;
       before = re.size();
-      builder = &b;
     }
     ~Guard() {
-      builder->used_nodes = std::min(builder->max_nodes, builder->used_nodes + (re.size() - before));
+      builder.used_nodes = std::min(builder.max_nodes, builder.used_nodes + (re.size() - before));
       re.node_limit = ~std::size_t{0};
       re.deadline = std::chrono::steady_clock::time_point::max();
     }
+    std::optional<nb::gil_scoped_release> release;  // taken again after the lock is gone
     std::unique_lock<std::shared_mutex> lock;
     RegexStore& re;
+    Builder& builder;
     std::size_t before = 0;
-    Builder* builder = nullptr;
   };
 
   void check_re(Re r) const {
@@ -130,25 +138,28 @@ void bind_regexes(nb::class_<Builder>& c) {
              if (low >= 1 << 30 || high >= 1 << 30) throw LimitError("a repetition count exceeds 2**30 - 1");
              return g.re.repeat(r, static_cast<std::int32_t>(low), static_cast<std::int32_t>(high));
            }, "regex"_a, "low"_a, "high"_a)
-      .def("re_is_empty", [](Builder& b, Re r) { G g(b); b.check_re(r); return g.re.is_empty(r); }, "regex"_a)
+      .def("re_is_empty", [](Builder& b, Re r) { G g(b, true); b.check_re(r); return g.re.is_empty(r); }, "regex"_a)
       .def("re_is_nullable", [](Builder& b, Re r) { G g(b); b.check_re(r); return g.re.nullable(r); }, "regex"_a)
       .def("re_matches",
            [](Builder& b, Re r, const nb::str& text) {
-             G g(b);
+             const std::vector<std::uint32_t> characters = code_points(text);
+             G g(b, true);
              b.check_re(r);
-             for (std::uint32_t c : code_points(text)) {
-               if (c >= 0xD800 && c <= 0xDFFF) return false;
+             for (std::uint32_t c : characters) {
+               if (is_surrogate_only(c, c)) return false;
                r = g.re.derive(r, c);
              }
              return g.re.nullable(r);
            }, "regex"_a, "text"_a)
       .def("re_shortest",
            [](Builder& b, Re r) {
-             G g(b);
-             b.check_re(r);
-             if (g.re.is_empty(r)) throw std::invalid_argument("the regex is empty: it has no member");
-             nb::list parts;
-             const std::vector<std::uint32_t> text = g.re.shortest(r);
+             std::vector<std::uint32_t> text;
+             {
+               G g(b, true);
+               b.check_re(r);
+               if (g.re.is_empty(r)) throw std::invalid_argument("the regex is empty: it has no member");
+               text = g.re.shortest(r);
+             }
              PyObject* s = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text.data(), static_cast<Py_ssize_t>(text.size()));
              if (!s) throw nb::python_error();
              return nb::steal<nb::str>(s);
@@ -207,17 +218,14 @@ void bind_expressions(nb::class_<Builder>& c) {
            [](Builder& b, Expr start, std::size_t max_states, std::size_t mask_cache_bytes) -> nb::object {
              std::shared_ptr<Automaton> made;
              {
-               G g(b);
+               G g(b, true);
                b.check_expr(start);
                const bool inhabited = b.grammar->finish(start);
                b.finished = true;
                if (inhabited)
                  made = std::make_shared<Automaton>(b.grammar, b.vocabulary->data, b.vocabulary->logits_size, EngineLimits{max_states, mask_cache_bytes});
-             }
-             if (made) {
                // A vocabulary that lacks bytes may be unable to spell any of the language.
-               const std::unique_lock<std::shared_mutex> lock(made->lexer->mutex);
-               if (!made->engine.completable(made->engine.start())) made.reset();
+               if (made && !made->engine.completable(made->engine.start())) made.reset();
              }
              if (!made) return nb::none();
              return nb::cast(TokenAutomaton(std::move(made)));
@@ -271,23 +279,17 @@ NB_MODULE(_native, m) {
       .def_prop_ro("missing_bytes", [](const NativeVocabulary& v) { const std::string s = v.missing_bytes(); return nb::bytes(s.data(), s.size()); })
       .def("stats", [](NativeVocabulary& v) {
         const std::shared_ptr<Lexer> lexer = v.lexer();
-        std::shared_lock<std::shared_mutex> lock(lexer->mutex, std::defer_lock);
+        std::vector<std::pair<const char*, std::size_t>> values;
         {
           nb::gil_scoped_release release;
-          lock.lock();
+          const std::shared_lock<std::shared_mutex> lock(lexer->mutex);
+          values = {{"generations", v.generations}, {"table_bytes", lexer->bytes()}, {"regex_nodes", lexer->regexes().size()},
+                    {"lexer_states", lexer->states()}, {"shapes", lexer->shapes()}, {"quotients", lexer->quotients()},
+                    {"trie_nodes", v.data->trie->size()}, {"shapes_direct", lexer->built[0]}, {"shapes_plain", lexer->built[1]},
+                    {"shapes_difference", lexer->built[2]}, {"shapes_quotient", lexer->built[3]}};
         }
         nb::dict d;
-        d["generations"] = v.generations;
-        d["table_bytes"] = lexer->bytes();
-        d["regex_nodes"] = lexer->regexes().size();
-        d["lexer_states"] = lexer->states();
-        d["shapes"] = lexer->shapes();
-        d["quotients"] = lexer->quotients();
-        d["trie_nodes"] = v.data->trie->size();
-        d["shapes_direct"] = lexer->built[0];
-        d["shapes_plain"] = lexer->built[1];
-        d["shapes_difference"] = lexer->built[2];
-        d["shapes_quotient"] = lexer->built[3];
+        for (const auto& [name, value] : values) d[name] = value;
         return d;
       });
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <new>
 #include <set>
 
 namespace structgen {
@@ -38,15 +39,21 @@ void before_fork() {
   for (Lexer* l : registry()) l->mutex.lock();
 }
 
-void after_fork() {
+void after_fork_in_parent() {
   for (Lexer* l : registry()) l->mutex.unlock();
   registry_mutex().unlock();
+}
+
+void after_fork_in_child() {
+  // Threads that were waiting are gone, but the lock may still mean to hand itself to one of them: start afresh.
+  for (Lexer* l : registry()) new (&l->mutex) std::shared_mutex;
+  new (&registry_mutex()) std::mutex;
 }
 
 }  // namespace
 
 std::shared_ptr<Lexer> make_lexer(const VocabularyData& data, const Lexer* previous) {
-  static const int registered = pthread_atfork(before_fork, after_fork, after_fork);
+  static const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   (void)registered;
   std::shared_ptr<Lexer> lexer(new Lexer(data.trie, data.mask_words, previous), [](Lexer* l) {
     {
