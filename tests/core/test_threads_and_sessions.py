@@ -136,6 +136,20 @@ def test_threads_fill_buffers_of_their_own() -> None:
     in_threads(8, work)
 
 
+def test_threads_share_one_session() -> None:
+    """States of a session's own are made by some threads while others read."""
+    session = full(200).session()
+    alone = nested(vocabulary())
+    expected = [random_walk(alone, seed, 30) for seed in range(4)]
+
+    def work(i: int) -> list[Any]:
+        return [random_walk(session, (seed + i) % 4, 30) for seed in range(4)]
+
+    for i, found in enumerate(in_threads(8, work)):
+        assert found == expected[i % 4 :] + expected[: i % 4]
+    assert session.stats()["states"] > 10
+
+
 def test_threads_compile_over_one_vocabulary() -> None:
     native = vocabulary(table_bytes=200_000)  # small: new tables begin while others are in use
     expected = [random_walk(nested(vocabulary()), seed, 30) for seed in range(4)]
@@ -231,6 +245,7 @@ def test_long_work_does_not_hold_the_interpreter(work: Callable[[NativeVocabular
 # -- forks -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_forks_while_threads_work() -> None:
     """A child born in the midst of others' steps finds no lock held, and tables that are whole."""
