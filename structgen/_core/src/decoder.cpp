@@ -98,7 +98,12 @@ Fed feed(Kind kind, Decoder decoder, std::uint8_t byte) {
       if (digit < 0) return kDeadFed;
       const std::uint32_t digits = (payload >> 16) + 1, value = ((payload & 0xFFFF) << 4) | static_cast<std::uint32_t>(digit);
       if (!all && (digits < 4 ? (value << (4 * (4 - digits))) >= 0x20 : value >= 0x20 || has_short_escape(value))) return kDeadFed;
-      if (digits < 4) return pending(kHex, (digits << 16) | value);
+      if (digits < 4) {
+        // Nothing but low surrogates ahead, which stand for no character of their own.
+        const std::uint32_t shift = 4 * (4 - digits), low = value << shift;
+        if (low >= 0xDC00 && (low | ((1U << shift) - 1)) <= 0xDFFF) return kDeadFed;
+        return pending(kHex, (digits << 16) | value);
+      }
       if (value >= 0xD800 && value <= 0xDBFF) return pending(kLowBackslash, value - 0xD800);
       if (value >= 0xDC00 && value <= 0xDFFF) return kDeadFed;
       return {Fed::kChar, value};
