@@ -194,6 +194,8 @@ nb::dict StateView::stats() {
     c.walks += k.walks;
     c.walks_shared += k.walks_shared;
     c.evictions += k.evictions;
+    c.step_nanoseconds += k.step_nanoseconds;
+    c.mask_nanoseconds += k.mask_nanoseconds;
     states += e.states();
     stacks += e.stacks();
     bytes += e.bytes();
@@ -214,6 +216,8 @@ nb::dict StateView::stats() {
   d["suffix_walks"] = c.walks;
   d["suffix_walks_shared"] = c.walks_shared;
   d["mask_evictions"] = c.evictions;
+  d["step_nanoseconds"] = c.step_nanoseconds;
+  d["mask_nanoseconds"] = c.mask_nanoseconds;
   return d;
 }
 

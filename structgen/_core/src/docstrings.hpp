@@ -131,8 +131,10 @@ inline constexpr const char* kStats = R"(Sizes and counters.
 Returns
 -------
 dict[str, int]
-    ``states``, ``stack_sets``, ``bytes``, ``mask_bytes``, and how many steps, masks and suffix walks were computed or
-    shared, and masks evicted.
+    ``states`` and ``stack_sets``; memory in ``bytes``, of which ``mask_bytes`` for masks; ``steps_computed``,
+    ``masks_computed`` (of which ``masks_shared`` came from the cache of another state), ``suffix_walks``,
+    ``suffix_walks_shared``, ``mask_evictions``; the time spent on them in ``step_nanoseconds`` and ``mask_nanoseconds``.
+    Memoised answers are not counted.
 )";
 
 }  // namespace structgen::doc

@@ -3,6 +3,7 @@
 #include "completion.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 namespace structgen {
@@ -13,6 +14,17 @@ namespace {
 constexpr std::size_t kNarrowExits = 48;
 constexpr std::size_t kForcedLimit = 4096;
 constexpr std::size_t kManyItems = 4;
+
+// Adds the time until the end of the scope to a counter.
+class Stopwatch {
+ public:
+  explicit Stopwatch(std::uint64_t& total) : total_(total), begin_(std::chrono::steady_clock::now()) {}
+  ~Stopwatch() { total_ += static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - begin_).count()); }
+
+ private:
+  std::uint64_t& total_;
+  std::chrono::steady_clock::time_point begin_;
+};
 
 std::uint64_t hash_items(const Items& items) {
   std::uint64_t h = items.size();
@@ -129,6 +141,7 @@ State Engine::advance_bytes(State s, const std::uint8_t* data, std::size_t size)
 
 State Engine::step(State s, std::uint32_t token) {
   ++counters.steps;
+  const Stopwatch watch(counters.step_nanoseconds);
   State to = kDead;
   if (token < vocabulary_->size()) {
     if (vocabulary_->end[token])
@@ -244,6 +257,7 @@ void Engine::collect(const Item& item, MaskRecord& record, std::vector<const Sha
 
 const MaskRecord& Engine::mask(State s) {
   if (const MaskRecord* known = known_mask(s)) return *known;
+  const Stopwatch watch(counters.mask_nanoseconds);
   const MaskRecord& record = vocabulary_->byte_complete ? byte_mask(s) : token_mask(s);
   records_[static_cast<std::size_t>(s)] = &record;
   return record;

@@ -109,6 +109,7 @@ class Engine {
 
   struct Counters {
     std::uint64_t steps = 0, masks = 0, masks_shared = 0, walks = 0, walks_shared = 0, evictions = 0;
+    std::uint64_t step_nanoseconds = 0, mask_nanoseconds = 0;  // spent on what was not memoised
   } counters;
 
  private:

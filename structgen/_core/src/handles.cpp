@@ -104,7 +104,13 @@ NativeVocabulary::NativeVocabulary(const std::vector<std::string>& tokens, const
 
 std::shared_ptr<Lexer> NativeVocabulary::lexer() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!lexer_ || lexer_->bytes() > table_bytes) {
+  bool outgrown = !lexer_;
+  if (lexer_) {
+    // Never waits: a table that is being worked on is measured for the next grammar.
+    const std::shared_lock<std::shared_mutex> reading(lexer_->mutex, std::try_to_lock);
+    outgrown = reading.owns_lock() && lexer_->bytes() > table_bytes;
+  }
+  if (outgrown) {
     lexer_ = make_lexer(*data, lexer_.get());
     ++generations;
   }
