@@ -48,8 +48,6 @@ Engine& StateView::own() {
   return *own_;
 }
 
-State StateView::import_locked(State s) { return own().import(core_->engine, s); }
-
 template <class Work>
 State StateView::move(State s, Work&& work) {
   nb::gil_scoped_release release;
@@ -61,7 +59,7 @@ State StateView::move(State s, Work&& work) {
     return work(core_->engine, s);
   } catch (const StateLimitError&) {
     if (!session_) throw;
-    return outward(work(own(), import_locked(s)));
+    return outward(work(own(), own().import(core_->engine, s)));
   }
 }
 

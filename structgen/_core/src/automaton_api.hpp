@@ -30,9 +30,7 @@ class OutBuffer {
   Py_buffer view_{};
 };
 
-// The methods both classes share. `Self` supplies run(state, work): work on the right engine.
-class TokenAutomaton;
-
+// The methods that TokenAutomaton and Session share.
 class StateView {
  public:
   StateView(std::shared_ptr<Automaton> core, bool session) : core_(std::move(core)), session_(session) {}
@@ -61,7 +59,6 @@ class StateView {
   template <class Work>
   void read(State s, Work&& work);
   Engine& own();
-  State import_locked(State s);
 
   std::shared_ptr<Automaton> core_;
   bool session_;

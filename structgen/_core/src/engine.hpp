@@ -79,7 +79,6 @@ class Engine {
   // Memoised results, or -1 / nullptr. Safe under a shared lock.
   State known_step(State s, std::uint32_t token) const { return steps_.get((static_cast<std::uint64_t>(s) << 32) | token, -1); }
   const MaskRecord* known_mask(State s) const { return records_[static_cast<std::size_t>(s)]; }
-  int known_accepts(State s) const { return accepts_[static_cast<std::size_t>(s)]; }
   bool is_state(State s) const { return s >= 0 && static_cast<std::size_t>(s) < offsets_.size() - 1; }
   void copy_mask(const MaskRecord& record, std::uint32_t* out) const;
 
@@ -105,7 +104,6 @@ class Engine {
   std::size_t bytes() const;
   const VocabularyData& vocabulary() const { return *vocabulary_; }
   const std::shared_ptr<const VocabularyData>& shared_vocabulary() const { return vocabulary_; }
-  const Grammar& grammar() const { return *grammar_; }
 
   struct Counters {
     std::uint64_t steps = 0, masks = 0, masks_shared = 0, walks = 0, walks_shared = 0, evictions = 0;
