@@ -1,8 +1,9 @@
 """Native core: regex residuals, lazy lexers, the residual parser and token masks.
 
 Front ends lower into :class:`Builder`; everything it returns is a plain ``int`` handle.
-Two kinds of handle exist and must not be mixed: *regexes* (methods ``re_*``, languages of
-strings of Unicode code points) and *expressions* (languages of byte strings).
+Three kinds of handle exist and must not be mixed: *regexes* (methods ``re_*``, languages of
+strings of Unicode code points), *expressions* (languages of byte strings) and *goals* (conditions
+on counters).
 """
 
 from collections.abc import Sequence
@@ -93,6 +94,26 @@ class Builder:
         distinct_extras: bool,
     ) -> int: ...
     def array(self, prefix: Sequence[int], rest: int, min_items: int, max_items: int) -> int: ...
+    def goal(self, counter: int, low: int, high: int) -> int: ...
+    def goal_all(self, goals: Sequence[int]) -> int: ...
+    def goal_any(self, goals: Sequence[int]) -> int: ...
+    def tallied_object(
+        self,
+        keys: Sequence[str],
+        cells: Sequence[Sequence[tuple[int, Sequence[int]]]],
+        required: Sequence[bool],
+        extra_keys: Sequence[int],
+        extra_cells: Sequence[Sequence[tuple[int, Sequence[int]]]],
+        ordered: bool,
+        distinct_extras: bool,
+        goal: int,
+    ) -> int: ...
+    def tallied_array(
+        self,
+        prefix_cells: Sequence[Sequence[tuple[int, Sequence[int]]]],
+        rest_cells: Sequence[tuple[int, Sequence[int]]],
+        goal: int,
+    ) -> int: ...
     def finish(
         self, start: int, *, max_states: int = ..., mask_cache_bytes: int = ...
     ) -> TokenAutomaton | None: ...
