@@ -29,6 +29,7 @@ from tests.core.reference import (
     literal,
     one_of,
     repeat,
+    residue,
     sequence,
     union,
 )
@@ -58,6 +59,7 @@ leaves: st.SearchStrategy[Re] = st.one_of(
     st.sampled_from([chars((0xD000, 0xE000)), chars((0x10000, 0x10FFFF)), one_of('"\\'), chars((0, 0x1F))]),
     st.text(st.sampled_from(CHARACTERS), max_size=4).map(literal),
     st.lists(st.text(st.sampled_from(CHARACTERS), max_size=4), max_size=4).map(lambda w: ("words", tuple(w))),
+    st.sampled_from([residue(1), residue(3), residue(10)]),
 )
 _counts = st.tuples(st.integers(0, 4), st.integers(-1, 5)).map(
     lambda c: (c[0], c[1] if c[1] < 0 else c[0] + c[1])

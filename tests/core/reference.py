@@ -53,6 +53,10 @@ def repeat(body: Re, low: int = 0, high: int = -1) -> Re:
     return ("repeat", body, low, high)
 
 
+def residue(modulus: int) -> Re:
+    return ("residue", modulus)
+
+
 def choice(*parts: Expr) -> Expr:
     return ("choice", parts)
 
@@ -111,6 +115,8 @@ def build_regex(builder: Builder, regex: Re) -> int:
             return builder.re_words(list(words))
         case ("chars", ranges):
             return builder.re_chars(list(ranges))
+        case ("residue", modulus):
+            return builder.re_residue(modulus)
         case ("complement", body):
             return builder.re_complement(build_regex(builder, body))
         case ("repeat", body, low, high):
@@ -155,6 +161,14 @@ class RegexMatcher:
             case ("chars", ranges):
                 inside = at < len(text) and any(low <= ord(text[at]) <= high for low, high in ranges)
                 return {at + 1} if inside else set()
+            case ("residue", modulus):
+                ends, digits = set(), ""
+                while at < len(text) and text[at] in ".0123456789":
+                    digits += text[at].replace(".", "")
+                    at += 1
+                    if digits and int(digits) % modulus == 0:
+                        ends.add(at)
+                return ends
             case ("union", parts):
                 return set().union(*(self.ends(part, at) for part in parts))
             case ("intersection", parts):

@@ -138,6 +138,13 @@ void bind_regexes(nb::class_<Builder>& c) {
              if (low >= 1 << 30 || high >= 1 << 30) throw LimitError("a repetition count exceeds 2**30 - 1");
              return g.re.repeat(r, static_cast<std::int32_t>(low), static_cast<std::int32_t>(high));
            }, "regex"_a, "low"_a, "high"_a)
+      .def("re_residue",
+           [](Builder& b, const nb::int_& modulus) {
+             if (modulus < nb::int_(1)) throw std::invalid_argument("a modulus must be positive");
+             if (modulus >= nb::int_(kModulusLimit)) throw LimitError("a modulus reaches 2**60");
+             G g(b);
+             return g.re.residue(nb::cast<std::uint64_t>(modulus));
+           }, "modulus"_a)
       .def("re_is_empty", [](Builder& b, Re r) { G g(b, true); b.check_re(r); return g.re.is_empty(r); }, "regex"_a)
       .def("re_is_nullable", [](Builder& b, Re r) { G g(b); b.check_re(r); return g.re.nullable(r); }, "regex"_a)
       .def("re_matches",

@@ -6,6 +6,7 @@ regexes are what the lexer walks. Bounds may be open or closed, negative, fracti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import cached_property
@@ -13,13 +14,16 @@ from typing import TYPE_CHECKING
 
 from structgen._errors import LimitError
 
-from ._options import DIGIT_LIMIT, EXPONENT_LIMIT
+from ._multiples import Divisor, divisor_of
+from ._options import DIGIT_LIMIT, EXPONENT_LIMIT, MODULUS_LIMIT
 
 if TYPE_CHECKING:
     from structgen._core import Builder
 
 # A magnitude: its integer digits (canonical, "0" for zero) and its fraction digits (no trailing zeros).
 Magnitude = tuple[str, str]
+
+_ONE = divisor_of(Decimal(1))
 
 
 class Bounds:
@@ -309,7 +313,8 @@ class NumberRegexes:
         for exponent in range(-EXPONENT_LIMIT, EXPONENT_LIMIT + 1):
             mantissa = self.decimals(bounds.scaled(-exponent))
             if only_integers:
-                mantissa = self._builder.re_intersection([mantissa, self._integral_times(exponent)])
+                integral = self._concat(self._sign(), self._decimal_multiples(_ONE.scaled(-exponent)))
+                mantissa = self._builder.re_intersection([mantissa, integral])
             parts.append(self._concat(mantissa, self._exponent(exponent)))
         return self._builder.re_union(parts)
 
@@ -346,15 +351,109 @@ class NumberRegexes:
         sign = literal("-") if exponent < 0 else self._optional(literal("+"))
         return self._concat(self._letter(), sign, self.zeros, literal(str(abs(exponent))))
 
-    def _integral_times(self, exponent: int) -> int:
-        """Spell the numbers that are integers once multiplied by ten to ``exponent``."""
-        literal, repeat = self._builder.re_literal, self._builder.re_repeat
+    # -- sets of values, each spelled in every way that a mode has ----------------------------
+
+    def universe(self, all_numbers: bool) -> int:
+        """Spell every number: the set that the complements of the following ones are taken in.
+
+        Without ``all_numbers`` there are no exponents. With it they are within the documented limit, which
+        zero does not have.
+        """
+        plain = self.decimals(Bounds(None, False, None, False))
+        if not all_numbers:
+            return plain
+        exponents = [self._exponent(exponent) for exponent in range(-EXPONENT_LIMIT, EXPONENT_LIMIT + 1)]
+        return self._builder.re_union(
+            [self._any_zero(), self._concat(plain, self._builder.re_union(exponents))]
+        )
+
+    def bounded(self, bounds: Bounds, all_numbers: bool) -> int:
+        """Spell the numbers of an interval."""
+        return self.all_spellings(bounds, False) if all_numbers else self.decimals(bounds)
+
+    def values(self, values: Iterable[Decimal], all_numbers: bool) -> int:
+        """Spell these numbers."""
+        return self.all_spellings_of(values) if all_numbers else self.decimal_values(values)
+
+    def integral(self, all_numbers: bool) -> int:
+        """Spell the whole numbers."""
+        return self.multiples(_ONE, all_numbers)
+
+    def multiples_of(self, value: Decimal, all_numbers: bool) -> int:
+        """Spell the multiples of a positive number."""
+        return self.multiples(divisor_of(value), all_numbers)
+
+    def multiples(self, divisor: Divisor, all_numbers: bool) -> int:
+        """Spell the multiples of a divisor."""
+        if not all_numbers:
+            return self._concat(self._sign(), self._decimal_multiples(divisor))
+        # Divisibility by what has no factor two or five doesn't depend on the exponent.
+        smooth = divisor._replace(coprime=1)
+        parts = [
+            self._concat(self._decimal_multiples(smooth.scaled(-exponent)), self._exponent(exponent))
+            for exponent in range(-EXPONENT_LIMIT, EXPONENT_LIMIT + 1)
+        ]
+        regex = self._builder.re_union(parts)
+        if divisor.coprime > 1:
+            rest = self._optional(self.any_exponent())
+            regex = self.both([regex, self._concat(*self._residues(divisor.coprime), rest)])
+        return self._builder.re_union([self._any_zero(), self._concat(self._sign(), regex)])
+
+    def whole_multiples(self, divisor: Divisor) -> int:
+        """Spell the multiples of a whole divisor with digits only."""
+        return self._concat(self._sign(), self._natural_multiples(divisor))
+
+    def both(self, parts: list[int]) -> int:
+        """Spell what all of the parts spell."""
+        return parts[0] if len(parts) == 1 else self._builder.re_intersection(parts)
+
+    def _natural_multiples(self, divisor: Divisor) -> int:
+        """Spell the multiples, digits only and unsigned, of a divisor with an exponent of zero or more."""
+        coprime, smooth, _, exponent = divisor
+        modulus = coprime * smooth
+        if modulus == 1 and exponent == 0:
+            return self._naturals("0", None)
+        if modulus > 1 and modulus * 10**exponent < MODULUS_LIMIT:
+            return self.both([self._naturals("0", None), *self._residues(modulus * 10**exponent)])
+        positive = self.both([self._naturals("1", None), *self._residues(coprime, smooth)])
+        literal = self._builder.re_literal
+        return self._builder.re_union([self._concat(positive, literal("0" * exponent)), literal("0")])
+
+    def _decimal_multiples(self, divisor: Divisor) -> int:
+        """Spell the multiples with digits and an optional fraction, unsigned."""
+        coprime, smooth, _, exponent = divisor
         if exponent >= 0:
-            digits = self._concat(self.dot, repeat(self.digit, 0, exponent), self.zeros)
-            return self._concat(self._sign(), self._naturals("0", None), self._optional(digits))
-        divisible = self._concat(self._naturals("1", None), literal("0" * -exponent))
-        integer = self._builder.re_union([divisible, literal("0")])
-        return self._concat(self._sign(), integer, self.zero_fraction)
+            return self._concat(self._natural_multiples(divisor), self.zero_fraction)
+        # What the digits up to some place of the fraction must be divisible by, when the text ends there.
+        places = -exponent
+        moduli = [smooth // math.gcd(smooth, 10 ** (places - length)) for length in range(places + 1)]
+        naturals, repeat = self._naturals("0", None), self._builder.re_repeat
+        if moduli[0] == 1:
+            # The last digits decide, and all of them are in the fraction.
+            free = moduli.count(1) - 1
+            fractions = [repeat(self.digit, 1, free - 1)] if free > 1 else []
+            for length in range(max(free, 1), places + 1):
+                digits = [repeat(self.digit, length, length), *self._residues(moduli[length])]
+                fractions.append(self._concat(self.both(digits), self._zeros_from(length, places)))
+            fraction = self._optional(self._concat(self.dot, self._builder.re_union(fractions)))
+            return self.both([self._concat(naturals, fraction), *self._residues(coprime)])
+        parts = []
+        for length, modulus in enumerate(moduli):
+            fraction = self._concat(self.dot, repeat(self.digit, length, length))
+            digits = [self._concat(naturals, fraction) if length else naturals]
+            digits += self._residues(coprime, modulus)
+            parts.append(self._concat(self.both(digits), self._zeros_from(length, places)))
+        return self._builder.re_union(parts)
+
+    def _zeros_from(self, length: int, places: int) -> int:
+        """Zeros may follow a fraction once it has as many places as the divisor."""
+        return self.zeros if length == places else self._builder.re_epsilon()
+
+    def _residues(self, *moduli: int) -> list[int]:
+        """Spell the multiples of coprime moduli, with one regex where there is one for that."""
+        if math.prod(moduli) < MODULUS_LIMIT:
+            moduli = (math.prod(moduli),)
+        return [self._builder.re_residue(modulus) for modulus in moduli if modulus > 1]
 
     # -- enumerations ----------------------------------------------------------------------
 
