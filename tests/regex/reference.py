@@ -169,7 +169,11 @@ class ReferenceBuilder:
                 if point == ord("."):
                     return self._residue(modulus, residue)
                 digit = point - ord("0")
-                return self._residue(modulus, ((residue or 0) * 10 + digit) % modulus) if 0 <= digit <= 9 else self._none
+                return (
+                    self._residue(modulus, ((residue or 0) * 10 + digit) % modulus)
+                    if 0 <= digit <= 9
+                    else self._none
+                )
             case ("repeat", inner, low, high):
                 rest = self.re_repeat(inner, max(low - 1, 0), high if high < 0 else high - 1)
                 return self._pair(self._derive(inner, point), rest)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from structgen._errors import LimitError
 
-from ._multiples import Divisor, divisor_of
+from ._multiples import ONE, Divisor, divisor_of
 from ._options import DIGIT_LIMIT, EXPONENT_LIMIT, MODULUS_LIMIT
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 # A magnitude: its integer digits (canonical, "0" for zero) and its fraction digits (no trailing zeros).
 Magnitude = tuple[str, str]
-
-_ONE = divisor_of(Decimal(1))
 
 
 class Bounds:
@@ -56,6 +54,9 @@ class Bounds:
         return Bounds(low, self.low_open, high, self.high_open)
 
 
+_EVERYTHING = Bounds(None, False, None, False)
+
+
 def _scale(value: Decimal, exponent: int) -> Decimal:
     sign, digits, power = value.as_tuple()
     assert isinstance(power, int)
@@ -80,6 +81,13 @@ def magnitude(value: Decimal) -> Magnitude:
     if -power >= len(stripped):
         return "0", "0" * (-power - len(stripped)) + stripped
     return stripped[:power], stripped[power:]
+
+
+def _as_long_as(bounds: Bounds) -> str | None:
+    """Return the largest integer with as many digits as those of an interval may have."""
+    if bounds.low is None or bounds.high is None:
+        return None
+    return "9" * max(len(magnitude(bound)[0]) for bound in (bounds.low, bounds.high))
 
 
 class NumberRegexes:
@@ -309,12 +317,11 @@ class NumberRegexes:
 
     def all_spellings(self, bounds: Bounds, only_integers: bool) -> int:
         """Spell every number (or integer) of the interval, with exponents up to the documented limit."""
+        if only_integers:
+            return self.multiples(ONE, bounds, True)
         parts = [self._any_zero()] if bounds.holds(Decimal(0)) else []
         for exponent in range(-EXPONENT_LIMIT, EXPONENT_LIMIT + 1):
             mantissa = self.decimals(bounds.scaled(-exponent))
-            if only_integers:
-                integral = self._concat(self._sign(), self._decimal_multiples(_ONE.scaled(-exponent)))
-                mantissa = self._builder.re_intersection([mantissa, integral])
             parts.append(self._concat(mantissa, self._exponent(exponent)))
         return self._builder.re_union(parts)
 
@@ -351,7 +358,7 @@ class NumberRegexes:
         sign = literal("-") if exponent < 0 else self._optional(literal("+"))
         return self._concat(self._letter(), sign, self.zeros, literal(str(abs(exponent))))
 
-    # -- sets of values, each spelled in every way that a mode has ----------------------------
+    # -- sets of values, each spelled in every way that a mode has ---------------------------
 
     def universe(self, all_numbers: bool) -> int:
         """Spell every number: the set that the complements of the following ones are taken in.
@@ -359,13 +366,12 @@ class NumberRegexes:
         Without ``all_numbers`` there are no exponents. With it they are within the documented limit, which
         zero does not have.
         """
-        plain = self.decimals(Bounds(None, False, None, False))
+        plain = self.decimals(_EVERYTHING)
         if not all_numbers:
             return plain
         exponents = [self._exponent(exponent) for exponent in range(-EXPONENT_LIMIT, EXPONENT_LIMIT + 1)]
-        return self._builder.re_union(
-            [self._any_zero(), self._concat(plain, self._builder.re_union(exponents))]
-        )
+        bounded = self._concat(plain, self._builder.re_union(exponents))
+        return self._builder.re_union([self._any_zero(), bounded])
 
     def bounded(self, bounds: Bounds, all_numbers: bool) -> int:
         """Spell the numbers of an interval."""
@@ -377,83 +383,87 @@ class NumberRegexes:
 
     def integral(self, all_numbers: bool) -> int:
         """Spell the whole numbers."""
-        return self.multiples(_ONE, all_numbers)
+        return self.multiples(ONE, _EVERYTHING, all_numbers)
 
     def multiples_of(self, value: Decimal, all_numbers: bool) -> int:
         """Spell the multiples of a positive number."""
-        return self.multiples(divisor_of(value), all_numbers)
+        return self.multiples(divisor_of(value), _EVERYTHING, all_numbers)
 
-    def multiples(self, divisor: Divisor, all_numbers: bool) -> int:
-        """Spell the multiples of a divisor."""
+    def multiples(self, divisor: Divisor, bounds: Bounds, all_numbers: bool) -> int:
+        """Spell the multiples of a divisor in an interval.
+
+        The language is an intersection, but one in which a search sees early that nothing follows.
+        """
         if not all_numbers:
-            return self._concat(self._sign(), self._decimal_multiples(divisor))
-        # Divisibility by what has no factor two or five doesn't depend on the exponent.
-        smooth = divisor._replace(coprime=1)
-        parts = [
-            self._concat(self._decimal_multiples(smooth.scaled(-exponent)), self._exponent(exponent))
-            for exponent in range(-EXPONENT_LIMIT, EXPONENT_LIMIT + 1)
-        ]
+            return self._decimal_multiples(divisor, bounds)
+        parts = [self._any_zero()] if bounds.holds(Decimal(0)) else []
+        coprime = 1
+        if bounds.low is None and bounds.high is None:
+            # Exponents make no difference to it; the bounds would have to know it, though.
+            coprime, divisor = divisor.without_tens()
+        for exponent in range(-EXPONENT_LIMIT, EXPONENT_LIMIT + 1):
+            mantissa = self._decimal_multiples(divisor.scaled(-exponent), bounds.scaled(-exponent))
+            parts.append(self._concat(mantissa, self._exponent(exponent)))
         regex = self._builder.re_union(parts)
-        if divisor.coprime > 1:
-            rest = self._optional(self.any_exponent())
-            regex = self.both([regex, self._concat(*self._residues(divisor.coprime), rest)])
-        return self._builder.re_union([self._any_zero(), self._concat(self._sign(), regex)])
+        if coprime == 1:
+            return regex
+        mantissa = self._concat(self._sign(), self._builder.re_residue(coprime))
+        exponent_part = self._optional(self.any_exponent())
+        return self._builder.re_intersection([regex, self._concat(mantissa, exponent_part)])
 
-    def whole_multiples(self, divisor: Divisor) -> int:
-        """Spell the multiples of a whole divisor with digits only."""
-        return self._concat(self._sign(), self._natural_multiples(divisor))
+    def whole_multiples(self, divisor: Divisor, bounds: Bounds) -> int:
+        """Spell the multiples of a whole divisor in an interval, with digits only."""
+        significand, exponent = divisor
+        if significand > 1 and significand * 10**exponent < MODULUS_LIMIT:
+            significand, exponent = significand * 10**exponent, 0
+        if exponent == 0:
+            multiples = self._divisible(self._naturals("0", None), significand)
+        else:
+            literal = self._builder.re_literal
+            positive = self._concat(
+                self._divisible(self._naturals("1", None), significand), literal("0" * exponent)
+            )
+            multiples = self._builder.re_union([positive, literal("0")])
+        return self._within(multiples, bounds, self.integers)
 
-    def both(self, parts: list[int]) -> int:
-        """Spell what all of the parts spell."""
-        return parts[0] if len(parts) == 1 else self._builder.re_intersection(parts)
-
-    def _natural_multiples(self, divisor: Divisor) -> int:
-        """Spell the multiples, digits only and unsigned, of a divisor with an exponent of zero or more."""
-        coprime, smooth, _, exponent = divisor
-        modulus = coprime * smooth
-        if modulus == 1 and exponent == 0:
-            return self._naturals("0", None)
-        if modulus > 1 and modulus * 10**exponent < MODULUS_LIMIT:
-            return self.both([self._naturals("0", None), *self._residues(modulus * 10**exponent)])
-        positive = self.both([self._naturals("1", None), *self._residues(coprime, smooth)])
-        literal = self._builder.re_literal
-        return self._builder.re_union([self._concat(positive, literal("0" * exponent)), literal("0")])
-
-    def _decimal_multiples(self, divisor: Divisor) -> int:
-        """Spell the multiples with digits and an optional fraction, unsigned."""
-        coprime, smooth, _, exponent = divisor
+    def _decimal_multiples(self, divisor: Divisor, bounds: Bounds) -> int:
+        """Spell the multiples in an interval with digits and an optional fraction."""
+        significand, exponent = divisor
         if exponent >= 0:
-            return self._concat(self._natural_multiples(divisor), self.zero_fraction)
-        # What the digits up to some place of the fraction must be divisible by, when the text ends there.
+            return self._concat(self.whole_multiples(divisor, bounds), self.zero_fraction)
         places = -exponent
-        moduli = [smooth // math.gcd(smooth, 10 ** (places - length)) for length in range(places + 1)]
-        naturals, repeat = self._naturals("0", None), self._builder.re_repeat
-        if moduli[0] == 1:
-            # The last digits decide, and all of them are in the fraction.
-            free = moduli.count(1) - 1
-            fractions = [repeat(self.digit, 1, free - 1)] if free > 1 else []
-            for length in range(max(free, 1), places + 1):
-                digits = [repeat(self.digit, length, length), *self._residues(moduli[length])]
-                fractions.append(self._concat(self.both(digits), self._zeros_from(length, places)))
-            fraction = self._optional(self._concat(self.dot, self._builder.re_union(fractions)))
-            return self.both([self._concat(naturals, fraction), *self._residues(coprime)])
-        parts = []
-        for length, modulus in enumerate(moduli):
-            fraction = self._concat(self.dot, repeat(self.digit, length, length))
-            digits = [self._concat(naturals, fraction) if length else naturals]
-            digits += self._residues(coprime, modulus)
-            parts.append(self._concat(self.both(digits), self._zeros_from(length, places)))
-        return self._builder.re_union(parts)
+        # What all digits, read as one number, must be divisible by depends on the length of the fraction.
+        missing = range(places, -1, -1)
+        moduli = [significand // math.gcd(significand, 10**count) for count in missing]
+        first = moduli[0]
+        # Only where the fraction has as many places as the divisor may zeros follow.
+        free = min(moduli.count(first), places) - 1
+        whole = self._naturals("0", _as_long_as(bounds))
+        digits = whole
+        if free:
+            fraction = self._concat(self.dot, self._builder.re_repeat(self.digit, 1, free))
+            digits = self._concat(whole, self._optional(fraction))
+        parts = [self._divisible(digits, first)]
+        for length in range(free + 1, places + 1):
+            digits = self._builder.re_repeat(self.digit, length, length)
+            if first == 1:
+                # The last digits decide, and all of them are in the fraction.
+                digits = self._concat(whole, self.dot, self._divisible(digits, moduli[length]))
+            else:
+                digits = self._divisible(self._concat(whole, self.dot, digits), moduli[length])
+            parts.append(self._concat(digits, self.zeros) if length == places else digits)
+        return self._within(self._builder.re_union(parts), bounds, self.decimals)
 
-    def _zeros_from(self, length: int, places: int) -> int:
-        """Zeros may follow a fraction once it has as many places as the divisor."""
-        return self.zeros if length == places else self._builder.re_epsilon()
+    def _divisible(self, digits: int, modulus: int) -> int:
+        if modulus == 1:
+            return digits
+        return self._builder.re_intersection([digits, self._builder.re_residue(modulus)])
 
-    def _residues(self, *moduli: int) -> list[int]:
-        """Spell the multiples of coprime moduli, with one regex where there is one for that."""
-        if math.prod(moduli) < MODULUS_LIMIT:
-            moduli = (math.prod(moduli),)
-        return [self._builder.re_residue(modulus) for modulus in moduli if modulus > 1]
+    def _within(self, unsigned: int, bounds: Bounds, interval: Callable[[Bounds], int]) -> int:
+        signed = self._concat(self._sign(), unsigned)
+        if bounds.low is None and bounds.high is None:
+            return signed
+        return self._builder.re_intersection([interval(bounds), signed])
 
     # -- enumerations ----------------------------------------------------------------------
 
