@@ -10,6 +10,7 @@ from structgen._errors import (
     UnsatisfiableSchemaError,
     VocabularyError,
 )
+from structgen._formats import register_format, unregister_format
 from structgen._vocabulary import Vocabulary
 
 __version__ = "0.1.0"
@@ -29,4 +30,6 @@ __all__ = [
     "__version__",
     "compile_json_schema",
     "compile_regex",
+    "register_format",
+    "unregister_format",
 ]

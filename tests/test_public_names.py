@@ -22,6 +22,8 @@ PUBLIC = [
     "__version__",
     "compile_json_schema",
     "compile_regex",
+    "register_format",
+    "unregister_format",
 ]
 
 
