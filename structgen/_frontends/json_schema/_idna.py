@@ -1,9 +1,9 @@
 """The formats ``hostname`` and ``idn-hostname``: RFC 1123, RFC 5890 to 5893.
 
-Host names of ASCII labels are regular. So are nearly all rules of IDNA2008 for labels of other characters,
-which are patterns here, read by both the front end and :mod:`re`. What is left to a predicate: that a label is
-normalised and at most 63 characters long in Punycode, and that a label that begins with ``xn--`` is the
-Punycode of a valid one.
+Host names are regular but for labels that begin with ``xn--``: a predicate decides whether these are the
+Punycode of valid labels. For ``idn-hostname`` the regex has the allowed characters and the places of hyphens
+and marks, and the predicate has the rest. (Contexts, directions and lengths are regular as well, but each
+multiplies the states of an automaton that tells a thousand ranges of characters apart.)
 """
 
 from __future__ import annotations
@@ -28,60 +28,69 @@ _SEPARATORS = "[.\u3002\uff0e\uff61]"
 _ACE_PREFIX = "xn--"
 
 _ASCII_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9\\-]{0,61}[A-Za-z0-9])?"
+_HOSTNAME = f"{_ASCII_LABEL}(?:\\.{_ASCII_LABEL})*"
 # RFC 1123, section 2.1: a host name never has the form of an IPv4 address.
-_DOTTED_DECIMAL = f"[0-9]+(?:{_SEPARATORS}[0-9]+){{3}}"
-# In IDNA, labels with hyphens in the third and fourth place are reserved unless they are A-labels.
-_RESERVED = f"(?:.*{_SEPARATORS})?(?![Xx][Nn])[^.\u3002\uff0e\uff61]{{2}}--.*"
+_DOTTED_DECIMAL = "[0-9]+(?:\\.[0-9]+){3}"
 
 
 def lower_hostname(builder: RegexBuilder) -> int:
     """Lower the format ``hostname``, with any text behind ``xn--``."""
-    names = lower_ecma(f"{_ASCII_LABEL}(?:\\.{_ASCII_LABEL})*", builder, search=False)
-    return _bounded(builder, names)
-
-
-def lower_idn_hostname(builder: RegexBuilder) -> int:
-    """Lower the format ``idn-hostname``: host names as above, and internationalised ones."""
-    label = f"(?:{_ASCII_LABEL}|{_u_label()})"
-    name = lower_ecma(f"{label}(?:{_SEPARATORS}{label})*", builder, search=False)
-    excluded = [lower_ecma(_out_of_context(), builder), lower_ecma(_RESERVED, builder, search=False)]
-    rules = [*map(builder.re_complement, excluded), _in_direction(builder)]
-    international = builder.re_intersection([_bounded(builder, name), *rules])
-    return builder.re_union([lower_hostname(builder), international])
-
-
-def _bounded(builder: RegexBuilder, names: int) -> int:
+    names = lower_ecma(_HOSTNAME, builder, search=False)
     address = lower_ecma(_DOTTED_DECIMAL, builder, search=False)
     length = builder.re_repeat(builder.re_any(), 1, MAX_NAME)
     return builder.re_intersection([names, length, builder.re_complement(address)])
 
 
+def lower_idn_hostname(builder: RegexBuilder) -> int:
+    """Lower the format ``idn-hostname``, with labels and names of any length and in any context."""
+    label = f"(?:[A-Za-z0-9](?:[A-Za-z0-9\\-]*[A-Za-z0-9])?|{_u_label()})"
+    return lower_ecma(f"{label}(?:{_SEPARATORS}{label})*", builder, search=False)
+
+
 def is_hostname(text: str) -> bool:
-    """Whether the A-labels of a string that ``lower_hostname`` takes are valid."""
-    return all(_decoded(label) is not None for label in text.split(".") if _is_ace(label))
+    """Whether a string is valid as ``hostname``."""
+    return (
+        re.fullmatch(_HOSTNAME, text) is not None
+        and len(text) <= MAX_NAME
+        and re.fullmatch(_DOTTED_DECIMAL, text) is None
+        and all(_decoded(label) is not None for label in text.split(".") if _is_ace(label))
+    )
 
 
 def is_idn_hostname(text: str) -> bool:
-    """Whether a string that ``lower_idn_hostname`` takes is valid in Punycode too."""
+    """Whether a string is valid as ``idn-hostname``: as ``hostname``, or with U-labels too."""
     if text.isascii():
         return is_hostname(text)
-    decoded, encoded_length = [], -1
+    u_labels: list[str] = []
+    length = -1
     for label in re.split(_SEPARATORS, text):
-        u_label = _decoded(label) if _is_ace(label) else label
-        if u_label is None or (not label.isascii() and not is_u_label(label)):
+        u_label = _as_u_label(label)
+        if u_label is None:
             return False
-        decoded.append(u_label)
-        encoded_length += 1 + (len(label) if label.isascii() else len(_encoded(label)))
-    if encoded_length > MAX_NAME:
+        u_labels.append(u_label)
+        length += 1 + len(label if label.isascii() else _encoded(label))
+    if length > MAX_NAME:
         return False
-    right_to_left = any(_rule("RTL").search(label) for label in decoded)
-    return not right_to_left or all(_rule("bidi").fullmatch(label.lower()) for label in decoded)
+    right_to_left = any(_rule("RTL").search(label) for label in u_labels)
+    return not right_to_left or all(_rule("bidi").fullmatch(label) for label in u_labels)
+
+
+def _as_u_label(label: str) -> str | None:
+    """What a label of an internationalised name stands for, or None where it is invalid."""
+    if not label.isascii():
+        return label if is_u_label(label) else None
+    if _is_ace(label):
+        return _decoded(label)
+    # Other labels with hyphens in the third and fourth place are reserved.
+    valid = re.fullmatch(_ASCII_LABEL, label) is not None and label[2:4] != "--"
+    return label.lower() if valid else None
 
 
 def is_u_label(label: str) -> bool:
     """Whether a label beyond ASCII is valid in IDNA2008, read on its own."""
     return (
-        _rule("label").fullmatch(label) is not None
+        len(label) < MAX_LABEL  # Punycode takes at least one character for each; first, because it is quick
+        and _rule("label").fullmatch(label) is not None
         and label[2:4] != "--"
         and _rule("context").search(label) is None
         and (_rule("RTL").search(label) is None or _rule("bidi").fullmatch(label) is not None)
@@ -109,11 +118,11 @@ def _decoded(label: str) -> str | None:
     return decoded if valid else None
 
 
-# -- the rules as patterns ------------------------------------------------------------------
+# -- the rules for U-labels as patterns -----------------------------------------------------
 
 
 def _set(*sets: Ranges, negative: bool = False) -> str:
-    """A character class; it holds separators of labels exactly where it is negative."""
+    """Spell a character class."""
     spelled = (
         f"{_point(low)}-{_point(high)}" if high > low else _point(low) for low, high in _charset.union(*sets)
     )
@@ -126,30 +135,25 @@ def _point(code_point: int) -> str:
 
 @functools.cache
 def _u_label() -> str:
-    """RFC 5891, section 4.2: allowed characters, no hyphen at the ends, no mark at the start.
-
-    Punycode takes at least one character for each, so that 59 are the most.
-    """
+    """RFC 5891, section 4.2: allowed characters, no hyphen at the ends, no mark at the start."""
     hyphen: Ranges = ((0x2D, 0x2D),)
     allowed = tables().allowed
     inner = _charset.intersection(allowed, _charset.complement(hyphen))
     first = _charset.intersection(inner, _charset.complement(tables().marks))
-    return f"{_set(first)}(?:{_set(allowed)}{{0,57}}{_set(inner)})?"
+    return f"{_set(first)}(?:{_set(allowed)}*{_set(inner)})?"
 
 
 @functools.cache
 def _out_of_context() -> str:
-    """RFC 5892, appendix A: a place where a character is outside the context that it needs."""
+    """RFC 5892, appendix A: a place in a label where a character is outside the context that it needs."""
     t, own = tables(), _idna_tables
     joiners = t.transparent, t.viramas
     left = _set(own.JOINS_BOTH_SIDES, own.JOINS_LEFT, *joiners, negative=True)
     right = _set(own.JOINS_BOTH_SIDES, own.JOINS_RIGHT, *joiners, negative=True)
     through, no_virama = f"{_set(t.transparent)}*", f"(?:^|{_set(t.viramas, negative=True)})"
     after_virama = f"(?<!{_set(t.viramas)})"
-    points: Ranges = ((0x2E, 0x2E), (0x3002, 0x3002), (0xFF0E, 0xFF0E), (0xFF61, 0xFF61))
-    no_kana = _set(own.HIRAGANA_KATAKANA_HAN, points, negative=True)
+    no_kana = _set(own.HIRAGANA_KATAKANA_HAN, negative=True)
     arabic, extended = _set(own.ARABIC_DIGITS), _set(own.EXTENDED_ARABIC_DIGITS)
-    within = _set(points, negative=True)
     return "|".join(
         [
             f"(?:^|{left}){through}{after_virama}\u200c",
@@ -158,8 +162,8 @@ def _out_of_context() -> str:
             "(?:^|[^l])\xb7|\xb7(?:[^l]|$)",
             f"\u0375(?:{_set(own.GREEK, negative=True)}|$)",
             f"(?:^|{_set(own.HEBREW, negative=True)})[\u05f3\u05f4]",
-            f"(?:^|{_SEPARATORS}){no_kana}*\u30fb{no_kana}*(?:{_SEPARATORS}|$)",
-            f"{arabic}{within}*{extended}|{extended}{within}*{arabic}",
+            f"^{no_kana}*\u30fb{no_kana}*$",
+            f"{arabic}.*{extended}|{extended}.*{arabic}",
         ]
     )
 
@@ -180,17 +184,6 @@ def _bidi_label() -> str:
     last = f"(?:{_set(left, european, *neutral)}*{_set(left, european)})?"
     left_to_right = f"{_set(left)}{last}{_set(nonspacing)}*"
     return f"(?:{right_to_left(european)}|{right_to_left(arabic)}|{left_to_right})"
-
-
-def _in_direction(builder: RegexBuilder) -> int:
-    """Names without right-to-left characters, and names whose labels follow the rule for names with some."""
-    classes = tables().bidi
-    outside = _set(classes["R"], classes["AL"], classes["AN"], negative=True)
-    # Capitals are valid in labels of ASCII only.
-    label = f"(?:{_bidi_label()}|[A-Z][A-Za-z0-9\\-]*|[a-z][A-Za-z0-9\\-]*)"
-    plain = lower_ecma(f"{outside}*", builder, search=False)
-    mixed = lower_ecma(f"{label}(?:{_SEPARATORS}{label})*", builder, search=False)
-    return builder.re_union([plain, mixed])
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """The character sets of IDNA2008 (RFC 5892, RFC 5893), from the running Python's Unicode database.
 
-What Python has no data for (scripts, joining types, default ignorable code points) is listed, as of Unicode 17.
+What Python has no data for (scripts, joining types, default ignorable code points) is listed; Unicode 17.
 Code points that the running Python does not know are unassigned, and so are disallowed.
 """
 

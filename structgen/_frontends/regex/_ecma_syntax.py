@@ -61,9 +61,9 @@ _SCRIPT_PROPERTIES = frozenset({"sc", "Script", "scx", "Script_Extensions"})
 def is_valid_ecma(pattern: str) -> bool:
     """Tell whether ECMA-262 allows a pattern, in Unicode mode or without it.
 
-    The legacy syntax of Annex B, which is for web browsers, does not count. Lookarounds and backreferences do,
-    also where no regular language means the same. Groups more than 100 deep count as invalid, and so do names
-    of groups with escapes in them.
+    The legacy syntax of Annex B, which is for web browsers, does not count. Lookarounds and backreferences
+    do, also where no regular language means the same. Groups more than 100 deep count as invalid, and so do
+    names of groups with escapes in them.
     """
     for syntax in (_UnicodeSyntax, _PlainSyntax):
         try:
