@@ -12,6 +12,7 @@ from structgen._errors import (
     UnsatisfiableSchemaError,
     VocabularyError,
 )
+from structgen._formats import register_format, unregister_format
 from structgen._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ __all__ = [
     "compile_regex",
     "compile_type",
     "parse_output",
+    "register_format",
     "schema_of",
+    "unregister_format",
 ]
 
 

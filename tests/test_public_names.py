@@ -24,7 +24,9 @@ PUBLIC = [
     "compile_regex",
     "compile_type",
     "parse_output",
+    "register_format",
     "schema_of",
+    "unregister_format",
 ]
 
 
