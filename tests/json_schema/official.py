@@ -122,7 +122,7 @@ def cases(draft: str, file: str) -> list[Case]:
 @functools.cache
 def remotes(draft: str) -> Any:
     """Make the registry of the documents that the cases of a draft refer to."""
-    return referencing.Registry().with_resources(_resources(draft))
+    return referencing.Registry().with_resources(_resources(draft) if archive() else ())
 
 
 def _resources(draft: str) -> Iterator[tuple[str, Any]]:
