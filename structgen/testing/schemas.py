@@ -5,65 +5,95 @@ it often (but not always) with :func:`instances`, and JSON texts of one value wi
 Needs ``hypothesis``, which structgen itself does not.
 """
 
-import json
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 
-__all__ = ["instances", "json_schemas", "json_values", "mutated", "spellings"]
+from structgen.testing._drafts import Draft, as_draft
+from structgen.testing._values import KEYS, NUMBERS, TYPES, instances, json_values, mutated, spellings
 
-_KEYS = ("a", "b", "ab", "x1", "", "é", 'q"', "/~%")
-_STRINGS = ("", "a", "b", "ab", "ba", "abc", "x1", "12", "é", "\n", 'q"', "😀a", "a\\b", "zzzzz")
+__all__ = ["HARD_KEYWORDS", "instances", "json_schemas", "json_values", "mutated", "spellings"]
+
 # Patterns that anchors, alternatives and classes make easy to get wrong.
 _PATTERNS = ("^a", "b$", "^a|b$", "^[a-z]+$", "[0-9]", "^.{2}$", "^$", "x", "^[^a]*$", "^(ab?|é)+$")
-_NUMBERS = (0, 1, -1, 2, 3, 10, -7, 100, 0.5, -0.5, 1.5, 2.25, -3.75, 0.1, 1e2, 99.99)
-_TYPES = ("null", "boolean", "string", "integer", "number", "array", "object")
-
-
-def json_values(max_leaves: int = 6) -> st.SearchStrategy[Any]:
-    """Return a strategy for any JSON value; numbers are ``int`` or :class:`decimal.Decimal`.
-
-    Parameters
-    ----------
-    max_leaves : int
-        About how many scalars a value holds at most.
-    """
-    return st.recursive(
-        _scalars(),
-        lambda inner: (
-            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=3)
-        ),
-        max_leaves=max_leaves,
-    )
-
-
-def _numbers() -> st.SearchStrategy[Any]:
-    fractions = st.decimals(min_value=-20, max_value=120, places=2)
-    known = st.sampled_from(_NUMBERS).map(_exact)
-    return known | st.integers(-20, 120) | fractions.map(_normal)
-
-
-def _scalars() -> st.SearchStrategy[Any]:
-    texts = st.sampled_from(_STRINGS) | st.text("ab1é\n😀", max_size=5)
-    return st.none() | st.booleans() | texts | _numbers()
-
-
-def _exact(value: Any) -> Any:
-    """Turn a float into the decimal that its text says, and a whole number into an ``int``."""
-    return _normal(Decimal(repr(value))) if isinstance(value, float) else value
-
-
-def _normal(value: Decimal) -> Any:
-    return int(value) if value == value.to_integral_value() else value.normalize()
 
 
 # -- schemas -------------------------------------------------------------------------------
 
+HARD_KEYWORDS = (
+    "oneOf",
+    "not",
+    "if",
+    "dependentRequired",
+    "dependentSchemas",
+    "propertyNames",
+    "contains",
+    "unevaluatedProperties",
+    "unevaluatedItems",
+    "uniqueItems",
+    "multipleOf",
+    "format",
+    "$dynamicRef",
+)
+"""What ``json_schemas(keywords="all")`` draws beyond the plain keywords."""
+
+# With hard keywords, keys and values come from few, so that branches overlap.
+_FEW_KEYS = ("a", "b", "ab", "x1")
+_FEW_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    1,
+    2,
+    1.5,
+    "",
+    "a",
+    "ab",
+    [],
+    [1],
+    ["a", 1],
+    {},
+    {"a": 1},
+    {"b": []},
+)
+_FEW_NUMBERS = (0, 1, 2, 3, -1, 0.5, 1.5, 10)
+
+
+@dataclass(frozen=True)
+class _World:
+    """What schemas at some place may hold: names to refer to, hard keywords, references to the root."""
+
+    names: tuple[str, ...]
+    hard: tuple[str, ...] = ()
+    below: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return _FEW_KEYS if self.hard else KEYS
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        return _FEW_NUMBERS if self.hard else NUMBERS
+
+    def child(self) -> "_World":
+        """Return the world below a property or an item, from where the root may be referred to."""
+        return replace(self, below=True)
+
 
 @st.composite
-def json_schemas(draw: st.DrawFn, *, max_depth: int = 3, references: bool = True) -> Any:
-    """Draw a JSON Schema of draft 2020-12: small, often satisfiable, sometimes recursive.
+def json_schemas(
+    draw: st.DrawFn,
+    *,
+    max_depth: int = 3,
+    references: bool = True,
+    keywords: Literal["plain", "all"] | Collection[str] = "plain",
+    draft: Draft = "2020-12",
+) -> Any:
+    """Draw a JSON Schema: small, often satisfiable, sometimes recursive.
 
     Parameters
     ----------
@@ -71,21 +101,34 @@ def json_schemas(draw: st.DrawFn, *, max_depth: int = 3, references: bool = True
         How deep schemas nest.
     references : bool
         Whether there are ``$ref`` and ``$defs``, recursion through properties and items included.
+    keywords : {"plain", "all"} or collection of str
+        ``"plain"``: types, enumerations, bounds, properties, items, ``anyOf``, ``allOf``. ``"all"``:
+        those of :data:`HARD_KEYWORDS` too; a collection names some of them. At least one of them is at
+        the root.
+    draft : {"4", "6", "7", "2019-09", "2020-12"}
+        The draft of the schema. It does not say so itself: there is no ``$schema``.
     """
+    chosen = HARD_KEYWORDS if keywords == "all" else () if keywords == "plain" else tuple(keywords)
+    if unknown := set(chosen) - set(HARD_KEYWORDS):
+        raise ValueError(f"not in HARD_KEYWORDS: {sorted(unknown)}")
     names = draw(st.lists(st.sampled_from(("p", "q/~", "r%")), unique=True, max_size=2)) if references else []
-    schema = draw(_schema(max_depth, tuple(names)))
-    if not names or isinstance(schema, bool):
-        return schema
+    world = _World(tuple(names), chosen)
+    schema = draw(_schema(max_depth, world, is_root=True))
+    if isinstance(schema, bool):
+        return as_draft(schema, draft)
+    if "$dynamicRef" in chosen:
+        schema["$dynamicAnchor"] = "node"
     # A definition refers to others only below a property or an item, so that no reference is its own value.
-    schema["$defs"] = {name: draw(_definition(max_depth - 1, tuple(names))) for name in names}
-    return schema
+    if names:
+        schema["$defs"] = {name: draw(_definition(max_depth - 1, world)) for name in names}
+    return as_draft(schema, draft)
 
 
 @st.composite
-def _definition(draw: st.DrawFn, depth: int, names: tuple[str, ...]) -> Any:
-    schema = draw(_schema(depth, ()))
+def _definition(draw: st.DrawFn, depth: int, world: _World) -> Any:
+    schema = draw(_schema(depth, replace(world, names=())))
     if isinstance(schema, dict) and draw(st.booleans()):
-        reference = draw(_reference(names))
+        reference = draw(_reference(world.names))
         schema.setdefault("properties", {})["a"] = reference
         if draw(st.booleans()):
             schema["items"] = reference
@@ -98,27 +141,37 @@ def _reference(names: tuple[str, ...]) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def _schema(draw: st.DrawFn, depth: int, names: tuple[str, ...]) -> Any:
+def _schema(draw: st.DrawFn, depth: int, world: _World, is_root: bool = False) -> Any:
     kind = draw(st.integers(0, 19))
-    if kind == 0:
+    must = is_root and bool(world.hard)
+    if kind == 0 and not must:
         return draw(st.booleans())
-    if kind == 1 and names:
-        return draw(_reference(names))
+    if kind == 1 and world.names and not must:
+        return draw(_reference(world.names))
+    if kind == 9 and world.below and "$dynamicRef" in world.hard:
+        return {"$dynamicRef": "#node"}
     schema: dict[str, Any] = {}
-    types = draw(st.lists(st.sampled_from(_TYPES), min_size=1, max_size=2, unique=True))
-    if kind < 16:
+    types = draw(st.lists(st.sampled_from(TYPES), min_size=1, max_size=2, unique=True))
+    # What has no type is true of most values, which is what makes branches overlap.
+    if kind < (8 if world.hard else 16):
         schema["type"] = types[0] if len(types) == 1 else types
+    values = st.sampled_from(_FEW_VALUES) if world.hard else json_values(3).map(_plain)
     if kind in (3, 4):
-        schema["enum"] = draw(st.lists(json_values(3).map(_plain), min_size=1, max_size=4))
+        schema["enum"] = draw(st.lists(values, min_size=1, max_size=4))
     if kind == 5:
-        schema["const"] = draw(json_values(3).map(_plain))
+        schema["const"] = draw(values)
     for name in types:
-        _KEYWORDS_OF[name](draw, schema, depth, names)
+        _KEYWORDS_OF[name](draw, schema, depth, world)
     if depth > 0 and kind in (2, 6, 7, 17):
-        branches = st.lists(_schema(depth - 1, names), min_size=1, max_size=3)
+        branches = st.lists(_schema(depth - 1, world), min_size=1, max_size=3)
         schema[draw(st.sampled_from(("anyOf", "allOf")))] = draw(branches)
     if kind == 8:
         schema |= {"title": "a title", "x-vendor": {"type": 3}, "format": "unheard-of"}
+    if world.hard and depth > 0:
+        least, most = int(must), 2 if is_root else 1
+        names = st.lists(st.sampled_from(world.hard), min_size=least, max_size=most, unique=True)
+        for keyword in draw(names):
+            _HARD[keyword](draw, schema, depth, world)
     return schema
 
 
@@ -133,11 +186,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _no_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, names: tuple[str, ...]) -> None:
+def _no_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
     """Null and boolean have no keywords of their own."""
 
 
-def _string_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, names: tuple[str, ...]) -> None:
+def _string_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
     if draw(st.booleans()):
         schema["pattern"] = draw(st.sampled_from(_PATTERNS))
     if draw(st.booleans()):
@@ -146,7 +199,7 @@ def _string_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, names:
         schema["maxLength"] = draw(st.integers(0, 5))
 
 
-def _number_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, names: tuple[str, ...]) -> None:
+def _number_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
     for keyword in draw(
         st.lists(
             st.sampled_from(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")),
@@ -154,31 +207,31 @@ def _number_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, names:
             unique=True,
         )
     ):
-        schema[keyword] = draw(st.sampled_from(_NUMBERS))
+        schema[keyword] = draw(st.sampled_from(world.numbers))
 
 
-def _array_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, names: tuple[str, ...]) -> None:
+def _array_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
     if depth > 0 and draw(st.booleans()):
-        schema["items"] = draw(_schema(depth - 1, names))
+        schema["items"] = draw(_schema(depth - 1, world.child()))
     if depth > 0 and draw(st.integers(0, 3)) == 0:
-        schema["prefixItems"] = draw(st.lists(_schema(depth - 1, names), min_size=1, max_size=3))
+        schema["prefixItems"] = draw(st.lists(_schema(depth - 1, world.child()), min_size=1, max_size=3))
     if draw(st.integers(0, 2)) == 0:
         schema["minItems"] = draw(st.integers(0, 2))
     if draw(st.integers(0, 2)) == 0:
         schema["maxItems"] = draw(st.sampled_from((0, 1, 2, 3, 2.0)))
 
 
-def _object_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, names: tuple[str, ...]) -> None:
-    keys = st.sampled_from(_KEYS)
+def _object_keywords(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    keys = st.sampled_from(world.keys)
     if depth > 0:
-        schema["properties"] = draw(st.dictionaries(keys, _schema(depth - 1, names), max_size=3))
+        schema["properties"] = draw(st.dictionaries(keys, _schema(depth - 1, world.child()), max_size=3))
         if draw(st.integers(0, 2)) == 0:
             patterns = st.sampled_from(_PATTERNS)
             schema["patternProperties"] = draw(
-                st.dictionaries(patterns, _schema(depth - 1, names), max_size=2)
+                st.dictionaries(patterns, _schema(depth - 1, world.child()), max_size=2)
             )
         if draw(st.booleans()):
-            schema["additionalProperties"] = draw(_schema(depth - 1, names))
+            schema["additionalProperties"] = draw(_schema(depth - 1, world.child()))
     if draw(st.booleans()):
         schema["required"] = draw(st.lists(keys, max_size=2, unique=True))
     if draw(st.integers(0, 4)) == 0:
@@ -198,210 +251,131 @@ _KEYWORDS_OF = {
 }
 
 
-# -- values near a schema ------------------------------------------------------------------
+# -- hard keywords -------------------------------------------------------------------------
 
 
-def instances(schema: Any) -> st.SearchStrategy[Any]:
-    """Return a strategy for JSON values that often, but not always, satisfy ``schema``.
-
-    Half of them follow the schema's keywords, the others are such values after a small mutation, or
-    any values. Numbers are ``int`` or :class:`decimal.Decimal`.
-
-    Parameters
-    ----------
-    schema : dict or bool
-        A schema as :func:`json_schemas` makes them; references are ``#/...`` pointers.
-    """
-    guided = _guided(schema, schema, 4)
-    return guided | guided.flatmap(mutated) | json_values()
+def _often(draw: st.DrawFn, schema: dict[str, Any], name: str) -> None:
+    """Let the schema be about the type of a keyword, or about any."""
+    if draw(st.booleans()):
+        schema["type"] = name
+    elif "type" in schema:
+        del schema["type"]
 
 
-@st.composite
-def _guided(draw: st.DrawFn, schema: Any, root: Any, depth: int) -> Any:
-    if not isinstance(schema, dict) or depth < 0:
-        return draw(json_values(3))
-    if "$ref" in schema:
-        return draw(_guided(_target(schema["$ref"], root), root, depth))
-    for keyword in ("anyOf", "allOf"):
-        if keyword in schema:
-            rest = {key: value for key, value in schema.items() if key != keyword}
-            for branch in draw(st.permutations(schema[keyword])):
-                if isinstance(branch, dict):
-                    rest = {**rest, **_deref(branch, root)}
-                if keyword == "anyOf":
-                    break
-            return draw(_guided(rest, root, depth - 1))
-    if schema.get("enum"):
-        return _decimal(draw(st.sampled_from(schema["enum"])))
-    if "const" in schema:
-        return _decimal(schema["const"])
-    names = schema.get("type", _TYPES)
-    name = names if isinstance(names, str) else draw(st.sampled_from(names))
-    if name == "array":
-        return draw(_guided_array(schema, root, depth))
-    if name == "object":
-        return draw(_guided_object(schema, root, depth))
-    if name == "string":
-        low = int(schema.get("minLength", 0))
-        return draw(st.sampled_from(_STRINGS) | st.text("ab1é", min_size=low, max_size=max(low, 5)))
-    if name in ("number", "integer"):
-        return draw(_near_bounds(schema, name == "integer"))
-    return None if name == "null" else draw(st.booleans())
+def _one_of(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    schema["oneOf"] = draw(st.lists(_schema(depth - 1, world), min_size=1, max_size=3))
 
 
-def _deref(schema: dict[str, Any], root: Any) -> dict[str, Any]:
-    if "$ref" in schema:
-        target = _target(schema["$ref"], root)
-        return target if isinstance(target, dict) else {}
-    return schema
+def _not(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    schema["not"] = draw(_schema(depth - 1, world))
 
 
-def _target(reference: str, root: Any) -> Any:
-    node = root
-    for part in reference.split("/")[1:]:
-        name = part.replace("%25", "%").replace("~1", "/").replace("~0", "~")
-        node = node[int(name)] if isinstance(node, list) else node[name]
-    return node
+def _if(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    schema["if"] = draw(_schema(depth - 1, world))
+    for keyword in draw(st.sampled_from((["then"], ["else"], ["then", "else"]))):
+        schema[keyword] = draw(_schema(depth - 1, world))
 
 
-def _decimal(value: Any) -> Any:
-    """Turn the floats of a constant into exact decimals."""
-    if isinstance(value, list):
-        return [_decimal(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _decimal(item) for key, item in value.items()}
-    return _exact(value)
+def _dependent_required(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    keys = st.sampled_from(world.keys)
+    lists = st.lists(keys, max_size=2, unique=True)
+    schema["dependentRequired"] = draw(st.dictionaries(keys, lists, min_size=1, max_size=2))
+    _often(draw, schema, "object")
 
 
-@st.composite
-def _near_bounds(draw: st.DrawFn, schema: dict[str, Any], only_integers: bool) -> Any:
-    keywords = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-    bounds = [Decimal(repr(schema[keyword])) for keyword in keywords if keyword in schema]
-    if not bounds:
-        return draw(st.integers(-20, 120) if only_integers else _numbers())
-    steps = ("0", "1", "-1", "0.01", "-0.01", "9.5", "-9.5", "0.001")
-    value = draw(st.sampled_from(bounds)) + Decimal(draw(st.sampled_from(steps)))
-    return int(value.to_integral_value()) if only_integers else _normal(value)
+def _dependent_schemas(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    keys = st.sampled_from(world.keys)
+    children = _schema(depth - 1, world)
+    schema["dependentSchemas"] = draw(st.dictionaries(keys, children, min_size=1, max_size=2))
+    _often(draw, schema, "object")
 
 
-@st.composite
-def _guided_array(draw: st.DrawFn, schema: dict[str, Any], root: Any, depth: int) -> Any:
-    low, high = int(schema.get("minItems", 0)), int(schema.get("maxItems", 3))
-    prefix, rest = schema.get("prefixItems", []), schema.get("items", True)
-    length = draw(st.integers(low, max(low, high)))
-    return [draw(_guided(prefix[i] if i < len(prefix) else rest, root, depth - 1)) for i in range(length)]
+def _property_names(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    patterns = st.sampled_from(_PATTERNS).map(lambda pattern: {"pattern": pattern})
+    keys = st.lists(st.sampled_from(world.keys), min_size=1, max_size=3).map(lambda keys: {"enum": keys})
+    lengths = st.integers(0, 2).map(lambda length: {"maxLength": length})
+    schema["propertyNames"] = draw(patterns | keys | lengths | _schema(depth - 1, world))
+    _often(draw, schema, "object")
 
 
-@st.composite
-def _guided_object(draw: st.DrawFn, schema: dict[str, Any], root: Any, depth: int) -> Any:
-    properties = schema.get("properties", {})
-    keys = [key for key in properties if draw(st.booleans())]
-    keys += [key for key in schema.get("required", ()) if key not in keys]
-    if schema.get("additionalProperties") is not False and draw(st.booleans()):
-        keys += [key for key in [draw(st.sampled_from(_KEYS))] if key not in keys]
-    result = {}
-    for key in keys:
-        patterns = list(schema.get("patternProperties", {}).values())
-        others = [*patterns, schema.get("additionalProperties", True)]
-        child = properties[key] if key in properties else draw(st.sampled_from(others))
-        result[key] = draw(_guided(child, root, depth - 1))
-    return result
+def _contains(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    schema["contains"] = draw(_schema(depth - 1, world.child()))
+    if draw(st.booleans()):
+        schema["minContains"] = draw(st.integers(0, 2))
+    if draw(st.booleans()):
+        schema["maxContains"] = draw(st.integers(0, 3))
+    _often(draw, schema, "array")
 
 
-@st.composite
-def mutated(draw: st.DrawFn, value: Any) -> Any:
-    """Draw a value that differs from ``value`` in one place."""
-    kind = draw(st.integers(0, 3))
-    if isinstance(value, dict) and value and kind:
-        key = draw(st.sampled_from(list(value)))
-        changed = dict(value)
-        if kind == 1:
-            del changed[key]
-        elif kind == 2:
-            changed[draw(st.sampled_from(_KEYS))] = draw(_scalars())
-        else:
-            changed[key] = draw(mutated(value[key]))
-        return changed
-    if isinstance(value, list) and value and kind:
-        index = draw(st.integers(0, len(value) - 1))
-        if kind == 1:
-            return value[:index] + value[index + 1 :]
-        if kind == 2:
-            return [*value, draw(_scalars())]
-        return [*value[:index], draw(mutated(value[index])), *value[index + 1 :]]
-    if isinstance(value, str) and kind:
-        return value + draw(st.sampled_from(("a", "b", "1", "é"))) if kind > 1 else value[:-1]
-    if isinstance(value, (int, Decimal)) and not isinstance(value, bool) and kind:
-        return _normal(Decimal(value) + Decimal(draw(st.sampled_from(("1", "-1", "0.5", "-0.01", "0.1")))))
-    return draw(_scalars())
+def _unevaluated_properties(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    schema["unevaluatedProperties"] = draw(st.just(False) | _schema(depth - 1, world.child()))
+    # It says nothing where additional properties are evaluated anyway.
+    schema.pop("additionalProperties", None)
+    _evaluating_branches(draw, schema, depth, world, "object")
 
 
-# -- spellings -----------------------------------------------------------------------------
+def _unevaluated_items(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    schema["unevaluatedItems"] = draw(st.just(False) | _schema(depth - 1, world.child()))
+    schema.pop("items", None)
+    _evaluating_branches(draw, schema, depth, world, "array")
 
 
-def spellings(
-    value: Any, *, whitespace: bool = True, escapes: bool = False, numbers: bool = False, order: bool = True
-) -> st.SearchStrategy[str]:
-    """Return a strategy for JSON texts of one value.
-
-    Parameters
-    ----------
-    value : Any
-        A JSON value; numbers are ``int`` or :class:`decimal.Decimal`.
-    whitespace : bool
-        Whether there is white space between lexemes.
-    escapes : bool
-        Whether characters are spelled as escapes that need none.
-    numbers : bool
-        Whether numbers are spelled with exponents and needless zeros.
-    order : bool
-        Whether the keys of objects come in any order.
-    """
-    return _spelling(value, whitespace, escapes, numbers, order)
+def _evaluating_branches(
+    draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World, name: str
+) -> None:
+    """Add branches that evaluate a part each; which of them hold is what matters to ``unevaluated*``."""
+    branches = []
+    for _ in range(draw(st.integers(0, 2))):
+        branch: dict[str, Any] = {}
+        _KEYWORDS_OF[name](draw, branch, depth, world)
+        branch.pop("additionalProperties" if name == "object" else "items", None)
+        branches.append(branch)
+    if branches:
+        applicators = [keyword for keyword in ("oneOf", "anyOf", "allOf") if keyword not in schema]
+        allowed = [keyword for keyword in applicators if keyword != "oneOf" or "oneOf" in world.hard]
+        if allowed:
+            schema[draw(st.sampled_from(allowed))] = branches
+    _often(draw, schema, name)
 
 
-@st.composite
-def _spelling(
-    draw: st.DrawFn, value: Any, whitespace: bool, escapes: bool, numbers: bool, order: bool
-) -> str:
-    blanks = st.sampled_from(("", "", " ", "\n", "\t \r")) if whitespace else st.just("")
-
-    def spell(item: Any) -> str:
-        if isinstance(item, dict):
-            keys = draw(st.permutations(list(item))) if order else list(item)
-            members = [draw(blanks) + spell(key) + ":" + draw(blanks) + spell(item[key]) for key in keys]
-            text = "{" + draw(blanks) + ",".join(members) + "}"
-        elif isinstance(item, list):
-            text = "[" + draw(blanks) + ",".join(draw(blanks) + spell(part) for part in item) + "]"
-        elif isinstance(item, str):
-            text = draw(_string_spelling(item)) if escapes else json.dumps(item, ensure_ascii=False)
-        elif isinstance(item, (int, Decimal)) and not isinstance(item, bool):
-            text = draw(_number_spelling(Decimal(item))) if numbers else f"{Decimal(item):f}"
-        else:
-            text = json.dumps(item)
-        return text + draw(blanks)
-
-    return draw(blanks) + spell(value)
+def _unique_items(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    schema["uniqueItems"] = draw(st.sampled_from((True, True, True, False)))
+    if draw(st.booleans()):
+        schema["items"] = draw(st.sampled_from(({"type": "boolean"}, {"enum": [1, "a", [1], {"a": 1}]})))
+    _often(draw, schema, "array")
 
 
-@st.composite
-def _string_spelling(draw: st.DrawFn, value: str) -> str:
-    text = ""
-    for char in value:
-        units = char.encode("utf-16-be")
-        escaped = "".join(f"\\u{units[i]:02x}{units[i + 1]:02X}" for i in range(0, len(units), 2))
-        plain = json.dumps(char, ensure_ascii=False)[1:-1]
-        text += draw(st.sampled_from((plain, escaped, escaped.upper().replace("U", "u"))))
-    return f'"{text}"'
+def _multiple_of(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    schema["multipleOf"] = draw(st.sampled_from((1, 2, 3, 7, 10, 0.5, 0.25, 1.5, 0.01, 2.0)))
+    _often(draw, schema, draw(st.sampled_from(("number", "integer"))))
 
 
-@st.composite
-def _number_spelling(draw: st.DrawFn, value: Decimal) -> str:
-    exponent = draw(st.integers(-3, 3))
-    mantissa = f"{value.scaleb(-exponent):f}"
-    if "." in mantissa or draw(st.booleans()):
-        mantissa += ("" if "." in mantissa else ".0") + "0" * draw(st.integers(0, 2))
-    sign = draw(st.sampled_from(("", "+"))) if exponent >= 0 else "-"
-    if exponent == 0 and draw(st.booleans()):
-        return mantissa
-    return f"{mantissa}{draw(st.sampled_from('eE'))}{sign}{'0' * draw(st.integers(0, 1))}{abs(exponent)}"
+def _format(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    schema["format"] = draw(st.sampled_from(("date", "email", "ipv4", "uuid", "int32")))
+    _often(draw, schema, "string")
+
+
+def _dynamic_ref(draw: st.DrawFn, schema: dict[str, Any], depth: int, world: _World) -> None:
+    if draw(st.booleans()):
+        schema.setdefault("properties", {})[draw(st.sampled_from(world.keys))] = {"$dynamicRef": "#node"}
+        _often(draw, schema, "object")
+    else:
+        schema["items"] = {"$dynamicRef": "#node"}
+        _often(draw, schema, "array")
+
+
+_HARD = {
+    "oneOf": _one_of,
+    "not": _not,
+    "if": _if,
+    "dependentRequired": _dependent_required,
+    "dependentSchemas": _dependent_schemas,
+    "propertyNames": _property_names,
+    "contains": _contains,
+    "unevaluatedProperties": _unevaluated_properties,
+    "unevaluatedItems": _unevaluated_items,
+    "uniqueItems": _unique_items,
+    "multipleOf": _multiple_of,
+    "format": _format,
+    "$dynamicRef": _dynamic_ref,
+}

@@ -165,6 +165,12 @@ class Deviation:
         return self.case.section, self.case.file, self.case.description, self.test.description
 
 
+def known_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Leave out options that the signature lacks: a shim while some of them are being built."""
+    known = inspect.signature(structgen.compile_json_schema).parameters
+    return {name: value for name, value in options.items() if name in known}
+
+
 def _options(case: Case) -> dict[str, Any]:
     """Choose the options of :func:`structgen.compile_json_schema` for a case."""
     options: dict[str, Any] = {
@@ -178,9 +184,7 @@ def _options(case: Case) -> dict[str, Any]:
     names = isinstance(case.schema, dict) and "$schema" in case.schema
     if not (names and case.draft in ("2019-09", "2020-12")):
         options["draft"] = case.draft
-    # A shim while these options are being built: what the signature lacks is not passed.
-    known = inspect.signature(structgen.compile_json_schema).parameters
-    return {name: value for name, value in options.items() if name in known}
+    return known_options(options)
 
 
 def _accepts(automaton: Any, text: str) -> bool:

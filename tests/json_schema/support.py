@@ -11,6 +11,7 @@ import regress
 from jsonschema.protocols import Validator
 
 from structgen._frontends.json_schema import Options, lower_json_schema
+from tests.json_schema import exact_keywords
 from tests.json_schema.reference import ExpressionBuilder
 
 Language = Callable[[str], bool]
@@ -108,6 +109,12 @@ def _is_integer(_: Any, instance: Any) -> bool:
     return whole or (isinstance(instance, int) and not isinstance(instance, bool))
 
 
+_UNEVALUATED = {
+    "unevaluatedProperties": exact_keywords.unevaluated_properties,
+    "unevaluatedItems": exact_keywords.unevaluated_items,
+}
+
+
 @functools.cache
 def _validator(draft: str) -> Any:
     base = _VALIDATORS[draft]
@@ -118,13 +125,16 @@ def _validator(draft: str) -> Any:
             "pattern": _pattern,
             "patternProperties": _pattern_properties,
             "additionalProperties": _additional_properties,
+            "multipleOf": exact_keywords.multiple_of,
+            "uniqueItems": exact_keywords.unique_items,
+            **(_UNEVALUATED if draft in ("2019-09", "2020-12") else {}),
         },
         type_checker=checker if draft == "4" else checker.redefine("integer", _is_integer),
     )
 
 
-def oracle(schema: Any, draft: str = "2020-12") -> Callable[[str], bool]:
-    """Validate texts with ``jsonschema``: exact decimals, patterns by an ECMA-262 engine."""
+def oracle(schema: Any, draft: str = "2020-12", registry: Any = None) -> Callable[[str], bool]:
+    """Validate texts with ``jsonschema``: exact decimals, patterns by an ECMA-262 engine, no formats."""
     exact = json.loads(json.dumps(schema, default=float), parse_float=Decimal)
-    validator = _validator(draft)(exact)
+    validator = _validator(draft)(exact, **({} if registry is None else {"registry": registry}))
     return lambda text: bool(validator.is_valid(json.loads(text, parse_float=Decimal)))

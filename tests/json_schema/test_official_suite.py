@@ -7,9 +7,10 @@ import pytest
 
 from tests.json_schema import official
 from tests.json_schema.spell import compact, parse, varied
+from tests.json_schema.support import oracle
 
 _ABSENT = "the official suite is not here: json-schema-test-suite.tar.xz in $STRUCTGEN_DATA or ../shared/data"
-_FILES = (
+_FILES: list[Any] = (
     [(draft, file) for draft in official.DRAFTS for file in official.files(draft)]
     if official.archive()
     else [pytest.param("", "", marks=pytest.mark.skip(reason=_ABSENT))]
@@ -84,7 +85,7 @@ def test_a_crash_is_a_deviation(monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(*_: Any, **__: Any) -> None:
         raise KeyError("no such rule")
 
-    monkeypatch.setattr(official.structgen, "compile_json_schema", crash)
+    monkeypatch.setattr("structgen.compile_json_schema", crash)
     [deviation] = official.judge(_case(True, **{"1": True}))
     assert (deviation.kind, deviation.detail) == ("crashed", "KeyError('no such rule')")
 
@@ -110,3 +111,22 @@ def test_spellings_keep_the_value(text: str) -> None:
     texts = {varied(value, random.Random(seed), escapes=True, numbers=True) for seed in range(20)}
     assert len(texts) > 2
     assert all(parse(spelled) == value for spelled in texts)
+
+
+# -- the oracle of the other tests ---------------------------------------------------------
+
+# Vocabularies do not concern schemas that the tests draw.
+_REQUIRED = [
+    place
+    for place in _FILES
+    if not isinstance(place, tuple) or not place[1].startswith(("optional/", "vocabulary"))
+]
+
+
+@pytest.mark.parametrize(("draft", "file"), _REQUIRED)
+def test_oracle(draft: str, file: str) -> None:
+    """What random schemas are compared with agrees with the suite itself."""
+    for case in official.cases(draft, file):
+        valid = oracle(case.schema, draft, registry=official.remotes(draft))
+        wrong = [test.description for test in case.tests if valid(compact(test.data)) != test.valid]
+        assert not wrong, case.description
