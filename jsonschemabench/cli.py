@@ -10,9 +10,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-from jsonschemabench import datasets, import_time, masks, memory, results, vocabularies
+from jsonschemabench import datasets, failures, import_time, masks, memory, results, vocabularies
 from jsonschemabench.datasets import Case, DatasetError
-from jsonschemabench.engines import ENGINES, EngineUnavailableError, engine_class
+from jsonschemabench.engines import ANY_ORDER, DEFAULT_ENGINES, EngineUnavailableError, engine_class
 from jsonschemabench.report import Printer, report
 from jsonschemabench.results import Manifest, Row, Status
 from jsonschemabench.vocabularies import BenchVocabulary, VocabularyError
@@ -63,8 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     masks_parser.add_argument(
         "--engines",
-        default=",".join(ENGINES),
+        default=",".join(DEFAULT_ENGINES),
         help="comma-separated; names or module:Class (default: %(default)s)",
+    )
+    masks_parser.add_argument(
+        "--property-order",
+        choices=("schema", "any"),
+        default="schema",
+        help=f'"any": engines that can let keys come in any order do ({", ".join(ANY_ORDER)})',
     )
     _add_data_options(masks_parser)
     masks_parser.add_argument(
@@ -147,6 +153,12 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--list", type=_whole_number, default=0, metavar="N", help="name up to N schemas per kind of failure"
     )
+    parser.add_argument(
+        "--failures",
+        type=Path,
+        metavar="FILE",
+        help="also write every schema that does not pass, grouped by reason",
+    )
     parser.add_argument("--plain", action="store_true", help="plain text even where rich is installed")
 
 
@@ -159,6 +171,8 @@ def _whole_number(text: str) -> int:
 
 def _run_masks(options: argparse.Namespace) -> int:
     engines = [name.strip() for name in options.engines.split(",") if name.strip()]
+    if options.property_order == "any":
+        engines = [ANY_ORDER.get(name, name) for name in engines]
     if not engines or len(set(engines)) != len(engines):
         raise ValueError("--engines wants different names, separated by commas")
     cases, vocabulary, limits, data = _read_inputs(options, options.fresh_process_every)
@@ -186,6 +200,7 @@ def _run_masks(options: argparse.Namespace) -> int:
     report(
         manifest, collected, Printer(plain=options.plain), reference=options.reference, listed=options.list
     )
+    _write_failures(options, collected)
     return 0 if collected or not cases else 2
 
 
@@ -195,7 +210,13 @@ def _run_report(options: argparse.Namespace) -> int:
     except OSError as error:
         raise ValueError(str(error)) from error
     report(manifest, rows, Printer(plain=options.plain), reference=options.reference, listed=options.list)
+    _write_failures(options, rows)
     return 0
+
+
+def _write_failures(options: argparse.Namespace, rows: list[Row]) -> None:
+    if options.failures is not None:
+        options.failures.write_text(failures.text(rows), encoding="utf-8")
 
 
 def _run_memory(options: argparse.Namespace) -> int:

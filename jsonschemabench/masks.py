@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from jsonschemabench.datasets import Case
-from jsonschemabench.engines import EngineUnavailableError, SchemaInput
+from jsonschemabench.engines import Engine, EngineUnavailableError, SchemaInput
 from jsonschemabench.pool import EngineProcess
 from jsonschemabench.results import Outcome, Row, Status, Verdict
 from jsonschemabench.vocabularies import BenchVocabulary
-from jsonschemabench.worker import Done, Task
+from jsonschemabench.worker import Done, Task, answer
 
 _CONTEXT_CHARACTERS = 60
 
@@ -124,6 +124,13 @@ def run(
                     del running[name]
                     continue
                 yield _row(name, prepared, done, vocabulary)
+
+
+def judge(case: Case, engine: Engine) -> Row:
+    """Run one case in this process, without limits: for tests, where a process per engine is too much."""
+    prepared = prepare(case, engine.vocabulary)
+    done = answer(engine, prepared.task, lambda: None)
+    return _row(engine.name, prepared, done, engine.vocabulary)
 
 
 def _schema_input(case: Case) -> SchemaInput:

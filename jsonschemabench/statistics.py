@@ -134,6 +134,7 @@ def fold(reason: str) -> str:
     lines = [line.strip() for line in reason.splitlines() if line.strip()]
     line = lines[0] if lines else ""
     line = re.sub(r"^\[\d\d:\d\d:\d\d\]\s*\S+\s*", "", line)
+    line = re.sub(r"'[#/]?/[^']*'", "'<pointer>'", line)
     line = re.sub(r"(?<![\w.])[#/][^\s:,;()\"']*/[^\s:,;()\"']*", "<pointer>", line)
     line = re.sub(r"\"[^\"]{25,}\"|'[^']{25,}'|`[^`]{25,}`", "<...>", line)
     line = re.sub(r"\d+", "N", line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -99,16 +100,16 @@ def serve(connection: Connection, engine_name: str, vocabulary_name: str, log: s
         except EOFError:
             return
         os.ftruncate(descriptor, 0)
-        done = answer(engine, task, connection)
+        done = answer(engine, task, lambda: connection.send(Compiled()))
         done.rss_bytes, done.peak_bytes = memory_bytes("VmRSS"), memory_bytes("VmHWM")
         connection.send(done)
 
 
-def answer(engine: Engine, task: Task, connection: Connection) -> Done:
+def answer(engine: Engine, task: Task, compiled: Callable[[], None]) -> Done:
     """Compile, fill the first mask, walk every instance.
 
     Whatever an engine raises beyond its two declared errors is a crash of it, panics of native code that
-    arrive as ``BaseException`` included.
+    arrive as ``BaseException`` included. ``compiled`` is called between compiling and walking.
     """
     done = Done(phase="compile")
     # A pause of the garbage collector would be charged to whichever token it falls on.
@@ -116,11 +117,11 @@ def answer(engine: Engine, task: Task, connection: Connection) -> Done:
     try:
         begin = perf_counter_ns()
         engine.compile(task.schema)
-        compiled = perf_counter_ns()
+        ready = perf_counter_ns()
         engine.first_mask()
         done.first_mask_ns = perf_counter_ns() - begin
-        done.compile_ns = compiled - begin
-        connection.send(Compiled())
+        done.compile_ns = ready - begin
+        compiled()
         done.phase = "walk"
         for valid, tokens in task.instances:
             accepted = engine.walk(tokens, done.step_ns)

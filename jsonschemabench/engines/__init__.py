@@ -16,6 +16,8 @@ from jsonschemabench.engines.base import (
 )
 
 __all__ = [
+    "ANY_ORDER",
+    "DEFAULT_ENGINES",
     "ENGINES",
     "CompileError",
     "Engine",
@@ -27,11 +29,18 @@ __all__ = [
 
 ENGINES: dict[str, str] = {
     "structgen": "jsonschemabench.engines.structgen:StructgenEngine",
+    "structgen_any_order": "jsonschemabench.engines.structgen:StructgenAnyOrderEngine",
     "llguidance": "jsonschemabench.engines.llguidance:LLGuidanceEngine",
     "xgrammar": "jsonschemabench.engines.xgrammar:XGrammarEngine",
     "outlines_core": "jsonschemabench.engines.outlines_core:OutlinesCoreEngine",
 }
 """Adapters by the name that ``--engines`` takes; none is imported before it is used."""
+
+DEFAULT_ENGINES = tuple(name for name in ENGINES if name != "structgen_any_order")
+"""What runs when no engine is named: each project once."""
+
+ANY_ORDER = {"structgen": "structgen_any_order"}
+"""The adapters that let keys come in any order, by the name of the adapter that does not."""
 
 
 def engine_class(name: str) -> type[Engine]:

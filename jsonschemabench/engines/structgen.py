@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from time import perf_counter_ns
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from jsonschemabench.engines.base import (
     CompileError,
@@ -22,6 +22,7 @@ class StructgenEngine(Engine):
 
     name: ClassVar[str] = "structgen"
     distributions: ClassVar[tuple[str, ...]] = ("structgen",)
+    property_order: ClassVar[Literal["schema", "any"]] = "schema"
 
     def __init__(self, vocabulary: BenchVocabulary) -> None:
         super().__init__(vocabulary)
@@ -49,7 +50,9 @@ class StructgenEngine(Engine):
     def compile(self, schema: SchemaInput) -> None:
         """Compile the automaton; see the base class."""
         try:
-            self._automaton = self._structgen.compile_json_schema(schema.value, self._tokens)
+            self._automaton = self._structgen.compile_json_schema(
+                schema.value, self._tokens, property_order=self.property_order
+            )
         except self._structgen.UnsatisfiableSchemaError as error:
             raise UnsatisfiableError(str(error)) from error
         except self._structgen.StructgenError as error:
@@ -88,6 +91,8 @@ class StructgenEngine(Engine):
 
     def accepts_any_order(self, schema: SchemaInput, tokens: Sequence[int]) -> bool:
         """Compile with ``property_order="any"`` and walk; see the base class."""
+        if self.property_order == "any":
+            return False
         if self._any_order is None:
             try:
                 self._any_order = self._structgen.compile_json_schema(
@@ -99,3 +104,10 @@ class StructgenEngine(Engine):
         states = automaton.step_many(automaton.start, tokens)
         state = states[-1] if states else automaton.start
         return len(states) == len(tokens) and bool(automaton.accepts(state))
+
+
+class StructgenAnyOrderEngine(StructgenEngine):
+    """structgen with ``property_order="any"``, else its default options."""
+
+    name: ClassVar[str] = "structgen_any_order"
+    property_order: ClassVar[Literal["schema", "any"]] = "any"

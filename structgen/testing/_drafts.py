@@ -1,5 +1,6 @@
 """A schema of draft 2020-12, rewritten for an older draft."""
 
+import json
 from typing import Any, Literal
 
 Draft = Literal["4", "6", "7", "2019-09", "2020-12"]
@@ -92,6 +93,8 @@ def _before_6(schema: dict[str, Any]) -> None:
     for count in ("minItems", "maxItems"):
         if count in schema:
             schema[count] = int(schema[count])
+    if "enum" in schema:
+        schema["enum"] = list({json.dumps(value, sort_keys=True): value for value in schema["enum"]}.values())
     # Lists of keys must not be empty.
     if schema.get("required") == []:
         del schema["required"]

@@ -107,8 +107,11 @@ def _merged(draw: st.DrawFn, schema: Any, root: Any, fuel: int) -> dict[str, Any
     if "not" in rest and draw(st.integers(0, 3)) == 0:
         chosen.append(rest["not"])
     for key, child in {**rest.get("dependentSchemas", {}), **rest.get("dependencies", {})}.items():
-        if draw(st.booleans()):
-            chosen += [{"required": [key]}, child if isinstance(child, dict) else {}]
+        kind = draw(st.integers(0, 2))
+        if kind:
+            chosen.append({"required": [key]})
+        if kind > 1:
+            chosen.append(child if isinstance(child, dict) else {})
     for branch in chosen:
         rest = _united(rest, _merged(draw, branch, root, fuel - 1))
     return rest
@@ -187,7 +190,9 @@ def _guided_object(draw: st.DrawFn, schema: dict[str, Any], root: Any, depth: in
     keys += [key for key in schema.get("required", ()) if key not in keys]
     if schema.get("additionalProperties") is not False and draw(st.booleans()):
         keys += [key for key in [draw(st.sampled_from(KEYS))] if key not in keys]
-    for key, others in {**schema.get("dependentRequired", {}), **schema.get("dependencies", {})}.items():
+    lists = {**schema.get("dependentRequired", {}), **schema.get("dependencies", {})}
+    keys += [key for key in lists if key not in keys and draw(st.booleans())]
+    for key, others in lists.items():
         if key in keys and isinstance(others, list) and draw(st.booleans()):
             keys += [other for other in others if other not in keys]
     rest = schema.get("additionalProperties", schema.get("unevaluatedProperties", True))

@@ -73,6 +73,45 @@ def test_results_are_kept_and_read_back(
     assert capsys.readouterr().out == printed.out
 
 
+def test_every_failure_is_listed_by_reason(write_cases: Write, tmp_path: Path) -> None:
+    cases = CASES | {
+        "misjudged": {"schema": {"language": ["2"]}, "invalid": [2]},
+        "swapped": {"schema": {"language": [], "any_order": ["1"]}, "valid": [1]},
+        "none": {"schema": {"compile": "unsatisfiable"}, "valid": [1]},
+    }
+    out, listed, again = (tmp_path / name for name in ("results.jsonl", "failures", "again"))
+    assert run_masks(write_cases(cases), "--engines", FAKE, "--out", str(out), "--failures", str(listed)) == 0
+    lines = listed.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == f"{FAKE}: 6 of 7 schemas do not pass"
+    groups: list[list[str]] = []
+    for line in filter(None, lines[1:]):
+        if line.startswith("    "):
+            groups[-1].append(line.strip().partition("\t")[0])
+        else:
+            groups.append([line.strip()])
+    assert {reason: schemas for reason, *schemas in groups} == {
+        "1 compile error: this process has compiled N": ["refused"],
+        "1 crash (compile): exited with status N": ["dead"],
+        "1 invalid accepted": ["misjudged"],
+        "1 valid rejected": ["lost"],
+        "1 valid rejected by the order of keys alone": ["swapped"],
+        "1 valid rejected: taken for unsatisfiable": ["none"],
+    }
+    assert main(["report", str(out), "--plain", "--failures", str(again)]) == 0
+    assert again.read_text(encoding="utf-8") == listed.read_text(encoding="utf-8")
+
+
+def test_the_order_of_keys_can_be_freed(write_cases: Write, tmp_path: Path) -> None:
+    schema = {"properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
+    data = write_cases({"swapped": {"schema": schema, "valid": [{"b": 1, "a": 2}], "invalid": [{"b": "1"}]}})
+    for order, engine, passes in (("schema", "structgen", False), ("any", "structgen_any_order", True)):
+        out = tmp_path / f"{order}.jsonl"
+        assert run_masks(data, "--engines", "structgen", "--property-order", order, "--out", str(out)) == 0
+        _, [row] = results.read(out)
+        assert (row.engine, row.status, row.passes) == (engine, Status.OK, passes)
+        assert row.passes_but_order is not passes
+
+
 def test_a_broken_results_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "results.jsonl"
     assert main(["report", str(file)]) == 2

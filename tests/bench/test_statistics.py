@@ -84,6 +84,8 @@ def test_a_comparison_takes_what_both_pass_and_have_timed() -> None:
     ("reason", "folded"),
     [
         ("#/properties/a~1b/items: pattern is not regular\nmore", "<pointer>: pattern is not regular"),
+        ("at '/oneOf', keyword 'oneOf': no", "at '<pointer>', keyword 'oneOf': no"),
+        (f"at '/a b/{'x' * 30}', keyword 'oneOf': no", "at '<pointer>', keyword 'oneOf': no"),
         ('[00:20:18] /project/cpp/json.cc:4944: Unsupported type "strin"', 'Unsupported type "strin"'),
         ("at most 2000 items", "at most N items"),
         ("", ""),

@@ -18,7 +18,7 @@ Language = Callable[[str], bool]
 
 ENGINES = ("reference", "core")
 
-_VALIDATORS = {
+VALIDATORS = {
     "4": jsonschema.Draft4Validator,
     "6": jsonschema.Draft6Validator,
     "7": jsonschema.Draft7Validator,
@@ -117,7 +117,7 @@ _UNEVALUATED = {
 
 @functools.cache
 def _validator(draft: str) -> Any:
-    base = _VALIDATORS[draft]
+    base = VALIDATORS[draft]
     checker = base.TYPE_CHECKER
     return jsonschema.validators.extend(
         base,

@@ -16,7 +16,7 @@ import structgen
 from structgen.testing import vocabularies
 from structgen.testing.schemas import HARD_KEYWORDS, instances, json_schemas, spellings
 from tests.json_schema.official import known_options
-from tests.json_schema.support import oracle, small_vocabulary
+from tests.json_schema.support import VALIDATORS, oracle, small_vocabulary
 
 _SETTINGS = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -81,6 +81,43 @@ def _holds(automaton: Any, text: str) -> bool:
     session = automaton.session()
     state = session.advance_bytes(session.start, text.encode())
     return bool(state != structgen.DEAD and session.accepts(state))
+
+
+# -- what is drawn -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draft", ["4", "6", "7", "2019-09", "2020-12"])
+@settings(_SETTINGS, max_examples=30)
+@given(data=st.data())
+def test_schemas_are_valid(draft: Any, data: st.DataObject) -> None:
+    """What is drawn for a draft keeps to its metaschema, and the oracle can read it."""
+    schema = data.draw(json_schemas(keywords="all", max_depth=2, draft=draft))
+    VALIDATORS[draft].check_schema(schema)
+    assert oracle(schema, draft)("1") in (True, False)
+
+
+@pytest.mark.parametrize("keyword", HARD_KEYWORDS)
+def test_keywords_are_drawn(keyword: str) -> None:
+    """Every hard keyword is at the root when asked for, and decides about some instance."""
+    seen = set()
+
+    @settings(_SETTINGS, max_examples=30)
+    @given(data=st.data())
+    def draw(data: st.DataObject) -> None:
+        schema = data.draw(json_schemas(keywords=[keyword], max_depth=2))
+        text = json.dumps(schema)
+        assert f'"{keyword}"' in text
+        assert not any(f'"{other}"' in text for other in HARD_KEYWORDS if other not in (keyword, "format"))
+        without = {key: value for key, value in schema.items() if key != keyword}
+        without_it, with_it = oracle(without), oracle(schema)
+        for _ in range(4):
+            text = data.draw(spellings(data.draw(instances(schema)), whitespace=False))
+            seen.add((without_it(text), with_it(text)))
+
+    draw()
+    if keyword not in ("format", "$dynamicRef"):
+        assert (True, True) in seen
+        assert (True, False) in seen
 
 
 # -- (a) the language ----------------------------------------------------------------------
