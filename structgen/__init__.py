@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from structgen._compile import compile_json_schema, compile_regex
 from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
 from structgen._errors import (
+    GuardDeadEnd,
     LimitError,
     RegexError,
     SchemaError,
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DEAD",
     "FINISHED",
+    "GuardDeadEnd",
     "LimitError",
     "RegexError",
     "SchemaError",

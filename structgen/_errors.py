@@ -7,11 +7,13 @@
     │   └── UnsatisfiableSchemaError     a JSON Schema that no value satisfies
     ├── RegexError                   a regular expression that cannot be represented
     ├── LimitError                   a documented limit was reached
+    ├── GuardDeadEnd                 guards left no token that could continue the output
     └── VocabularyError              a vocabulary or tokenizer that cannot be used
 
 All of them can be pickled, so that they cross process boundaries whole.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -117,6 +119,24 @@ class LimitError(StructgenError):
         self.limit = limit
         self.value = value
         super().__init__(message)
+
+
+class GuardDeadEnd(StructgenError):
+    """Guards left no token, and the output may not end here.
+
+    Guards are keywords that no automaton expresses; they are checked when a value would end. Each refusal is
+    exact, but whether some continuation passes is not always decided ahead.
+
+    Parameters
+    ----------
+    guard : sequence of str
+        Names of the guards that refused.
+    """
+
+    def __init__(self, guard: Sequence[str]) -> None:
+        self.guard = tuple(guard)
+        names = ", ".join(self.guard)
+        super().__init__(f"no token satisfies what is checked when a value ends: {names}")
 
 
 class VocabularyError(StructgenError):

@@ -44,34 +44,82 @@ std::uint32_t StateView::check_token(std::int64_t token) const {
 }
 
 Engine& StateView::own() {
-  if (!own_) own_ = std::make_unique<Engine>(core_->grammar, core_->engine.shared_vocabulary(), core_->limits);
+  if (!own_) {
+    own_ = std::make_unique<Engine>(core_->grammar, core_->engine.shared_vocabulary(), core_->limits);
+    own_->verdicts = core_->engine.verdicts;
+  }
   return *own_;
+}
+
+void StateView::judge(const std::vector<Verdicts::Question>& questions) {
+  std::vector<bool> answers;
+  for (const auto& [guard, text] : questions) {
+    const nb::object answer = (*predicates_)[static_cast<std::size_t>(guard)](nb::str(text.data(), text.size()));
+    const int truth = PyObject_IsTrue(answer.ptr());
+    if (truth < 0) throw nb::python_error();
+    answers.push_back(truth != 0);
+  }
+  nb::gil_scoped_release release;
+  const std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
+  for (std::size_t i = 0; i < questions.size(); ++i) core_->engine.verdicts->put(questions[i].first, questions[i].second, answers[i]);
+}
+
+template <class Work>
+auto StateView::judged(Work&& work) {
+  for (bool first = true;; first = false) {
+    std::vector<Verdicts::Question> questions;
+    {
+      nb::gil_scoped_release release;
+      const std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
+      if (first) core_->engine.verdicts->trim();
+      try {
+        return work();
+      } catch (NeedVerdicts& need) {
+        questions.swap(need.questions);
+      }
+    }
+    judge(questions);
+  }
+}
+
+// The number of one of the session's own states: that of the automaton's, where nothing that was captured is left.
+State StateView::homeward(State local) {
+  if (local <= kFinished) return local;
+  if (core_->grammar->remembers() && !own_->remembers(local)) {
+    try {
+      return core_->engine.import(*own_, local);
+    } catch (const StateLimitError&) {
+    }
+  }
+  return local + kSessionBase;
 }
 
 template <class Work>
 State StateView::move(State s, Work&& work) {
-  nb::gil_scoped_release release;
-  std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
-  check(s);
-  const auto outward = [](State local) { return local <= kFinished ? local : local + kSessionBase; };
-  if (s >= kSessionBase) return outward(work(*own_, s - kSessionBase));
-  try {
-    return work(core_->engine, s);
-  } catch (const StateLimitError&) {
-    if (!session_) throw;
-    return outward(work(own(), own().import(core_->engine, s)));
-  }
+  return judged([&]() -> State {
+    check(s);
+    if (s >= kSessionBase) return homeward(work(*own_, s - kSessionBase));
+    core_->engine.shared_only = session_;
+    try {
+      return work(core_->engine, s);
+    } catch (const CapturedStateError&) {
+    } catch (const StateLimitError&) {
+      if (!session_) throw;
+    }
+    return homeward(work(own(), own().import(core_->engine, s)));
+  });
 }
 
 template <class Work>
 void StateView::read(State s, Work&& work) {
-  nb::gil_scoped_release release;
-  std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
-  check(s);
-  if (s >= kSessionBase)
-    work(*own_, s - kSessionBase);
-  else
-    work(core_->engine, s);
+  judged([&] {
+    check(s);
+    core_->engine.shared_only = false;
+    if (s >= kSessionBase)
+      work(*own_, s - kSessionBase);
+    else
+      work(core_->engine, s);
+  });
 }
 
 State StateView::step(State s, std::int64_t token) {
@@ -81,7 +129,8 @@ State StateView::step(State s, std::int64_t token) {
     if (lock.owns_lock()) {
       check(s);
       const State known = s >= kSessionBase ? own_->known_step(s - kSessionBase, id) : core_->engine.known_step(s, id);
-      if (known >= 0) return known > kFinished && s >= kSessionBase ? known + kSessionBase : known;
+      if (known >= 0 && (s < kSessionBase || known <= kFinished)) return known;
+      if (known >= 0 && (!core_->grammar->remembers() || own_->remembers(known))) return known + kSessionBase;
     }
   }
   return move(s, [&](Engine& e, State local) {
@@ -132,13 +181,14 @@ void StateView::fill_masks(const std::vector<State>& states, nb::handle out) {
   const std::size_t words = core_->engine.vocabulary().mask_words;
   OutBuffer buffer;
   std::uint32_t* rows = buffer.get(out, words * states.size());
-  nb::gil_scoped_release release;
-  std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
-  for (std::size_t i = 0; i < states.size(); ++i) {
-    check(states[i]);
-    Engine& e = states[i] >= kSessionBase ? *own_ : core_->engine;
-    e.copy_mask(e.mask(states[i] >= kSessionBase ? states[i] - kSessionBase : states[i]), rows + i * words);
-  }
+  judged([&] {
+    core_->engine.shared_only = false;
+    for (std::size_t i = 0; i < states.size(); ++i) {
+      check(states[i]);
+      Engine& e = states[i] >= kSessionBase ? *own_ : core_->engine;
+      e.copy_mask(e.mask(states[i] >= kSessionBase ? states[i] - kSessionBase : states[i]), rows + i * words);
+    }
+  });
 }
 
 void StateView::fill_mask_within(State s, nb::handle out, std::int64_t max_bytes) {
@@ -146,6 +196,14 @@ void StateView::fill_mask_within(State s, nb::handle out, std::int64_t max_bytes
   read(s, [&](Engine& e, State local) {
     e.mask_within(local, max_bytes, row);
   });
+}
+
+bool StateView::completable() {
+  bool result = false;
+  read(start(), [&](Engine& e, State local) {
+    result = e.completable(local);
+  });
+  return result;
 }
 
 bool StateView::accepts(State s) {

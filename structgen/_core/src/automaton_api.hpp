@@ -30,10 +30,14 @@ class OutBuffer {
   Py_buffer view_{};
 };
 
+// What guards call. Freed with the GIL held, as the objects of Python that own it are.
+using Predicates = std::vector<nanobind::object>;
+
 // The methods that TokenAutomaton and Session share.
 class StateView {
  public:
-  StateView(std::shared_ptr<Automaton> core, bool session) : core_(std::move(core)), session_(session) {}
+  StateView(std::shared_ptr<Automaton> core, std::shared_ptr<const Predicates> predicates, bool session)
+      : core_(std::move(core)), predicates_(std::move(predicates)), session_(session) {}
   StateView(StateView&&) = default;
 
   State start() const { return core_->engine.start(); }
@@ -48,6 +52,8 @@ class StateView {
   nanobind::bytes shortest(State s);
   State advance_bytes(State s, const nanobind::bytes& data);
   nanobind::dict stats();
+  // Whether the language has a text that tokens can spell.
+  bool completable();
 
  protected:
   void check(State s) const;
@@ -58,23 +64,30 @@ class StateView {
   State move(State s, Work&& work);
   template <class Work>
   void read(State s, Work&& work);
+  // Runs work() under the exclusive lock, the GIL released, until no predicate's verdict is missing. Predicates are called in
+  // between, without the lock: no thread waits for the GIL while it holds it.
+  template <class Work>
+  auto judged(Work&& work);
+  void judge(const std::vector<Verdicts::Question>& questions);
   Engine& own();
+  State homeward(State local);
 
   std::shared_ptr<Automaton> core_;
+  std::shared_ptr<const Predicates> predicates_;
   bool session_;
-  std::unique_ptr<Engine> own_;  // a session's overflow
+  std::unique_ptr<Engine> own_;  // a session's overflow, and its states that hold captured text
   OutBuffer out_;
 };
 
 class Session : public StateView {
  public:
-  explicit Session(std::shared_ptr<Automaton> core) : StateView(std::move(core), true) {}
+  Session(std::shared_ptr<Automaton> core, std::shared_ptr<const Predicates> predicates) : StateView(std::move(core), std::move(predicates), true) {}
 };
 
 class TokenAutomaton : public StateView {
  public:
-  explicit TokenAutomaton(std::shared_ptr<Automaton> core) : StateView(std::move(core), false) {}
-  Session session() const { return Session(core_); }
+  TokenAutomaton(std::shared_ptr<Automaton> core, std::shared_ptr<const Predicates> predicates) : StateView(std::move(core), std::move(predicates), false) {}
+  Session session() const { return Session(core_, predicates_); }
 };
 
 }  // namespace structgen

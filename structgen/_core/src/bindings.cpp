@@ -94,6 +94,7 @@ class Builder {
   std::size_t max_nodes, emptiness_limit;
   std::chrono::steady_clock::time_point deadline;
   std::size_t used_nodes = 0;
+  std::shared_ptr<Predicates> predicates = std::make_shared<Predicates>();
   bool finished = false;
 };
 
@@ -288,16 +289,31 @@ void bind_expressions(nb::class_<Builder>& c) {
              return b.grammar->object(std::move(o), texts);
            }, "keys"_a, "values"_a, "required"_a, "extra_keys"_a, "extra_values"_a, "ordered"_a, "min_properties"_a, "max_properties"_a, "distinct_extras"_a)
       .def("array",
-           [](Builder& b, const std::vector<Expr>& prefix, Expr rest, std::int64_t low, std::int64_t high) {
+           [](Builder& b, const std::vector<Expr>& prefix, Expr rest, std::int64_t low, std::int64_t high, bool unique) {
              G g(b);
              ArrayNode a;
              a.prefix = checked_exprs(b, prefix);
              b.check_expr(rest);
              a.rest = rest;
+             a.unique = unique;
              a.low = static_cast<std::int32_t>(std::min<std::int64_t>(low, 1 << 30));
              a.high = high < 0 || high >= 1 << 30 ? kInfinity : static_cast<std::int32_t>(high);
              return b.grammar->array(std::move(a));
-           }, "prefix"_a, "rest"_a, "min_items"_a, "max_items"_a)
+           }, "prefix"_a, "rest"_a, "min_items"_a, "max_items"_a, "unique"_a = false)
+      .def("guard",
+           [](Builder& b, std::string name, nb::object predicate) {
+             if (!predicate.is_none() && !PyCallable_Check(predicate.ptr())) throw nb::type_error("a guard's predicate must be callable, or None");
+             G g(b);
+             b.predicates->push_back(predicate);
+             return b.grammar->guard({std::move(name), predicate.is_none()});
+           }, "name"_a, "predicate"_a.none())
+      .def("guarded",
+           [](Builder& b, Expr e, std::int32_t guard, bool negated) {
+             G g(b);
+             b.check_expr(e);
+             if (guard < 0 || static_cast<std::size_t>(guard) >= b.grammar->guards().size()) throw std::invalid_argument("not a guard handle: " + std::to_string(guard));
+             return b.grammar->guarded(e, guard, negated);
+           }, "expr"_a, "guard"_a, "negated"_a = false)
       .def("finish",
            [](Builder& b, Expr start, std::size_t max_states, std::size_t mask_cache_bytes) -> nb::object {
              std::shared_ptr<Automaton> made;
@@ -309,10 +325,12 @@ void bind_expressions(nb::class_<Builder>& c) {
                if (inhabited)
                  made = std::make_shared<Automaton>(b.grammar, b.vocabulary->data, b.vocabulary->logits_size, EngineLimits{max_states, mask_cache_bytes});
                // A vocabulary that lacks bytes may be unable to spell any of the language.
-               if (made && !made->engine.completable(made->engine.start())) made.reset();
+               if (made && !b.grammar->remembers() && !made->engine.completable(made->engine.start())) made.reset();
              }
              if (!made) return nb::none();
-             return nb::cast(TokenAutomaton(std::move(made)));
+             TokenAutomaton automaton(std::move(made), b.predicates);
+             if (b.grammar->remembers() && !automaton.completable()) return nb::none();  // may ask predicates
+             return nb::cast(std::move(automaton));
            }, "start"_a, nb::kw_only(), "max_states"_a = EngineLimits{}.states, "mask_cache_bytes"_a = EngineLimits{}.mask_bytes,
            nb::sig("def finish(self, start: int, *, max_states: int = ..., mask_cache_bytes: int = ...) -> TokenAutomaton | None"));
 }
@@ -343,6 +361,12 @@ NB_MODULE(_native, m) {
     } catch (const LimitError& e) {
       nb::object type = nb::module_::import_("structgen._errors").attr("LimitError");
       PyErr_SetString(type.ptr(), e.what());
+    } catch (const GuardDeadEndError& e) {
+      nb::object type = nb::module_::import_("structgen._errors").attr("GuardDeadEnd");
+      nb::list names;
+      for (const std::string& name : e.guards) names.append(nb::str(name.data(), name.size()));
+      nb::object error = type(nb::tuple(names));
+      PyErr_SetObject(type.ptr(), error.ptr());
     }
   });
   m.attr("DEAD") = kDead;

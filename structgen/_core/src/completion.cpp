@@ -114,6 +114,7 @@ std::int64_t Completion::evaluate(const ExprNode& n) {
     case ExprOp::kSequence: return kids([](std::int64_t a, std::int64_t b) { return std::min(a + b, kImpossible); }, 0);
     case ExprOp::kObject: return std::min(kImpossible, lexeme(grammar_.open_brace) + frame(engine_.first_frame(n)));
     case ExprOp::kArray: return std::min(kImpossible, lexeme(grammar_.open_bracket) + frame(engine_.first_frame(n)));
+    case ExprOp::kGuarded: return exprs_[static_cast<std::size_t>(n.a)];
   }
   return kImpossible;
 }
@@ -200,9 +201,10 @@ std::int64_t Completion::array(const ArrayNode& a, std::int32_t at, Engine::Phas
 }
 
 std::int64_t Completion::frame(const Engine::Frame& f, std::int64_t key) {
+  if (f.kind == Engine::kGuardFrame) return 0;
   if (f.kind == Engine::kArrayFrame) {
     const ArrayNode& a = grammar_.array_at(f.node);
-    return a.tally ? tallied(a, f) : array(a, f.at, f.phase);
+    return a.tally ? tallied(a, f) : array(a, f.at, f.phase == Engine::kItem ? Engine::kAfterValue : f.phase);
   }
   if (f.kind == Engine::kObjectFrame) {
     const ObjectNode& o = grammar_.object_at(f.node);
@@ -267,27 +269,55 @@ std::string Completion::shortest(Items items) {
   }
 }
 
-std::int64_t Completion::within(const Items& start, std::int64_t budget, std::uint32_t* out) {
+std::int64_t Completion::within(const Items& start, const Text& text, std::int64_t budget, std::uint32_t* out) {
   std::int64_t most = 0;
   const Trie& trie = lexer_.trie();
-  std::vector<std::pair<std::uint32_t, Items>> todo{{0, start}};
+  struct Entry {
+    std::uint32_t node;
+    Items items;
+    Text text;
+  };
+  const bool remembers = grammar_.remembers();
+  std::vector<Entry> todo;
+  todo.push_back({0, start, text});
   Items next;
+  Text read;
   while (!todo.empty()) {
-    const auto [node, items] = std::move(todo.back());
+    const Entry at = std::move(todo.back());
     todo.pop_back();
-    const Trie::Node n = trie[node];
+    const Trie::Node n = trie[at.node];
     for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
-      engine_.advance(items, trie[c].byte, next);
+      if (remembers) read = at.text;
+      engine_.advance(at.items, trie[c].byte, next, remembers ? &read : nullptr);
       if (next.empty()) continue;
       if (trie.token_begin(c) != trie.token_end(c)) {
         const std::int64_t left = cost(next);
         most = std::max(most, left);
         for (std::uint32_t i = trie.token_begin(c); i < trie.token_end(c) && left <= budget; ++i) out[trie.id(i) >> 5] |= 1U << (trie.id(i) & 31);
       }
-      if (trie[c].children) todo.emplace_back(c, next);
+      if (trie[c].children) todo.push_back({c, next, read});
     }
   }
   return most;
+}
+
+bool Completion::next_byte(const Items& items, const Text& text, std::uint8_t& byte) {
+  Item best{kDeadLex, kNoStack};
+  std::int64_t least = kImpossible;
+  const auto consider = [&](const Item& i) {
+    const std::int64_t c = item(i);
+    if (lexeme(i.lex) == 0 || c >= least) return;
+    least = c;
+    best = i;
+  };
+  for (const Item& i : items) {
+    consider(i);
+    if (!lexer_[i.lex].accepting) continue;
+    for (const Item& begin : engine_.expand(engine_.ended(i, &text)).items) consider(begin);
+  }
+  if (best.lex == kDeadLex) return false;
+  byte = static_cast<std::uint8_t>(next_byte_.get(static_cast<std::uint64_t>(best.lex), 0));
+  return true;
 }
 
 std::string Engine::shortest(State s) {
@@ -295,7 +325,7 @@ std::string Engine::shortest(State s) {
   if (!vocabulary_->byte_complete) return search_tokens(s);
   if (!completion_) completion_ = std::make_unique<Completion>(*this);
   if (completion_->cost(items(s)) > kLongest) throw LimitError("the shortest completion is longer than " + std::to_string(kLongest) + " bytes");
-  return completion_->shortest(items(s));
+  return grammar_->remembers() ? guarded_shortest(s) : completion_->shortest(items(s));
 }
 
 void Engine::mask_within(State s, std::int64_t budget, std::uint32_t* out) {
@@ -306,7 +336,8 @@ void Engine::mask_within(State s, std::int64_t budget, std::uint32_t* out) {
   const std::int64_t left = completion_->cost(here);
   if (record.growth >= 0 && left + record.growth <= budget) return copy_mask(record, out);
   std::fill(out, out + vocabulary_->mask_words, 0);
-  record.growth = std::max<std::int64_t>(0, completion_->within(here, budget, out) - left);
+  record.growth = std::max<std::int64_t>(0, completion_->within(here, text(s), budget, out) - left);
+  settle();
   if (accepts(s))
     for (std::uint32_t t : vocabulary_->end_tokens) out[t >> 5] |= 1U << (t & 31);
   if (vocabulary_->byte_complete) return;

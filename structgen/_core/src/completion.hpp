@@ -19,8 +19,10 @@ class Completion {
   explicit Completion(Engine& engine);
   std::int64_t cost(const Items& items);
   std::string shortest(Items items);
+  // One byte of a shortest completion, guards aside. The items and text are behind the bytes so far; false where nothing completes them.
+  bool next_byte(const Items& items, const Text& text, std::uint8_t& byte);
   // Marks the tokens after which at most `budget` bytes are left; returns the most that any token leaves.
-  std::int64_t within(const Items& items, std::int64_t budget, std::uint32_t* out);
+  std::int64_t within(const Items& items, const Text& text, std::int64_t budget, std::uint32_t* out);
 
  private:
   std::int64_t lexeme(Lex q);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <unordered_map>
 
 namespace structgen {
 
@@ -44,21 +45,34 @@ Engine::Engine(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const Voc
   records_ = {&dead_mask_, &finished_mask_};
   accepts_ = {0, 1};
   seen_.emplace_back();
+  seen_items_.emplace_back();
+  refused_.assign(grammar_->guards().size() + 1, false);
+  verdicts = std::make_shared<Verdicts>();
+  if (grammar_->remembers()) state_texts_ = {0, 0};
   intern_text({});
   // The start expression sits in a sequence frame of its own, after an empty lexeme.
   Frame f{kSequenceFrame, kFirst, grammar_->start, -1, 0, 0, 0};
-  start_ = intern({{empty_lex_, push(f, kDone)}});
+  start_ = intern({{empty_lex_, push(f, kDone)}}, {});
 }
 
 Items Engine::items(State s) const {
   return Items(pool_.begin() + offsets_[static_cast<std::size_t>(s)], pool_.begin() + offsets_[static_cast<std::size_t>(s) + 1]);
 }
 
-State Engine::intern(const Items& items) {
+State Engine::intern(const Items& items, const Text& text) {
+  settle();
   if (items.empty()) return kDead;
-  const std::uint64_t hash = hash_items(items);
+  if (shared_only)
+    for (const Item& item : items) {
+      const StackSet& set = sets_[static_cast<std::size_t>(item.stacks)];
+      if (set.capturing || set.seen) throw CapturedStateError{};
+    }
+  const std::int32_t node = captured_.intern(text);
+  std::uint64_t hash = hash_items(items);
+  if (node > 0) hash = combine(hash, static_cast<std::uint32_t>(node));
   const std::int32_t found = config_index_.find(hash, [&](std::int32_t s) {
     const std::uint32_t begin = offsets_[static_cast<std::size_t>(s)], end = offsets_[static_cast<std::size_t>(s) + 1];
+    if (node != (state_texts_.empty() ? 0 : state_texts_[static_cast<std::size_t>(s)])) return false;
     return end - begin == items.size() && std::equal(items.begin(), items.end(), pool_.begin() + begin);
   });
   if (found >= 0) return found;
@@ -68,6 +82,7 @@ State Engine::intern(const Items& items) {
   offsets_.push_back(static_cast<std::uint32_t>(pool_.size()));
   records_.push_back(nullptr);
   accepts_.push_back(-1);
+  if (!state_texts_.empty()) state_texts_.push_back(node);
   config_index_.insert(hash, id);
   return id;
 }
@@ -86,27 +101,37 @@ void Engine::normalize(Items& items) {
   items.resize(kept + 1);
 }
 
-void Engine::advance(const Items& in, std::uint8_t byte, Items& out) {
+void Engine::advance(const Items& in, std::uint8_t byte, Items& out, Text* text) {
   out.clear();
+  bool guarded = false;
   for (const Item& item : in) {
     const Lex to = lexer_.next(item.lex, byte);
     if (to != kDeadLex) {
-      const bool captures = sets_[static_cast<std::size_t>(item.stacks)].captures;
-      out.push_back({to, captures ? capture(item.stacks, byte, lexer_[to].kind == Kind::kText) : item.stacks});
+      const StackSet& set = sets_[static_cast<std::size_t>(item.stacks)];
+      guarded = guarded || set.guarded();
+      out.push_back({to, set.captures ? capture(item.stacks, byte, lexer_[to].kind == Kind::kText) : item.stacks});
     }
     if (!lexer_[item.lex].accepting) continue;
-    for (const Item& begin : expand(item.stacks).items) {
+    if (sets_[static_cast<std::size_t>(item.stacks)].checks && !may_follow(item.stacks, byte)) continue;
+    for (const Item& begin : expand(ended(item, text)).items) {
       const Lex first = lexer_.next(begin.lex, byte);
       if (first == kDeadLex) continue;
-      const bool captures = sets_[static_cast<std::size_t>(begin.stacks)].captures;
-      out.push_back({first, captures ? capture(begin.stacks, byte, false) : begin.stacks});
+      const StackSet& set = sets_[static_cast<std::size_t>(begin.stacks)];
+      guarded = guarded || set.guarded();
+      Stacks stacks = begin.stacks;
+      if (set.pending) stacks = place(stacks, text ? captured_.length(*text) : 0);
+      out.push_back({first, sets_[static_cast<std::size_t>(stacks)].captures ? capture(stacks, byte, false) : stacks});
     }
   }
+  if (guarded)
+    finish_byte(out, byte, text);
+  else if (text)
+    *text = {};
   normalize(out);
 }
 
 void Engine::advance(Level& in, std::uint8_t byte, Items& out) {
-  if (in.items.size() < kManyItems) return advance(in.items, byte, out);
+  if (in.items.size() < kManyItems) return advance(in.items, byte, out, nullptr);
   if (!in.sorted_out) {
     in.sorted_out = true;
     in.broad.clear();
@@ -120,7 +145,7 @@ void Engine::advance(Level& in, std::uint8_t byte, Items& out) {
     }
   }
   const bool awaited = in.bytes[byte / 64] >> (byte % 64) & 1;
-  advance(awaited ? in.items : in.broad, byte, out);
+  advance(awaited ? in.items : in.broad, byte, out, nullptr);
 }
 
 State Engine::advance(State s, const std::uint8_t* data, std::size_t size) {
@@ -132,11 +157,13 @@ State Engine::advance_bytes(State s, const std::uint8_t* data, std::size_t size)
   if (s == kDead || (s == kFinished && size > 0)) return kDead;
   if (size == 0) return s;
   scratch_a_ = items(s);
+  Text read = text(s);
+  Text* const reading = grammar_->remembers() ? &read : nullptr;
   for (std::size_t i = 0; i < size && !scratch_a_.empty(); ++i) {
-    advance(scratch_a_, data[i], scratch_b_);
+    advance(scratch_a_, data[i], scratch_b_, reading);
     scratch_a_.swap(scratch_b_);
   }
-  return intern(scratch_a_);
+  return intern(scratch_a_, read);
 }
 
 State Engine::step(State s, std::uint32_t token) {
@@ -157,14 +184,17 @@ bool Engine::accepts(State s) {
   std::int8_t& memo = accepts_[static_cast<std::size_t>(s)];
   if (memo >= 0) return memo != 0;
   bool result = false;
-  for (const Item& item : items(s)) result = result || (lexer_[item.lex].accepting && expand(item.stacks).accepts);
+  const Text read = text(s);
+  for (const Item& item : items(s)) result = result || (lexer_[item.lex].accepting && expand(ended(item, &read)).accepts);
+  settle();
   accepts_[static_cast<std::size_t>(s)] = result;
   return result;
 }
 
-// Visits, in preorder, the nodes of the suffix trie that can follow; skip(i) prunes the subtree of node i.
-template <class Visit, class Skip>
-void Engine::walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, Visit&& visit) {
+// Visits, in preorder, the nodes of the suffix trie that can follow; skip(i) prunes the subtree of node i. Where checks depend on text
+// that only the whole token tells, unsure(i) is called for the subtree instead.
+template <class Visit, class Skip, class Unsure>
+void Engine::walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, Visit&& visit, Unsure&& unsure) {
   const std::vector<SuffixTrie::Node>& nodes = trie.nodes;
   if (levels_.empty()) levels_.resize(1);
   // An ended lexeme has no bytes of its own: start with what comes next.
@@ -182,7 +212,12 @@ void Engine::walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, 
     if (levels_.size() < depth + 2) levels_.resize(depth + 2);
     Level& next = levels_[depth + 1];
     if (!skip(i)) {
+      unsure_ = false;
       advance(levels_[depth], nodes[i].byte, next.items);
+      if (unsure_) {
+        unsure(i);
+        next.items.clear();
+      }
     } else {
       next.items.clear();
     }
@@ -198,7 +233,7 @@ void Engine::walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, 
   }
 }
 
-const std::vector<std::uint32_t>& Engine::live_suffixes(const SuffixTrie& trie, Lex exit, Stacks stacks) {
+const Engine::Walk& Engine::live_suffixes(const SuffixTrie& trie, Lex exit, Stacks stacks) {
   const std::uint64_t hash = combine(combine(reinterpret_cast<std::uintptr_t>(&trie), static_cast<std::uint32_t>(exit)), static_cast<std::uint32_t>(stacks));
   const std::int32_t found = walk_index_.find(hash, [&](std::int32_t i) {
     const WalkKey& k = walks_[static_cast<std::size_t>(i)].first;
@@ -209,31 +244,66 @@ const std::vector<std::uint32_t>& Engine::live_suffixes(const SuffixTrie& trie, 
     return walks_[static_cast<std::size_t>(found)].second;
   }
   ++counters.walks;
-  std::vector<std::uint32_t> live;
-  walk(trie, exit, stacks, [](std::uint32_t) { return false; }, [&](std::uint32_t node) { live.push_back(node); });
-  mask_bytes_ += live.size() * 4 + 64;
+  Walk found_here;
+  const auto unsure = [&](std::uint32_t node) { found_here.unsure.push_back(node); };
+  walk(trie, exit, stacks, [](std::uint32_t) { return false; }, [&](std::uint32_t node) { found_here.live.push_back(node); }, unsure);
+  mask_bytes_ += (found_here.live.size() + found_here.unsure.size()) * 4 + 64;
   walk_index_.insert(hash, static_cast<std::int32_t>(walks_.size()));
-  walks_.push_back({{&trie, exit, stacks}, std::move(live)});
+  walks_.push_back({{&trie, exit, stacks}, std::move(found_here)});
   return walks_.back().second;
 }
 
-void Engine::collect(const Item& item, MaskRecord& record, std::vector<const Shape*>& dense) {
+// Tokens whose bytes decide what may follow are tried one by one.
+void Engine::try_token(const Item& item, const Text& text, std::uint32_t token, MaskRecord& record) {
+  Text read = text;
+  Items current{item}, next;
+  const std::uint8_t* bytes = vocabulary_->token(token);
+  for (std::size_t i = 0; i < vocabulary_->length(token) && !current.empty(); ++i) {
+    advance(current, bytes[i], next, &read);
+    current.swap(next);
+  }
+  if (!current.empty()) record.set.push_back(token);
+}
+
+// Tokens that continue a text lexeme at whose end a check is due: those that stay inside may end the value too, by white space.
+void Engine::try_tokens(const Item& first, const Text& text, MaskRecord& record) {
+  struct Entry {
+    std::uint32_t node;
+    Items items;
+    Text text;
+  };
+  const Trie& trie = lexer_.trie();
+  std::vector<Entry> todo;
+  todo.push_back({0, {first}, text});
+  Items next;
+  while (!todo.empty()) {
+    const Entry at = std::move(todo.back());
+    todo.pop_back();
+    const Trie::Node n = trie[at.node];
+    for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
+      Text read = at.text;
+      advance(at.items, trie[c].byte, next, &read);
+      if (next.empty()) continue;
+      for (std::uint32_t i = trie.token_begin(c); i < trie.token_end(c); ++i) record.set.push_back(trie.id(i));
+      if (trie[c].children) todo.push_back({c, next, std::move(read)});
+    }
+  }
+}
+
+void Engine::collect(const Item& item, const Text& text, MaskRecord& record, std::vector<const Shape*>& dense) {
+  const StackSet set = sets_[static_cast<std::size_t>(item.stacks)];
+  // A value that begins with this lexeme begins behind the text so far.
+  const auto begun = [&] { return Item{item.lex, place(item.stacks, captured_.length(text))}; };
+  if (set.checks && lexer_[item.lex].kind == Kind::kText) return try_tokens(begun(), text, record);
   const Shape& shape = lexer_.shape(item.lex, grammar_->filter);
   if (shape.base) dense.push_back(&shape);
   record.set.insert(record.set.end(), shape.add.begin(), shape.add.end());
   if (shape.exits.empty()) return;
   const auto& exits = shape.exits;
-  if (sets_[static_cast<std::size_t>(item.stacks)].captures) {
-    // What follows may depend on the key that the token completes, so the few tokens that do are tried one by one.
-    for (const auto& exit : exits) {
-      Items current{item}, next;
-      const std::uint8_t* bytes = vocabulary_->token(exit.second);
-      for (std::size_t i = 0; i < vocabulary_->length(exit.second) && !current.empty(); ++i) {
-        advance(current, bytes[i], next);
-        current.swap(next);
-      }
-      if (!current.empty()) record.set.push_back(exit.second);
-    }
+  if (set.captures || set.checks) {
+    // What follows may depend on the key or value that the token completes.
+    const Item first = begun();
+    for (const auto& exit : exits) try_token(first, text, exit.second, record);
     return;
   }
   std::size_t at = 0;
@@ -241,24 +311,35 @@ void Engine::collect(const Item& item, MaskRecord& record, std::vector<const Sha
     while (at < exits.size() && exits[at].first < node) ++at;
     for (; at < exits.size() && exits[at].first == node; ++at) record.set.push_back(exits[at].second);
   };
+  const auto try_below = [&](std::uint32_t node) {
+    const Item first = begun();
+    const std::uint32_t end = shape.suffixes->nodes[node].end;
+    for (auto e = std::lower_bound(exits.begin(), exits.end(), std::make_pair(node, 0U)); e != exits.end() && e->first < end; ++e)
+      try_token(first, text, e->second, record);
+  };
   if (exits.size() < kNarrowExits) {
     const auto skip = [&](std::uint32_t node) {
       while (at < exits.size() && exits[at].first < node) ++at;
       return at == exits.size() || exits[at].first >= shape.suffixes->nodes[node].end;
     };
-    walk(*shape.suffixes, lexer_.exit(item.lex), item.stacks, skip, take);
+    std::vector<std::uint32_t> unsure;  // the walk's scratch is in use until it ends
+    walk(*shape.suffixes, lexer_.exit(item.lex), item.stacks, skip, take, [&](std::uint32_t node) { unsure.push_back(node); });
+    for (const std::uint32_t node : unsure) try_below(node);
     return;
   }
-  for (std::uint32_t node : live_suffixes(*shape.suffixes, lexer_.exit(item.lex), item.stacks)) {
+  const Walk& found = live_suffixes(*shape.suffixes, lexer_.exit(item.lex), item.stacks);
+  for (std::uint32_t node : found.live) {
     at = static_cast<std::size_t>(std::lower_bound(exits.begin() + static_cast<std::ptrdiff_t>(at), exits.end(), std::make_pair(node, 0U)) - exits.begin());
     take(node);
   }
+  for (std::uint32_t node : found.unsure) try_below(node);
 }
 
 const MaskRecord& Engine::mask(State s) {
   if (const MaskRecord* known = known_mask(s)) return *known;
   const Stopwatch watch(counters.mask_nanoseconds);
   const MaskRecord& record = vocabulary_->byte_complete ? byte_mask(s) : token_mask(s);
+  if (record.dead_end) throw GuardDeadEndError(record.refusals);
   records_[static_cast<std::size_t>(s)] = &record;
   return record;
 }
@@ -267,10 +348,12 @@ const MaskRecord& Engine::byte_mask(State s) {
   ++counters.masks;
   // The mask depends on the shapes and the stacks behind them, not on the state: counters and outer frames drop out.
   Items parts = items(s);
+  const Text read = text(s);
   const std::size_t own = parts.size();
+  refused_.assign(refused_.size(), false);
   for (std::size_t i = 0; i < own; ++i)
     if (lexer_[parts[i].lex].accepting) {
-      const Items& begin = expand(parts[i].stacks).items;
+      const Items& begin = expand(ended(parts[i], &read)).items;
       parts.insert(parts.end(), begin.begin(), begin.end());
     }
   const bool ends = accepts(s);
@@ -280,11 +363,23 @@ const MaskRecord& Engine::byte_mask(State s) {
   for (const Item& part : parts) {
     const Shape& shape = lexer_.shape(part.lex, grammar_->filter);
     key.push_back((static_cast<std::uint64_t>(shape.number) << 32) | static_cast<std::uint32_t>(lexer_.exit(part.lex)));
-    key.push_back(shape.exits.empty() ? 0 : static_cast<std::uint64_t>(part.stacks));
+    key.push_back(shape.exits.empty() && !sets_[static_cast<std::size_t>(part.stacks)].checks ? 0 : static_cast<std::uint64_t>(part.stacks));
   }
-  std::uint64_t hash = key.size();
-  for (std::uint64_t k : key) hash = combine(hash, k);
-  const std::int32_t found = shared_index_.find(hash, [&](std::int32_t i) { return shared_[static_cast<std::size_t>(i)].first == key; });
+  settle();
+  const auto hash_key = [&] {
+    std::uint64_t hash = key.size();
+    for (std::uint64_t k : key) hash = combine(hash, k);
+    return hash;
+  };
+  std::uint64_t hash = hash_key();
+  const auto look_up = [&] { return shared_index_.find(hash, [&](std::int32_t i) { return shared_[static_cast<std::size_t>(i)].first == key; }); };
+  std::int32_t found = look_up();
+  if (found < 0 && read.node > 0) {
+    // Only masks for which a check looked at the text are kept by text.
+    key.push_back(static_cast<std::uint64_t>(read.node));
+    hash = hash_key();
+    found = look_up();
+  }
   if (found >= 0) {
     ++counters.masks_shared;
     return *shared_[static_cast<std::size_t>(found)].second;
@@ -293,7 +388,13 @@ const MaskRecord& Engine::byte_mask(State s) {
 
   auto record = std::make_unique<MaskRecord>();
   std::vector<const Shape*> dense;
-  for (const Item& part : parts) collect(part, *record, dense);
+  checked_ = false;
+  for (const Item& part : parts) collect(part, read, *record, dense);
+  settle();
+  if (read.node > 0 && !checked_) {
+    key.pop_back();
+    hash = hash_key();
+  }
   if (ends) record->set.insert(record->set.end(), vocabulary_->end_tokens.begin(), vocabulary_->end_tokens.end());
   if (dense.size() == 1) {
     record->base = dense[0]->base;
@@ -307,6 +408,7 @@ const MaskRecord& Engine::byte_mask(State s) {
     }
     record->base = record->owned.get();
   }
+  if (grammar_->remembers()) find_dead_end(*record, ends);
   record->set.shrink_to_fit();
   mask_bytes_ += sizeof(MaskRecord) + 4 * (record->set.size() + record->clear.size()) + 8 * key.size() + (record->owned ? 4 * vocabulary_->mask_words : 0);
   shared_index_.insert(hash, static_cast<std::int32_t>(shared_.size()));
@@ -354,44 +456,48 @@ std::string Engine::forced(State s) {
   std::string out;
   if (s <= kFinished) return out;
   Items current = items(s), next, found;
+  Text read = text(s), read_next, read_found;
+  Text* const reading = grammar_->remembers() ? &read_next : nullptr;
   while (out.size() < kForcedLimit) {
     bool ends = false;
-    for (const Item& item : current) ends = ends || (lexer_[item.lex].accepting && expand(item.stacks).accepts);
+    for (const Item& item : current) ends = ends || (lexer_[item.lex].accepting && expand(ended(item, &read)).accepts);
     if (ends) break;
     int live = 0;
     std::uint8_t byte = 0;
     for (int b = 0; b < 256 && live < 2; ++b) {
-      advance(current, static_cast<std::uint8_t>(b), next);
+      if (reading) read_next = read;
+      advance(current, static_cast<std::uint8_t>(b), next, reading);
       if (next.empty()) continue;
       ++live;
       byte = static_cast<std::uint8_t>(b);
       found.swap(next);
+      std::swap(read_found, read_next);
     }
     if (live != 1) break;
     out.push_back(static_cast<char>(byte));
     current.swap(found);
+    std::swap(read, read_found);
   }
+  settle();
   return out;
 }
 
 State Engine::import(const Engine& other, State s) {
   if (s <= kFinished) return s;
-  std::vector<Stacks> memo(other.sets_.size(), -1);
-  memo[kNoStack] = kNoStack;
-  memo[kDone] = kDone;
+  std::unordered_map<Stacks, Stacks> memo{{kNoStack, kNoStack}, {kDone, kDone}};
   // Sets refer to sets below them only, so an explicit stack in depth-first order suffices.
   const auto copy = [&](Stacks root) {
     std::vector<Stacks> todo{root};
     while (!todo.empty()) {
       const Stacks at = todo.back();
-      if (memo[static_cast<std::size_t>(at)] >= 0) {
+      if (memo.count(at)) {
         todo.pop_back();
         continue;
       }
       const StackSet set = other.sets_[static_cast<std::size_t>(at)];
       bool ready = true;
       for (std::uint32_t i = set.begin; i < set.end; ++i)
-        if (memo[static_cast<std::size_t>(other.entries_[i].below)] < 0) {
+        if (!memo.count(other.entries_[i].below)) {
           todo.push_back(other.entries_[i].below);
           ready = false;
         }
@@ -407,23 +513,24 @@ State Engine::import(const Engine& other, State s) {
             if (bits[m / 64] >> (m % 64) & 1) seen = seen_with(seen, static_cast<std::int32_t>(m));
           f.at = seen;
         }
+        if (f.kind == kArrayFrame && f.excluded > 0) f.excluded = intern_seen_items(other.seen_items_[static_cast<std::size_t>(f.excluded)].values);
         if (f.text > 0) f.text = intern_text(other.texts_[static_cast<std::size_t>(f.text)]);
-        entries.push_back({frame(f), memo[static_cast<std::size_t>(other.entries_[i].below)]});
+        entries.push_back({frame(f), memo.at(other.entries_[i].below)});
       }
-      memo[static_cast<std::size_t>(at)] = intern_set(std::move(entries), set.done);
+      memo[at] = intern_set(std::move(entries), set.done);
       todo.pop_back();
     }
-    return memo[static_cast<std::size_t>(root)];
+    return memo.at(root);
   };
   Items out;
   for (const Item& item : other.items(s)) out.push_back({item.lex, copy(item.stacks)});
   normalize(out);
-  return intern(out);
+  return intern(out, {0, other.captured_.from(other.text(s), 0)});
 }
 
 std::size_t Engine::bytes() const {
   std::size_t total = frames_.size() * sizeof(Frame) + entries_.size() * sizeof(Entry) + sets_.size() * (sizeof(StackSet) + 8) + pool_.size() * sizeof(Item) +
-                      offsets_.size() * 13 + steps_.bytes() + frame_index_.bytes() + set_index_.bytes() + config_index_.bytes() + mask_bytes_;
+                      offsets_.size() * 13 + steps_.bytes() + frame_index_.bytes() + set_index_.bytes() + config_index_.bytes() + mask_bytes_ + captured_.bytes() + state_texts_.size() * 4;
   for (const auto& e : expansions_)
     if (e) total += sizeof(Expansion) + e->items.size() * sizeof(Item);
   return total;

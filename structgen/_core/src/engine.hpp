@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "grammar.hpp"
+#include "guards.hpp"
 
 namespace structgen {
 
@@ -55,6 +56,9 @@ struct MaskRecord {
   // The most by which one of its tokens lengthens the shortest completion; -1 unknown. States that share the record share
   // it too: counts that the shapes clamp shift all completions alike.
   std::int64_t growth = -1;
+  // No token at all, and what refused them; looked for only where guards may do so.
+  bool dead_end = false;
+  std::vector<std::string> refusals;
 };
 
 struct EngineLimits {
@@ -62,10 +66,16 @@ struct EngineLimits {
   std::size_t mask_bytes = std::size_t{64} << 20;
 };
 
+// How deep expressions may nest without a lexeme between.
+inline constexpr int kExpansionDepth = 1000;
+
 // The state table is full; sessions continue in tables of their own.
 struct StateLimitError : LimitError {
   using LimitError::LimitError;
 };
+
+// A session's state that holds captured text is kept out of the shared tables: it is of no use to others.
+struct CapturedStateError {};
 
 class Completion;
 
@@ -97,6 +107,12 @@ class Engine {
   bool completable(State s);
   // The same state of another engine of the same grammar.
   State import(const Engine& other, State s);
+  // Whether a state holds captured text or items seen, as few other requests will.
+  bool remembers(State s) const;
+
+  // Refuses (CapturedStateError) to make states that hold captured text.
+  bool shared_only = false;
+  std::shared_ptr<Verdicts> verdicts;
 
   std::size_t states() const { return offsets_.size() - 1; }
   std::size_t stacks() const { return sets_.size(); }
@@ -111,8 +127,10 @@ class Engine {
   } counters;
 
  private:
-  enum FrameKind : std::uint8_t { kSequenceFrame, kObjectFrame, kArrayFrame };
-  enum Phase : std::uint8_t { kFirst, kAfterValue, kAfterComma, kValue, kKey };
+  // A guard's frame: `node` is its expression, `at` the position in the text where the value began, or -1. The frame of an array
+  // of distinct items, in the phase kItem: `at` is the number of items after this one, `member` its position.
+  enum FrameKind : std::uint8_t { kSequenceFrame, kObjectFrame, kArrayFrame, kGuardFrame };
+  enum Phase : std::uint8_t { kFirst, kAfterValue, kAfterComma, kValue, kKey, kItem };
   struct Frame {
     FrameKind kind;
     Phase phase;
@@ -120,7 +138,7 @@ class Engine {
     std::int32_t at;         // next child, next member or seen-set, number of items
     std::int32_t count;      // properties so far, as far as they matter; of tallied nodes, the goal that is left
     std::int32_t member;     // kValue: the member; extras are ~index
-    std::int32_t excluded;   // distinct extras: regex of the extra keys seen
+    std::int32_t excluded;   // distinct extras: regex of the extra keys seen; distinct items: number of the set of items seen
     std::int32_t text = 0;   // kKey: number of the bytes of the key read so far
     bool operator==(const Frame& o) const {
       return kind == o.kind && phase == o.phase && node == o.node && at == o.at && count == o.count && member == o.member && excluded == o.excluded && text == o.text;
@@ -136,6 +154,11 @@ class Engine {
     std::uint32_t begin, end;
     bool done;
     bool captures;  // some frame is reading a key that must be remembered
+    // Some frame here checks a value that ends with this lexeme.
+    bool checks = false;
+    // Somewhere in the stacks: a check whose value has not begun, one whose value has, items seen.
+    bool pending = false, capturing = false, seen = false;
+    bool guarded() const { return pending || capturing; }
   };
   struct Expansion {
     Items items;
@@ -147,6 +170,15 @@ class Engine {
     Items items, broad;
     std::array<std::uint64_t, 4> bytes{};
     bool sorted_out = false;
+  };
+  // Items of an array so far, as canonical texts; the array must not repeat them.
+  struct SeenItems {
+    std::vector<std::string> values;  // sorted
+    Exclusion excluded;
+  };
+  // The nodes of a suffix trie that can follow a lexeme. Whether those below `unsure` can depends on captured text.
+  struct Walk {
+    std::vector<std::uint32_t> live, unsure;
   };
   struct WalkKey {
     const SuffixTrie* trie;
@@ -184,14 +216,36 @@ class Engine {
   const MaskRecord& token_mask(State s);
   std::string search_tokens(State s);
   void normalize(Items& items);
-  void advance(const Items& in, std::uint8_t byte, Items& out);
+  // `text` is the captured text before the byte, and becomes that after it; null where it is unknown.
+  void advance(const Items& in, std::uint8_t byte, Items& out, Text* text);
   void advance(Level& in, std::uint8_t byte, Items& out);
   Items items(State s) const;
-  State intern(const Items& items);
-  void collect(const Item& item, MaskRecord& record, std::vector<const Shape*>& dense);
-  const std::vector<std::uint32_t>& live_suffixes(const SuffixTrie& trie, Lex exit, Stacks stacks);
-  template <class Visit, class Skip>
-  void walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, Visit&& visit);
+  Text text(State s) const { return {state_texts_.empty() ? 0 : state_texts_[static_cast<std::size_t>(s)], {}}; }
+  State intern(const Items& items, const Text& text);
+  void collect(const Item& item, const Text& text, MaskRecord& record, std::vector<const Shape*>& dense);
+  void try_token(const Item& item, const Text& text, std::uint32_t token, MaskRecord& record);
+  void try_tokens(const Item& first, const Text& text, MaskRecord& record);
+  const Walk& live_suffixes(const SuffixTrie& trie, Lex exit, Stacks stacks);
+
+  // Guards and arrays of distinct items (guards.cpp).
+  void finish_byte(Items& items, std::uint8_t byte, Text* text);
+  Stacks place(Stacks s, std::int32_t position);
+  Stacks resolve(Stacks s, const Text* text, int depth = 0);
+  Stacks ended(const Item& item, const Text* text) { return sets_[static_cast<std::size_t>(item.stacks)].checks ? resolve(item.stacks, text) : item.stacks; }
+  Stacks passed(Stacks s);
+  bool may_follow(Stacks s, std::uint8_t byte);
+  bool judge(std::int32_t guard, const std::string& value, bool negated);
+  std::int32_t with_item(std::int32_t seen, const std::string& value);
+  std::int32_t intern_seen_items(std::vector<std::string> values);
+  bool closed(Lex q);
+  void expand_distinct(const Frame& f, Stacks below, Expansion& out);
+  void expand_item(Expr e, const Exclusion& excluded, Stacks below, Expansion& out, int depth);
+  void settle();
+  std::vector<std::string> refusals() const;
+  void find_dead_end(MaskRecord& record, bool ends);
+  std::string guarded_shortest(State s);
+  template <class Visit, class Skip, class Unsure>
+  void walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, Visit&& visit, Unsure&& unsure);
   void evict();
 
   friend class Completion;
@@ -214,9 +268,20 @@ class Engine {
   Index text_index_;
   std::vector<std::vector<std::uint64_t>> seen_;
   Index seen_index_;
+  TextTrie captured_;
+  std::vector<SeenItems> seen_items_;
+  Index seen_items_index_;
+  std::vector<std::int8_t> closed_;  // by lexer state; -1 unknown
+  FlatMap passed_;
+  // Of the operation under way.
+  std::vector<Verdicts::Question> asked_;
+  std::vector<bool> refused_;  // by guard, and one for arrays of distinct items
+  bool unsure_ = false;        // a check met a text that is unknown
+  bool checked_ = false;       // a check was made
 
   Items pool_;
   std::vector<std::uint32_t> offsets_;
+  std::vector<std::int32_t> state_texts_;  // nodes of the text trie; only where the grammar remembers
   Index config_index_;
   std::vector<const MaskRecord*> records_;
   std::vector<std::int8_t> accepts_;
@@ -227,7 +292,7 @@ class Engine {
 
   std::vector<std::pair<std::vector<std::uint64_t>, std::unique_ptr<MaskRecord>>> shared_;
   Index shared_index_;
-  std::vector<std::pair<WalkKey, std::vector<std::uint32_t>>> walks_;
+  std::vector<std::pair<WalkKey, Walk>> walks_;
   Index walk_index_;
   std::size_t mask_bytes_ = 0;
   MaskRecord dead_mask_, finished_mask_;

@@ -4,7 +4,7 @@
 
 namespace structgen {
 
-Grammar::Grammar(std::shared_ptr<Lexer> lexer) : lexer_(std::move(lexer)) {
+Grammar::Grammar(std::shared_ptr<Lexer> lexer) : lexer_(std::move(lexer)), distinct_(std::make_unique<Distinct>(*this)) {
   add({ExprOp::kNothing});
   add({ExprOp::kEmpty, true, true});
 }
@@ -116,7 +116,22 @@ Expr Grammar::object(ObjectNode node, const std::vector<std::vector<std::uint32_
 Expr Grammar::array(ArrayNode node) {
   ExprNode n{ExprOp::kArray};
   n.a = static_cast<std::int32_t>(arrays_.size());
+  remembers_ = remembers_ || node.unique;
   arrays_.push_back(std::move(node));
+  return add(n);
+}
+
+std::int32_t Grammar::guard(Guard guard) {
+  guards_.push_back(std::move(guard));
+  return static_cast<std::int32_t>(guards_.size() - 1);
+}
+
+Expr Grammar::guarded(Expr body, std::int32_t guard, bool negated) {
+  if (body == kNothing) return kNothing;
+  ExprNode n{ExprOp::kGuarded};
+  n.a = body;
+  n.b = guard * 2 + negated;
+  remembers_ = true;
   return add(n);
 }
 
@@ -148,6 +163,7 @@ bool Grammar::compute_productive(const ExprNode& n) {
       refresh(a);
       return goals_->feasible(a.tally->plans[0], a.tally->goal);
     }
+    case ExprOp::kGuarded: return productive(n.a);
   }
   return false;
 }
@@ -175,7 +191,7 @@ bool Grammar::compute_productive(const ArrayNode& a) const {
   const std::int32_t distinct = std::min(a.low, static_cast<std::int32_t>(a.prefix.size()) + 1);
   for (std::int32_t i = 0; i < distinct; ++i)
     if (!productive(a.item(i))) return false;
-  return true;
+  return !a.unique || distinct_->feasible(a, 0, a.low, {});
 }
 
 bool Grammar::compute_nullable(const ExprNode& n) const {
@@ -225,12 +241,15 @@ bool Grammar::finish(Expr e) {
     changed = false;
     for (ExprNode& n : exprs_)
       if (!n.productive && compute_productive(n)) n.productive = changed = true;
+    distinct_->forget();
   }
   for (bool changed = true; changed;) {
     changed = false;
     for (ExprNode& n : exprs_)
       if (!n.nullable && compute_nullable(n)) n.nullable = changed = true;
   }
+  for (const ExprNode& n : exprs_)
+    if (n.op == ExprOp::kGuarded && exprs_[static_cast<std::size_t>(n.a)].nullable) throw std::invalid_argument("a guarded expression must not match the empty string");
   for (ObjectNode& o : objects_) prune(o);
   for (ArrayNode& a : arrays_) prune(a);
   start = e;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "distinct.hpp"
 #include "goals.hpp"
 #include "lexer.hpp"
 
@@ -13,14 +14,14 @@ namespace structgen {
 
 using Expr = std::int32_t;
 
-enum class ExprOp : std::uint8_t { kNothing, kEmpty, kTerminal, kChoice, kSequence, kRule, kObject, kArray };
+enum class ExprOp : std::uint8_t { kNothing, kEmpty, kTerminal, kChoice, kSequence, kRule, kObject, kArray, kGuarded };
 
 struct ExprNode {
   ExprOp op;
   bool productive = false;  // some string matches
   bool nullable = false;    // the empty string matches
   std::int32_t a = 0;       // lexer state | first child's offset | body | object or array number
-  std::int32_t b = 0;       // number of children
+  std::int32_t b = 0;       // number of children | kGuarded: guard * 2 + negated
 };
 
 // One way to take a member or an item: its value, and the counters that go up.
@@ -64,7 +65,14 @@ struct ArrayNode {
   Expr rest;
   std::int32_t low = 0, high = kInfinity;
   std::unique_ptr<Tally> tally;  // prefix, rest and bounds are unused then
+  bool unique = false;  // items are pairwise distinct
   Expr item(std::int32_t i) const { return i < static_cast<std::int32_t>(prefix.size()) ? prefix[static_cast<std::size_t>(i)] : rest; }
+};
+
+// A check that is run on the text of a value when the value would end.
+struct Guard {
+  std::string name;
+  bool distinct;  // "an array of distinct items", decided here; otherwise a predicate of the caller's
 };
 
 class Grammar {
@@ -84,6 +92,8 @@ class Grammar {
   void define(Expr rule, Expr body);
   Expr object(ObjectNode node, const std::vector<std::vector<std::uint32_t>>& keys);
   Expr array(ArrayNode node);
+  std::int32_t guard(Guard guard);
+  Expr guarded(Expr body, std::int32_t guard, bool negated);
   // Decides productivity, drops what is not productive. False when the language is empty.
   bool finish(Expr start);
 
@@ -94,6 +104,10 @@ class Grammar {
   bool productive(Expr e) const { return exprs_[static_cast<std::size_t>(e)].productive; }
   bool is_expr(Expr e) const { return e >= 0 && static_cast<std::size_t>(e) < exprs_.size(); }
   std::size_t size() const { return exprs_.size(); }
+  const std::vector<Guard>& guards() const { return guards_; }
+  // Whether texts are captured or items remembered anywhere.
+  bool remembers() const { return remembers_; }
+  Distinct& distinct() const { return *distinct_; }
 
   Lexer& lexer() const { return *lexer_; }
   // Grows while engines run, as the lexer does, under the lexer's exclusive lock.
@@ -135,6 +149,9 @@ class Grammar {
   std::vector<Expr> children_;
   std::vector<ObjectNode> objects_;
   std::vector<ArrayNode> arrays_;
+  std::vector<Guard> guards_;
+  bool remembers_ = false;
+  std::unique_ptr<Distinct> distinct_;
   std::vector<Re> followers_;  // text terminals outside the JSON family
   Re json_family_ = RegexStore::kNone;
   bool json_ = false;

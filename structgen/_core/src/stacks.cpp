@@ -7,7 +7,6 @@ namespace structgen {
 
 namespace {
 
-constexpr int kExpansionDepth = 1000;
 constexpr int kUniteDepth = 5000;
 
 }  // namespace
@@ -35,9 +34,18 @@ Stacks Engine::intern_set(std::vector<Entry> entries, bool done) {
   const Stacks id = static_cast<Stacks>(sets_.size());
   const std::uint32_t begin = static_cast<std::uint32_t>(entries_.size());
   entries_.insert(entries_.end(), entries.begin(), entries.end());
-  bool captures = false;
-  for (const Entry& e : entries) captures = captures || frames_[static_cast<std::size_t>(e.frame)].phase == kKey;
-  sets_.push_back({begin, static_cast<std::uint32_t>(entries_.size()), done, captures});
+  StackSet set{begin, static_cast<std::uint32_t>(entries_.size()), done, false};
+  for (const Entry& e : entries) {
+    const Frame& f = frames_[static_cast<std::size_t>(e.frame)];
+    const StackSet& below = sets_[static_cast<std::size_t>(e.below)];
+    const bool item = f.phase == kItem, check = item || f.kind == kGuardFrame, begun = (item ? f.member : f.at) >= 0;
+    set.captures = set.captures || f.phase == kKey;
+    set.checks = set.checks || check;
+    set.pending = set.pending || below.pending || (check && !begun);
+    set.capturing = set.capturing || below.capturing || (check && begun);
+    set.seen = set.seen || below.seen || (f.kind == kArrayFrame && f.excluded > 0);
+  }
+  sets_.push_back(set);
   expansions_.emplace_back();
   set_index_.insert(h, id);
   return id;
@@ -135,6 +143,7 @@ void Engine::expand_frame(const Frame& frame, Stacks below, Expansion& out) {
       break;
     case kObjectFrame: expand_object(f, below, out); break;
     case kArrayFrame: expand_array(f, below, out); break;
+    case kGuardFrame: break;  // checked before anything follows
   }
 }
 
@@ -165,6 +174,7 @@ void Engine::expand_expr(Expr e, Stacks below, Expansion& out, int depth) {
     case ExprOp::kRule: expand_expr(n.a, below, out, depth + 1); break;
     case ExprOp::kObject: out.items.push_back({grammar_->open_brace, push(first_frame(n), below)}); break;
     case ExprOp::kArray: out.items.push_back({grammar_->open_bracket, push(first_frame(n), below)}); break;
+    case ExprOp::kGuarded: expand_expr(n.a, push({kGuardFrame, kFirst, e, -1, 0, 0, 0}, below), out, depth + 1); break;
   }
 }
 
@@ -319,6 +329,7 @@ Stacks Engine::capture(Stacks s, std::uint8_t byte, bool closed) {
 void Engine::expand_array(const Frame& f, Stacks below, Expansion& out) {
   const ArrayNode& a = grammar_->array_at(f.node);
   if (a.tally) return expand_tallied(a, f, below, out);
+  if (a.unique) return expand_distinct(f, below, out);
   const bool room = a.high == kInfinity || f.at < a.high;
   if (f.phase != kAfterComma && f.at >= a.low) out.items.push_back({grammar_->close_bracket, below});
   if (!room) return;

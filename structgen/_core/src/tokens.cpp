@@ -75,6 +75,7 @@ const MaskRecord& Engine::token_mask(State s) {
     if (!completable(advance_bytes(s, vocabulary_->token(t), vocabulary_->length(t)))) word &= ~(1U << (t & 31));
   }
   record->base = record->owned.get();
+  if (grammar_->remembers()) find_dead_end(*record, accepts(s));
   mask_bytes_ += sizeof(MaskRecord) + 4 * vocabulary_->mask_words;
   token_masks_.push_back(std::move(record));
   return *token_masks_.back();

@@ -137,9 +137,10 @@ def _tallied(
         for index in range(length + 1)
     ]
     rest = [] if 0 <= shape.max_items <= length else cells[length]
+    expression = lowering.builder.tallied_array(cells[:length], rest, tally.goal())
     if shape.unique is not None:
-        return lowering.builder.tallied_array(cells[:length], rest, tally.goal(), True)
-    return lowering.builder.tallied_array(cells[:length], rest, tally.goal())
+        return lowering.guards.guarded(expression, lowering.guards.unique(), False)
+    return expression
 
 
 def _exact(lowering: Lowering, members: list[tuple[list[Any], Any]], values: list[Any]) -> int:

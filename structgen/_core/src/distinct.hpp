@@ -1,0 +1,56 @@
+// Arrays whose items must be pairwise distinct: what values the items can have, and whether enough of them are left.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "regex.hpp"
+
+namespace structgen {
+
+class Grammar;
+struct ArrayNode;
+
+// What an item can be, read off its terminals: strings by value, other scalars by text.
+struct Domain {
+  Re strings = RegexStore::kNone;
+  Re texts = RegexStore::kNone;
+  bool open = false;  // objects, arrays or other values besides, taken to be as many as ever needed
+};
+
+// Values, as canonical JSON, that an item must not have.
+struct Exclusion {
+  Re strings = RegexStore::kNone;
+  Re texts = RegexStore::kNone;  // all spellings but those with exponents, and any white space behind
+};
+
+class Distinct {
+ public:
+  explicit Distinct(const Grammar& grammar) : grammar_(grammar) {}
+
+  Domain domain(std::int32_t expr) const;
+  // The canonical values of an expression, or nothing when there are at least `enough` of them.
+  std::optional<std::vector<std::string>> few(std::int32_t expr, std::int64_t enough);
+  // Whether items `at` up to `need` can be distinct from each other and from `seen` (sorted).
+  bool feasible(const ArrayNode& array, std::int32_t at, std::int32_t need, const std::vector<std::string>& seen);
+  // Values that item `at` must not take, lest too few be left for the items up to `need`.
+  std::vector<std::string> reserved(const ArrayNode& array, std::int32_t at, std::int32_t need, const std::vector<std::string>& seen);
+  // Adds a value to an exclusion.
+  void exclude(const std::string& value, Exclusion& from) const;
+  // While productivity is being decided, what was learnt soon is out of date.
+  void forget() { few_.clear(); }
+
+ private:
+  Re spellings(const std::string& value) const;
+
+  const Grammar& grammar_;
+  struct Known {
+    std::int64_t enough;  // asked for
+    std::optional<std::vector<std::string>> values;
+  };
+  std::unordered_map<std::int32_t, Known> few_;
+};
+
+}  // namespace structgen
