@@ -192,7 +192,7 @@ class Resources:
     # -- references ------------------------------------------------------------------------
 
     def locate(self, resource: Resource, reference: str) -> tuple[Resource, Any, str | None]:
-        """Follow a reference of a resource; return where it ends: resource, schema and, if it names one, anchor."""
+        """Follow a reference; return the resource it ends in, the schema there and the anchor it names."""
         address, fragment = urldefrag(reference)
         found = resource if not address else self._at(_join(resource.uri, address), resource, reference)
         fragment = unquote(fragment)
