@@ -1,10 +1,13 @@
 """From a grammar and a vocabulary to a token automaton."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from structgen._core import Builder, TokenAutomaton
 from structgen._errors import RegexError
 from structgen._vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from referencing import Registry
 
 # The front ends are imported by the first compilation: they are most of what `import structgen` would take.
 
@@ -90,6 +93,7 @@ def compile_json_schema(
     numbers: Literal["plain", "all"] = "plain",
     duplicate_keys: Literal["undeclared", "forbid"] = "undeclared",
     draft: Literal["4", "6", "7", "2019-09", "2020-12"] | None = None,
+    registry: "Registry[Any] | None" = None,
     max_states: int = MAX_STATES,
     mask_cache_bytes: int = MASK_CACHE_BYTES,
     max_regex_nodes: int = MAX_REGEX_NODES,
@@ -127,7 +131,11 @@ def compile_json_schema(
         A declared key never repeats. ``"undeclared"``: other keys may, unless ``minProperties`` or
         ``maxProperties`` counts them. ``"forbid"``: no key repeats.
     draft : {"4", "6", "7", "2019-09", "2020-12"}, optional
-        The draft of the schema. By default ``$schema`` says it, else it is 2020-12.
+        The draft of the schema. By default ``$schema`` says it, else it is 2020-12. Embedded schemas with an
+        ``$id`` and documents of the registry can be of another draft, which their ``$schema`` says.
+    registry : referencing.Registry, optional
+        The documents that references to other documents lead to. Nothing is fetched unless the registry has
+        been given a function that does. The metaschemas of all drafts are always there.
     max_states : int
         States that the automaton may reach.
     mask_cache_bytes : int
@@ -174,6 +182,7 @@ def compile_json_schema(
         numbers=numbers,
         duplicate_keys=duplicate_keys,
         draft=draft,
+        registry=registry,
         max_schema_nodes=max_schema_nodes,
         max_branches=max_branches,
         max_compile_seconds=max_compile_seconds,

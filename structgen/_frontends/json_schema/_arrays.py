@@ -48,7 +48,7 @@ def _any_array(lowering: Lowering, low: int, high: int) -> int:
 def _parts(lowering: Lowering, node: dict[str, Any]) -> tuple[list[Any], Any]:
     """Return the schemas of the first items and the schema of the others."""
     items = node.get("items", True)
-    if lowering.document.draft == "2020-12":
+    if lowering.document.draft_of(node) == "2020-12":
         return node.get("prefixItems", []), items
     if isinstance(items, list):
         return items, node.get("additionalItems", True)

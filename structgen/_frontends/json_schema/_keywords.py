@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ._options import COUNT_LIMIT
-from ._resolve import known_draft
 from ._shapes import ALL_TYPES, ARRAY, NUMBER, OBJECT, STRING, TYPE_BITS, Shape
 
 if TYPE_CHECKING:
@@ -139,6 +138,14 @@ def _ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> 
     shape.pending += ((node, "$ref", lowering.document.resolve(node, value)),)
 
 
+def _dynamic_ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    shape.pending += ((node, "$dynamicRef", lowering.document.resolve_dynamic(node, value)),)
+
+
+def _recursive_ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    shape.pending += ((node, "$recursiveRef", lowering.document.resolve_recursive(node, value)),)
+
+
 def _not(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
     if value is True or value == {}:
         shape.types = 0
@@ -155,14 +162,6 @@ def _if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> N
 def _identifier(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
     if node is not lowering.document.root and lowering.document.is_resource(node):
         lowering.document.embedded = True
-
-
-def _dialect(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    # Only the root of a resource can choose its dialect: elsewhere the keyword has no meaning.
-    if node is lowering.document.root or not lowering.document.is_resource(node):
-        return
-    if known_draft(value) not in (None, lowering.document.draft):
-        raise lowering.error(node, "$schema", "an embedded schema of another draft is not supported")
 
 
 # -- strings -------------------------------------------------------------------------------
@@ -318,7 +317,6 @@ def _unsupported(keyword: str, types: int, *trivial: Any) -> Handler:
 _COMMON: dict[str, Handler] = {
     "$id": _identifier,
     "$ref": _ref,
-    "$schema": _dialect,
     "additionalProperties": _additional_properties,
     "allOf": _all_of,
     "anyOf": _any_of,
@@ -354,7 +352,7 @@ _DRAFT_6: dict[str, Handler] = _COMMON
 _DRAFT_7: dict[str, Handler] = {**_DRAFT_6, "if": _if}
 _DRAFT_2019: dict[str, Handler] = {
     **_DRAFT_7,
-    "$recursiveRef": _unsupported("$recursiveRef", ALL_TYPES),
+    "$recursiveRef": _recursive_ref,
     "dependentRequired": _unsupported("dependentRequired", OBJECT, {}),
     "dependentSchemas": _unsupported("dependentSchemas", OBJECT, {}),
     "unevaluatedItems": _unsupported("unevaluatedItems", ARRAY, True, {}),
@@ -362,7 +360,7 @@ _DRAFT_2019: dict[str, Handler] = {
 }
 _DRAFT_2020: dict[str, Handler] = {
     **{key: handler for key, handler in _DRAFT_2019.items() if key != "$recursiveRef"},
-    "$dynamicRef": _unsupported("$dynamicRef", ALL_TYPES),
+    "$dynamicRef": _dynamic_ref,
     "items": _items,
     "prefixItems": _prefix_items,
 }

@@ -43,11 +43,10 @@ class Lowering:
         self.nothing = builder.nothing()
         # Draft 4 tells integers by their spelling; later drafts by their value, which "all" spells freely.
         self.integers_have_digits_only = document.draft == "4" or not options.all_numbers
-        self.handlers = KEYWORDS[document.draft]
-        self._constraining = frozenset(self.handlers) - {"type"}
+        # The keywords of any draft: a reference may lead into another one.
+        self._constraining = frozenset().union(*KEYWORDS.values()) - {"type"}
         # Handles of the schemas that are only a type, by its name.
         self._by_type: dict[str, int] = {}
-        self.reference_alone = document.draft in ("4", "6", "7")
         # Handles by conjunction; a negative entry -1 - level marks one that is being lowered.
         self.memo: dict[Key, int] = {}
         self.shared: dict[Any, int] = {}
@@ -257,7 +256,8 @@ class Lowering:
         if not isinstance(node, dict):
             raise self.error(node, None, f"a schema must be an object or a bool, not {_json_type(node)}")
         self.path = (*self.path, id(node))
-        handlers = REFERENCE_ONLY if self.reference_alone and "$ref" in node else self.handlers
+        draft = self.document.draft_of(node)
+        handlers = REFERENCE_ONLY if "$ref" in node and draft in ("4", "6", "7") else KEYWORDS[draft]
         for keyword, value in node.items():
             handler = handlers.get(keyword)
             if handler is not None:

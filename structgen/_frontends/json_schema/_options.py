@@ -1,6 +1,11 @@
 """The options of the JSON Schema front end: which spellings of a value the language holds."""
 
-from typing import Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from referencing import Registry
 
 Draft = Literal["4", "6", "7", "2019-09", "2020-12"]
 
@@ -32,6 +37,7 @@ class Options:
         "max_compile_seconds",
         "max_schema_nodes",
         "ordered",
+        "registry",
         "whitespace",
     )
 
@@ -44,6 +50,7 @@ class Options:
         numbers: str = "plain",
         duplicate_keys: str = "undeclared",
         draft: str | None = None,
+        registry: Registry[Any] | None = None,
         max_schema_nodes: int = 1_000_000,
         max_branches: int = 4096,
         max_compile_seconds: float = 60.0,
@@ -56,6 +63,7 @@ class Options:
         self.all_numbers = _one_of("numbers", numbers, "plain", "all") == "all"
         self.distinct_keys = _one_of("duplicate_keys", duplicate_keys, "undeclared", "forbid") == "forbid"
         self.draft = None if draft is None else _one_of("draft", draft, *DRAFTS)
+        self.registry = None if registry is None else _registry(registry)
         self.max_schema_nodes = max_schema_nodes
         self.max_branches = max_branches
         self.max_compile_seconds = max_compile_seconds
@@ -66,3 +74,11 @@ def _one_of(name: str, value: str, *allowed: str) -> str:
         choices = ", ".join(repr(choice) for choice in allowed)
         raise ValueError(f"{name} must be one of {choices}, not {value!r}")
     return value
+
+
+def _registry(registry: Registry[Any]) -> Registry[Any]:
+    from referencing import Registry
+
+    if not isinstance(registry, Registry):
+        raise TypeError(f"registry must be a referencing.Registry, not {type(registry).__name__}")
+    return registry
