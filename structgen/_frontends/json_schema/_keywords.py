@@ -159,11 +159,6 @@ def _if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> N
         _refuse(shape, ALL_TYPES, node, "if", None)
 
 
-def _identifier(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    if node is not lowering.document.root and lowering.document.is_resource(node):
-        lowering.document.embedded = True
-
-
 # -- strings -------------------------------------------------------------------------------
 
 
@@ -315,7 +310,6 @@ def _unsupported(keyword: str, types: int, *trivial: Any) -> Handler:
 
 
 _COMMON: dict[str, Handler] = {
-    "$id": _identifier,
     "$ref": _ref,
     "additionalProperties": _additional_properties,
     "allOf": _all_of,
@@ -365,14 +359,9 @@ _DRAFT_2020: dict[str, Handler] = {
     "prefixItems": _prefix_items,
 }
 _DRAFT_4: dict[str, Handler] = {
-    **{
-        key: handler
-        for key, handler in _COMMON.items()
-        if key not in ("$id", "const", "contains", "propertyNames")
-    },
+    **{key: handler for key, handler in _COMMON.items() if key not in ("const", "contains", "propertyNames")},
     "exclusiveMaximum": _exclusive_maximum_draft4,
     "exclusiveMinimum": _exclusive_minimum_draft4,
-    "id": _identifier,
 }
 
 KEYWORDS: dict[str, dict[str, Handler]] = {
