@@ -96,6 +96,60 @@ CASES = {
         ["1"],
         ['"a"'],
     ),
+    "an identifier after the reference": (
+        {
+            "$defs": {"x": {"type": "string"}},
+            "properties": {"p": {"$ref": "#/$defs/x", "$id": "urn:example:p", "$defs": {"x": INT}}},
+        },
+        ['{"p":1}'],
+        ['{"p":"a"}'],
+    ),
+    "an $id in an unknown keyword names nothing": (
+        {
+            "x-other": {"$id": "https://example.test/i", "type": "null"},
+            "$defs": {"i": {"$id": "https://example.test/i", **INT}},
+            "$ref": "https://example.test/i",
+        },
+        ["1"],
+        ["null"],
+    ),
+    "below an unknown keyword": (
+        {
+            "$ref": "#/x-shared/outer",
+            "x-shared": {
+                "outer": {
+                    "properties": {
+                        "in": {"$id": "urn:example:in", "$ref": "#/$defs/x", "$defs": {"x": INT}},
+                        "out": {"$ref": "#/$defs/x"},
+                    }
+                }
+            },
+            "$defs": {"x": {"type": "null"}},
+        },
+        ['{"in":1,"out":null}'],
+        ['{"in":null}', '{"out":1}'],
+    ),
+    "a pointer into an embedded resource": (
+        {
+            "$ref": "#/$defs/o/$defs/y",
+            "$defs": {
+                "x": {"type": "null"},
+                "o": {"$id": "urn:example:o", "$defs": {"x": INT, "y": {"$ref": "#/$defs/x"}}},
+            },
+        },
+        ["1"],
+        ["null"],
+    ),
+    "a urn and a pointer": (
+        {"$id": "urn:example:root", "$ref": "urn:example:root#/$defs/i", "$defs": {"i": INT}},
+        ["1"],
+        ["null"],
+    ),
+    "an empty fragment": (
+        {"$id": "https://example.test/r", "properties": {"a": {"$ref": "r#"}}, "type": "object"},
+        ["{}", '{"a":{"a":{}}}'],
+        ["1", '{"a":1}'],
+    ),
     "a property called $ref": ({"properties": {"$ref": INT}}, ['{"$ref":1}'], ['{"$ref":"#"}']),
 }
 
@@ -149,7 +203,8 @@ def test_a_reference_to_the_same_value_is_refused(schema: object, engine: str) -
         ("#/$defs/list/01", "points to nothing"),
         ("#/$defs/text", "no schema"),
         ("#nowhere", "no anchor"),
-        ("https://example.test/schema", "leaves the document"),
+        ("https://example.test/schema", "no registry has 'https://example.test/schema'"),
+        ("http://[", "no registry"),
         ("other.json#/a", "leaves the document"),
         (3, "must be a string"),
     ],
@@ -160,3 +215,11 @@ def test_references_that_lead_nowhere(reference: object, reason: str, engine: st
         language(schema, engine)
     assert caught.value.pointer == "/properties/a~1b/$ref"
     assert caught.value.keyword == "$ref"
+
+
+@pytest.mark.parametrize(
+    "schema", [{"$ref": "http://[#/a"}, {"$defs": {"a": {"$id": "http://["}}, "$ref": "#a"}]
+)
+def test_addresses_that_are_none(schema: dict[str, object], engine: str) -> None:
+    with pytest.raises(SchemaError, match="no URI"):
+        language({"$id": "https://example.test/", **schema}, engine)

@@ -19,7 +19,6 @@ UNSUPPORTED = {
     "dependencies": {"a": ["b"]},
     "unevaluatedProperties": False,
     "unevaluatedItems": False,
-    "$dynamicRef": "#a",
     "format": "date-time",
 }
 

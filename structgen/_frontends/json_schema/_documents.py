@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urldefrag, urljoin
+from urllib.parse import unquote, urljoin
 
 from ._resolve import UnresolvableError, identify, known_draft, walk
 
@@ -114,7 +114,7 @@ class Resources:
         """Add a document whose root has the given address, unless it says another one itself."""
         name = identify(root, draft)[1] if isinstance(root, dict) else None
         if name is not None:
-            uri = _join(uri, urldefrag(name)[0])
+            uri = _join(uri, name.partition("#")[0])
         resource = self._resource(root, uri, draft, None)
         self.documents.append(resource)
         self._scan(root, resource)
@@ -167,7 +167,7 @@ class Resources:
     def _enter(self, node: dict[str, Any], resource: Resource) -> Resource:
         """Record the names that ``node`` gives itself; return the resource it belongs to."""
         draft, name = identify(node, resource.draft)
-        address, fragment = urldefrag(name) if name is not None else ("", "")
+        address, _, fragment = ("" if name is None else name).partition("#")
         if node is not resource.root and address:
             uri = _join(resource.uri, address)
             if uri != resource.uri:
@@ -193,7 +193,7 @@ class Resources:
 
     def locate(self, resource: Resource, reference: str) -> tuple[Resource, Any, str | None]:
         """Follow a reference; return the resource it ends in, the schema there and the anchor it names."""
-        address, fragment = urldefrag(reference)
+        address, _, fragment = reference.partition("#")
         found = resource if not address else self._at(_join(resource.uri, address), resource, reference)
         fragment = unquote(fragment)
         if fragment and not fragment.startswith("/"):
@@ -248,7 +248,7 @@ class Resources:
 
 def _join(base: str, address: str) -> str:
     try:
-        return urldefrag(urljoin(base, address))[0]
+        return urljoin(base, address)
     except ValueError as error:
         raise UnresolvableError(f"{address!r} is no URI: {error}") from None
 

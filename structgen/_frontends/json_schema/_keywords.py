@@ -157,11 +157,6 @@ def _recursive_ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value
     shape.pending += ((node, "$recursiveRef", lowering.document.resolve_recursive(node, value)),)
 
 
-def _identifier(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    if node is not lowering.document.root and lowering.document.is_resource(node):
-        lowering.document.embedded = True
-
-
 # -- strings -------------------------------------------------------------------------------
 
 
@@ -370,7 +365,6 @@ def _with_contains(lowering: Lowering, shape: Shape, node: dict[str, Any], value
 # -- the drafts ----------------------------------------------------------------------------
 
 _COMMON: dict[str, Handler] = {
-    "$id": _identifier,
     "$ref": _ref,
     "additionalProperties": _additional_properties,
     "allOf": _all_of,
@@ -425,11 +419,10 @@ _DRAFT_4: dict[str, Handler] = {
     **{
         key: handler
         for key, handler in _COMMON.items()
-        if key not in ("$id", "const", "contains", "propertyNames")
+        if key not in ("const", "contains", "propertyNames")
     },
     "exclusiveMaximum": _exclusive_maximum_draft4,
     "exclusiveMinimum": _exclusive_minimum_draft4,
-    "id": _identifier,
 }
 
 KEYWORDS: dict[str, dict[str, Handler]] = {

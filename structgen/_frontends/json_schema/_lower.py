@@ -39,7 +39,13 @@ _SAME_VALUE_DEPTH = 64
 # Combinations of branches from which on they are told apart while parsing, not beforehand.
 _MANY_BRANCHES = 256
 
+# What can make a node the root of a resource of its own.
+_NAMING = frozenset(("$id", "$schema", "id"))
+
 _REFERENCE_ALONE = ("4", "6", "7")
+
+# The keywords of any draft, for a reference may lead into another one; and the one that says so.
+_CONSTRAINING = frozenset().union(*KEYWORDS.values(), ("$schema",)) - {"type"}
 
 Key = int | frozenset[int]
 
@@ -55,9 +61,7 @@ class Lowering:
         # Draft 4 tells integers by their spelling; later drafts by their value, which "all" spells freely.
         self.integers_have_digits_only = document.draft == "4" or not options.all_numbers
         self.handlers = KEYWORDS[document.draft]
-        self._constraining = frozenset(self.handlers) - {"type"}
-        if options.nullable:
-            self._constraining |= {"nullable"}
+        self._constraining = _CONSTRAINING | {"nullable"} if options.nullable else _CONSTRAINING
         # Handles of the schemas that are only a type, by its name.
         self._by_type: dict[str, int] = {}
         self._reference_alone = document.draft in _REFERENCE_ALONE
@@ -297,10 +301,13 @@ class Lowering:
         if not isinstance(node, dict):
             raise self.error(node, None, f"a schema must be an object or a bool, not {_json_type(node)}")
         self.path = (*self.path, id(node))
-        if "$ref" in node and self.refers(node):
-            handlers = REFERENCE_ONLY
+        if self.document.mixed or not _NAMING.isdisjoint(node):
+            draft = self.document.draft_of(node)
+            alone, handlers = draft in _REFERENCE_ALONE, KEYWORDS[draft]
         else:
-            handlers = self.handlers_of(node) if self.document.mixed else self.handlers
+            alone, handlers = self._reference_alone, self.handlers
+        if alone and "$ref" in node:
+            handlers = REFERENCE_ONLY
         for keyword, value in node.items():
             handler = handlers.get(keyword)
             if handler is not None:
@@ -308,15 +315,11 @@ class Lowering:
 
     def handlers_of(self, node: Any) -> dict[str, Any]:
         """Return the keywords of the draft of a node."""
-        return KEYWORDS[self.document.draft_of(node)] if self.document.mixed else self.handlers
+        return KEYWORDS[self.document.draft_of(node)]
 
     def refers(self, node: Any) -> bool:
         """Tell whether a node is a reference beside which nothing else counts."""
-        if "$ref" not in node:
-            return False
-        if self.document.mixed:
-            return self.document.draft_of(node) in _REFERENCE_ALONE
-        return self._reference_alone
+        return "$ref" in node and self.document.draft_of(node) in _REFERENCE_ALONE
 
     def has_keyword(self, node: Any, keyword: str) -> bool:
         """Tell whether a node has a keyword that its draft knows."""
@@ -325,8 +328,7 @@ class Lowering:
     def items_of(self, node: Any) -> tuple[list[Any], Any]:
         """Return the schemas of the first items and the schema of the others."""
         items = node.get("items", True)
-        draft = self.document.draft_of(node) if self.document.mixed else self.document.draft
-        if draft == "2020-12":
+        if self.document.draft_of(node) == "2020-12":
             return node.get("prefixItems", []), items
         if isinstance(items, list):
             return items, node.get("additionalItems", True)

@@ -20,10 +20,6 @@ MODULUS_LIMIT = 2**60
 # Bounds and enumerated numbers may need this many decimal digits when written without an exponent.
 DIGIT_LIMIT = 1100
 
-# The core counts residues below this modulus. Of a multipleOf without its powers of ten, the power of two or
-# five and the rest are each a modulus.
-MODULUS_LIMIT = 2**60
-
 # Counts from here on are no bound at all: a text that long has two gigabytes.
 COUNT_LIMIT = 2**31 - 1
 

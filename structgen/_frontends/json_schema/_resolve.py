@@ -102,7 +102,17 @@ class Document:
         Where references that leave the document lead. The metaschemas of all drafts are always there.
     """
 
-    __slots__ = ("_aliases", "_registry", "_scopes", "_targets", "draft", "embedded", "mixed", "root")
+    __slots__ = (
+        "_aliases",
+        "_identifier",
+        "_registry",
+        "_scopes",
+        "_targets",
+        "draft",
+        "embedded",
+        "mixed",
+        "root",
+    )
 
     def __init__(self, root: Any, draft: str | None, registry: Registry[Any] | None = None) -> None:
         self.root = root
@@ -110,6 +120,7 @@ class Document:
             # An unknown dialect is read as the current draft, as validators do.
             draft = known_draft(root.get("$schema"))
         self.draft = draft or "2020-12"
+        self._identifier = "id" if self.draft == "4" else "$id"
         # Set once a node below the root with an identifier of its own has been met: until then every
         # reference that begins with "#" is relative to the root.
         self.embedded = False
@@ -162,16 +173,16 @@ class Document:
         name = identify(node, self.draft_of(node) if self.mixed else self.draft)[1]
         return name is not None and name[:1] not in ("", "#")
 
-    def draft_of(self, node: Any) -> str:
-        """Return the draft of a node."""
+    def draft_of(self, node: dict[str, Any]) -> str:
+        """Return the draft of a node; to be asked before the references of the node are resolved."""
         if not self.mixed and (
-            "$schema" not in node or node is self.root or identify(node, self.draft)[0] == self.draft
+            node is self.root
+            or ("$schema" not in node and self._identifier not in node)
+            or not self.is_resource(node)
         ):
             return self.draft
-        scopes = self._open(node, "$schema")
-        draft = scopes.of(self._aliased(node, ())[0]).resource.draft
-        self.mixed = scopes.resources.mixed
-        return draft
+        scopes = self._open(node, self._identifier)
+        return scopes.resource_of(self._aliased(node, ())[0]).draft
 
     def _open(self, node: Any, keyword: str) -> Scopes:
         """Return the scopes; made when the first reference is met that is no pointer into the root."""

@@ -44,12 +44,14 @@ class Scopes:
         self._needs: dict[Resource, set[str]] = {}
         self._version = 0
 
+    def resource_of(self, node: Any) -> Resource:
+        """Return the resource of a node."""
+        return self.resources.owner(self.original(node)) or self.resources.main
+
     def of(self, node: Any) -> Scope:
         """Return the scope of a node."""
         copied = self._copies.get(id(node))
-        if copied is not None:
-            return copied[0]
-        return self._lexical_scope(self.resources.owner(node) or self.resources.main)
+        return self._lexical_scope(self.resource_of(node)) if copied is None else copied[0]
 
     def original(self, node: Any) -> Any:
         """Return the node of a document that ``node`` is or was copied from."""
