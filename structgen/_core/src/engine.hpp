@@ -202,8 +202,12 @@ class Engine {
   std::int32_t extra_room(const ObjectNode& o, std::int32_t excluded);
   struct Open;
   Open open_members(const ObjectNode& o, std::int32_t at) const;
-  bool some_feasible(const Cells& cells, Plan after, Goal goal);
-  void expand_cells(const Cells& cells, Plan after, Goal goal, Frame next, Stacks below, Expansion& out);
+  bool some_feasible(const Cells& cells, Goal goal, Plan here, Plan rest);
+  void expand_cells(const Cells& cells, Goal goal, Plan here, Plan rest, Frame next, Stacks below, Expansion& out);
+  template <class Member>
+  void offer_in_order(const ObjectNode& o, Goal goal, const Open& open, Plan extras, Member&& member);
+  template <class Member>
+  void offer_in_any_order(const ObjectNode& o, Goal goal, const Open& open, Plan extras, Member&& member);
   void expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, Expansion& out);
   void expand_tallied(const ArrayNode& a, const Frame& f, Stacks below, Expansion& out);
   std::int32_t intern_text(std::string text);

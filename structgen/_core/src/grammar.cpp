@@ -155,13 +155,13 @@ bool Grammar::compute_productive(const ExprNode& n) {
       ObjectNode& o = objects_[static_cast<std::size_t>(n.a)];
       if (!o.tally) return compute_productive(o);
       refresh(o);
-      return goals_->feasible(members_plan(o.tally->slot_options, extras_plan(o, RegexStore::kNone)), o.tally->goal);
+      return inhabited(members_plan(o.tally->slot_options, extras_plan(o, RegexStore::kNone)), o.tally->goal);
     }
     case ExprOp::kArray: {
       ArrayNode& a = arrays_[static_cast<std::size_t>(n.a)];
       if (!a.tally) return compute_productive(a);
       refresh(a);
-      return goals_->feasible(a.tally->plans[0], a.tally->goal);
+      return inhabited(a.tally->plans[0], a.tally->goal);
     }
     case ExprOp::kGuarded: return productive(n.a);
   }
