@@ -228,6 +228,21 @@ def test_finitely_many_distinct_extras(low: int, possible: bool, ordered: bool) 
         assert automaton.forced(state) == b'"y":1}'
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_distinct_extra_uses_up_its_key(ordered: bool) -> None:
+    """Two extras would do as well as "a" alone, but there is only one key for them: it is never offered."""
+
+    def node(b: Builder) -> int:
+        goal = b.goal_any([b.goal(0, 2, -1), b.goal_all([b.goal(0, 0, 0), b.goal(1, 1, -1)])])
+        one = digits(b, "1")
+        extra = b.re_literal("x")
+        return b.tallied_object(["a"], [[(one, [1])]], [False], [extra], [[(one, [0])]], ordered, True, goal)
+
+    automaton = build(node)
+    assert automaton is not None
+    assert automaton.forced(automaton.start) == b'{"a":1}'
+
+
 def test_languages_that_are_empty() -> None:
     assert build(lambda b: b.tallied_array([], [], b.goal(0, 1, -1))) is None
     assert build(lambda b: b.tallied_array([], [(b.nothing(), [0])], b.goal(0, 1, -1))) is None

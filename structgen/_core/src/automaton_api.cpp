@@ -260,6 +260,7 @@ nb::dict StateView::stats() {
   read(kDead, [&](Engine& e, State) {
     if (!session_) add(e);
     if (own_) add(*own_);
+    if (!session_) bytes += core_->grammar->goals().bytes();
   });
   nb::dict d;
   d["states"] = states;
