@@ -54,8 +54,9 @@ struct MaskRecord {
   std::vector<std::uint32_t> clear, set;
   std::shared_ptr<const Row> dense;  // made by the first mask()
   // The most by which one of its tokens lengthens the shortest completion; -1 unknown. States that share the record share
-  // it too: counts that the shapes clamp shift all completions alike.
+  // it too where there is one lexeme to read, of no key to remember: counts that the shapes clamp, and what follows, shift all completions alike.
   std::int64_t growth = -1;
+  bool single = false;
   // No token at all, and what refused them; looked for only where guards may do so.
   bool dead_end = false;
   std::vector<std::string> refusals;
@@ -292,6 +293,7 @@ class Engine {
   std::vector<std::int8_t> completable_;  // 1 yes, 0 no, -1 unknown; only where the vocabulary lacks bytes
   std::vector<std::unique_ptr<MaskRecord>> token_masks_;
   FlatMap steps_;
+  FlatMap growth_;  // of states whose record can't share it
   State start_ = kDead;
 
   std::vector<std::pair<std::vector<std::uint64_t>, std::unique_ptr<MaskRecord>>> shared_;
