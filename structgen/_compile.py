@@ -1,10 +1,13 @@
 """From a grammar and a vocabulary to a token automaton."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from structgen._core import Builder, TokenAutomaton
 from structgen._errors import RegexError
 from structgen._vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from referencing import Registry
 
 # The front ends are imported by the first compilation: they are most of what `import structgen` would take.
 
@@ -89,7 +92,10 @@ def compile_json_schema(
     escapes: Literal["minimal", "all"] = "minimal",
     numbers: Literal["plain", "all"] = "plain",
     duplicate_keys: Literal["undeclared", "forbid"] = "undeclared",
+    formats: Literal["assert", "annotate"] = "assert",
     draft: Literal["4", "6", "7", "2019-09", "2020-12"] | None = None,
+    registry: "Registry[Any] | None" = None,
+    nullable: bool = False,
     max_states: int = MAX_STATES,
     mask_cache_bytes: int = MASK_CACHE_BYTES,
     max_regex_nodes: int = MAX_REGEX_NODES,
@@ -124,10 +130,18 @@ def compile_json_schema(
         value; where there are bounds, an enumeration or the type integer, with exponents from -20 to 20
         (zero: any exponent).
     duplicate_keys : {"undeclared", "forbid"}
-        A declared key never repeats. ``"undeclared"``: other keys may, unless ``minProperties`` or
-        ``maxProperties`` counts them. ``"forbid"``: no key repeats.
+        A declared key never repeats. ``"undeclared"``: other keys may, unless their number, or which of them
+        there are, decides something. ``"forbid"``: no key repeats.
+    formats : {"assert", "annotate"}
+        ``"assert"``: ``format`` is enforced, in every draft with the formats of 2020-12 and those of
+        :func:`register_format`. ``"annotate"``: it is ignored. Unknown formats never constrain anything.
     draft : {"4", "6", "7", "2019-09", "2020-12"}, optional
         The draft of the schema. By default ``$schema`` says it, else it is 2020-12.
+    registry : referencing.Registry, optional
+        Where references that leave the document lead. Nothing is fetched unless its retriever does. The
+        metaschemas of all drafts are always there.
+    nullable : bool
+        Read ``nullable: true`` next to ``type`` as OpenAPI 3.0 does: null is allowed, too.
     max_states : int
         States that the automaton may reach.
     mask_cache_bytes : int
@@ -173,7 +187,10 @@ def compile_json_schema(
         escapes=escapes,
         numbers=numbers,
         duplicate_keys=duplicate_keys,
+        formats=formats,
         draft=draft,
+        registry=registry,
+        nullable=nullable,
         max_schema_nodes=max_schema_nodes,
         max_branches=max_branches,
         max_compile_seconds=max_compile_seconds,

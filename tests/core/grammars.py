@@ -16,10 +16,14 @@ from tests.core.reference import (
     EPSILON,
     NOTHING,
     Array,
+    Cells,
     Expr,
+    Goal,
     Grammar,
     Object,
     Re,
+    TalliedArray,
+    TalliedObject,
     build_grammar,
     chars,
     choice,
@@ -29,6 +33,7 @@ from tests.core.reference import (
     literal,
     one_of,
     repeat,
+    residue,
     sequence,
     union,
 )
@@ -58,6 +63,7 @@ leaves: st.SearchStrategy[Re] = st.one_of(
     st.sampled_from([chars((0xD000, 0xE000)), chars((0x10000, 0x10FFFF)), one_of('"\\'), chars((0, 0x1F))]),
     st.text(st.sampled_from(CHARACTERS), max_size=4).map(literal),
     st.lists(st.text(st.sampled_from(CHARACTERS), max_size=4), max_size=4).map(lambda w: ("words", tuple(w))),
+    st.sampled_from([residue(1), residue(3), residue(10)]),
 )
 _counts = st.tuples(st.integers(0, 4), st.integers(-1, 5)).map(
     lambda c: (c[0], c[1] if c[1] < 0 else c[0] + c[1])
@@ -104,7 +110,7 @@ _extra_keys = st.one_of(regexes, st.just(repeat(ANY)), st.just(repeat(one_of("ab
 
 def _expressions(draw: Any, depth: int, rules: int, guarded: bool) -> Any:
     """Draw an expression. Rules are referred to only where a lexeme has been read since the rule began."""
-    kind = draw(st.integers(1, 12)) if depth > 0 else 0
+    kind = draw(st.integers(1, 14)) if depth > 0 else 0
     if guarded and rules and draw(st.integers(0, 3)) == 0:
         return ("rule", draw(st.integers(0, rules - 1)))
     if kind <= 3:
@@ -123,6 +129,10 @@ def _expressions(draw: Any, depth: int, rules: int, guarded: bool) -> Any:
         )
     if kind in (7, 8):
         return _array(draw, depth, rules)
+    if kind == 13:
+        return _tallied_object(draw, depth, rules)
+    if kind == 14:
+        return _tallied_array(draw, depth, rules)
     return _object(draw, depth, rules)
 
 
@@ -138,16 +148,22 @@ def _array(draw: Any, depth: int, rules: int) -> Array:
     return Array(tuple(prefix), rest, *_bounds(draw, 4))
 
 
-def _object(draw: Any, depth: int, rules: int) -> Object:
-    keys = draw(st.lists(_keys, max_size=4, unique=True))
-    values = [_expressions(draw, depth - 1, rules, True) for _ in keys]
-    required = [draw(st.booleans()) for _ in keys]
+def _extra_classes(draw: Any, keys: list[str]) -> list[Re]:
+    """Up to two regexes, disjoint from the keys and from each other."""
     extra_keys: list[Re] = []
     taken: Re = ("words", tuple(keys))
     for _ in range(draw(st.integers(0, 2))):
         extra = intersection(draw(_extra_keys), complement(taken))
         taken = union(taken, extra)
         extra_keys.append(extra)
+    return extra_keys
+
+
+def _object(draw: Any, depth: int, rules: int) -> Object:
+    keys = draw(st.lists(_keys, max_size=4, unique=True))
+    values = [_expressions(draw, depth - 1, rules, True) for _ in keys]
+    required = [draw(st.booleans()) for _ in keys]
+    extra_keys = _extra_classes(draw, keys)
     extra_values = [_expressions(draw, depth - 1, rules, True) for _ in extra_keys]
     ordered, distinct = draw(st.booleans()), draw(st.booleans())
     return Object(
@@ -162,6 +178,52 @@ def _object(draw: Any, depth: int, rules: int) -> Object:
     )
 
 
+_COUNTERS = 3
+
+
+def _cells(draw: Any, depth: int, rules: int) -> Cells:
+    counters = st.lists(st.integers(0, _COUNTERS - 1), max_size=2).map(tuple)
+    return tuple(
+        (_expressions(draw, depth - 1, rules, True), draw(counters))
+        for _ in range(draw(st.integers(0, 2)) or 1)
+    )
+
+
+def _goal(draw: Any) -> Goal:
+    """A formula whose parts are shared: each may use all those before it."""
+    parts: list[Goal] = []
+    for _ in range(draw(st.integers(1, 4))):
+        low = draw(st.integers(0, 2))
+        high = draw(st.sampled_from([-1, -1, low, low + 1]))
+        parts.append(("count", draw(st.integers(0, _COUNTERS - 1)), low, high))
+    for _ in range(draw(st.integers(0, 3))):
+        kind = draw(st.sampled_from(["all", "any", "any"]))
+        some = draw(st.lists(st.integers(0, len(parts) - 1), min_size=1, max_size=3))
+        parts.append((kind, tuple(parts[i] for i in some)))
+    return parts[-1]
+
+
+def _tallied_object(draw: Any, depth: int, rules: int) -> TalliedObject:
+    keys = draw(st.lists(_keys, max_size=4, unique=True))
+    extra_keys = _extra_classes(draw, keys)
+    return TalliedObject(
+        tuple(keys),
+        tuple(_cells(draw, depth, rules) for _ in keys),
+        tuple(draw(st.integers(0, 3)) == 0 for _ in keys),
+        tuple(extra_keys),
+        tuple(_cells(draw, depth, rules) for _ in extra_keys),
+        draw(st.booleans()),
+        draw(st.booleans()),
+        _goal(draw),
+    )
+
+
+def _tallied_array(draw: Any, depth: int, rules: int) -> TalliedArray:
+    prefix = tuple(_cells(draw, depth, rules) for _ in range(draw(st.integers(0, 3))))
+    rest = _cells(draw, depth, rules) if draw(st.booleans()) else ()
+    return TalliedArray(prefix, rest, _goal(draw))
+
+
 _whitespace = st.sampled_from([EPSILON, repeat(one_of(" \n"), 0, 2), repeat(one_of(" \t\r\n")), literal(" ")])
 
 
@@ -173,6 +235,14 @@ def grammars(draw: Any, json: bool = True) -> Grammar:
         return Grammar(_text(draw, 3, 1), (_text(draw, 3, 1),), None)
     rules = tuple(_expressions(draw, 2, count, False) for _ in range(count))
     return Grammar(_expressions(draw, 3, count, True), rules, draw(_whitespace), draw(st.booleans()))
+
+
+@st.composite
+def tallied_grammars(draw: Any) -> Grammar:
+    """Draw a tallied object or array, with a rule that it may refer to."""
+    draw_node = draw(st.sampled_from([_tallied_object, _tallied_array]))
+    rule = _expressions(draw, 1, 1, False)
+    return Grammar(draw_node(draw, 2, 1), (rule,), draw(_whitespace), draw(st.booleans()))
 
 
 def _text(draw: Any, depth: int, rules: int) -> Expr:

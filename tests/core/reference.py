@@ -53,6 +53,10 @@ def repeat(body: Re, low: int = 0, high: int = -1) -> Re:
     return ("repeat", body, low, high)
 
 
+def residue(modulus: int) -> Re:
+    return ("residue", modulus)
+
+
 def choice(*parts: Expr) -> Expr:
     return ("choice", parts)
 
@@ -86,6 +90,51 @@ class Array:
     high: int = -1
 
 
+# ("count", counter, low, high), ("all", goals) or ("any", goals)
+Goal = tuple[Any, ...]
+# Values, each with the counters that go up.
+Cells = tuple[tuple[Expr, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True)
+class TalliedObject:
+    """The arguments of Builder.tallied_object."""
+
+    keys: tuple[str, ...]
+    cells: tuple[Cells, ...]
+    required: tuple[bool, ...]
+    extra_keys: tuple[Re, ...]
+    extra_cells: tuple[Cells, ...]
+    ordered: bool
+    distinct: bool
+    goal: Goal
+
+
+@dataclass(frozen=True)
+class TalliedArray:
+    """The arguments of Builder.tallied_array."""
+
+    prefix: tuple[Cells, ...]
+    rest: Cells
+    goal: Goal
+
+
+def holds(goal: Goal, hits: tuple[int, ...]) -> bool:
+    """Evaluate a goal on the counters that were hit, each as often as it was."""
+    match goal:
+        case ("count", counter, low, high):
+            return bool(low <= hits.count(counter) and (high < 0 or hits.count(counter) <= high))
+        case ("all", parts):
+            return all(holds(part, hits) for part in parts)
+        case ("any", parts):
+            return any(holds(part, hits) for part in parts)
+    raise AssertionError(goal)
+
+
+def hit(hits: tuple[int, ...], counters: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted((*hits, *set(counters))))
+
+
 @dataclass(frozen=True)
 class Grammar:
     """A start expression, the bodies of the rules it refers to as ("rule", number), and the JSON style."""
@@ -111,6 +160,8 @@ def build_regex(builder: Builder, regex: Re) -> int:
             return builder.re_words(list(words))
         case ("chars", ranges):
             return builder.re_chars(list(ranges))
+        case ("residue", modulus):
+            return builder.re_residue(modulus)
         case ("complement", body):
             return builder.re_complement(build_regex(builder, body))
         case ("repeat", body, low, high):
@@ -155,6 +206,14 @@ class RegexMatcher:
             case ("chars", ranges):
                 inside = at < len(text) and any(low <= ord(text[at]) <= high for low, high in ranges)
                 return {at + 1} if inside else set()
+            case ("residue", modulus):
+                ends, digits = set(), ""
+                while at < len(text) and text[at] in ".0123456789":
+                    digits += text[at].replace(".", "")
+                    at += 1
+                    if digits and int(digits) % modulus == 0:
+                        ends.add(at)
+                return ends
             case ("union", parts):
                 return set().union(*(self.ends(part, at) for part in parts))
             case ("intersection", parts):
@@ -248,6 +307,10 @@ class _Parse:
                 return self._object(expr, at)
             case Array():
                 return self._array(expr, at)
+            case TalliedObject():
+                return self._tallied_object(expr, at)
+            case TalliedArray():
+                return self._tallied_array(expr, at)
         raise AssertionError(expr)
 
     def _string(self, at: int) -> tuple[str, int] | None:
@@ -322,6 +385,76 @@ class _Parse:
                 todo += [(end, count + 1) for end in self.ends(item, start)]
         return found
 
+    def _tallied_object(self, obj: TalliedObject, at: int) -> set[int]:
+        # As an object whose values are lists of cells.
+        plain = Object(
+            obj.keys,
+            obj.cells,
+            obj.required,
+            obj.extra_keys,
+            obj.extra_cells,
+            obj.ordered,
+            0,
+            -1,
+            obj.distinct,
+        )
+        required = {i for i, flag in enumerate(obj.required) if flag}
+        none: frozenset[Any] = frozenset()
+        found: set[int] = set()
+        done: set[Any] = set()
+        todo: list[Any] = [(place, True, 0, none, none, ()) for place in self._mark("{", at)]
+        while todo:
+            state = todo.pop()
+            if state in done:
+                continue
+            done.add(state)
+            place, first, index, seen, used, hits = state
+            if required <= seen and holds(obj.goal, hits):
+                found |= self._mark("}", place)
+            for start in {place} if first else self._mark(",", place):
+                member = self._string(start)
+                if member is None:
+                    continue
+                key, end = member
+                colons = set().union(*(self._mark(":", p) for p in self._spaces({end})), set())
+                for cells, *after in self._members(plain, key, index, seen, used):
+                    for value, counters in cells:
+                        for colon in colons:
+                            todo += [
+                                (place, False, *after, hit(hits, counters))
+                                for place in self.ends(value, colon)
+                            ]
+        return found
+
+    def _tallied_array(self, array: TalliedArray, at: int) -> set[int]:
+        found: set[int] = set()
+        done: set[Any] = set()
+        todo: list[Any] = [(place, 0, ()) for place in self._mark("[", at)]
+        while todo:
+            state = todo.pop()
+            if state in done:
+                continue
+            done.add(state)
+            place, count, hits = state
+            if holds(array.goal, hits):
+                found |= self._mark("]", place)
+            cells = array.prefix[count] if count < len(array.prefix) else array.rest
+            for start in self._mark(",", place) if count else {place}:
+                for value, counters in cells:
+                    todo += [(end, count + 1, hit(hits, counters)) for end in self.ends(value, start)]
+        return found
+
+
+def build_goal(builder: Builder, goal: Goal) -> int:
+    match goal:
+        case ("count", counter, low, high):
+            return builder.goal(counter, low, high)
+        case ("all", parts):
+            return builder.goal_all([build_goal(builder, part) for part in parts])
+        case ("any", parts):
+            return builder.goal_any([build_goal(builder, part) for part in parts])
+    raise AssertionError(goal)
+
 
 def build_grammar(builder: Builder, grammar: Grammar) -> int:
     """Make the grammar with a builder of the core; the handle of its start."""
@@ -355,7 +488,24 @@ def build_grammar(builder: Builder, grammar: Grammar) -> int:
                 )
             case Array():
                 return builder.array([build(e) for e in expr.prefix], build(expr.rest), expr.low, expr.high)
+            case TalliedObject():
+                return builder.tallied_object(
+                    list(expr.keys),
+                    [build_cells(cells) for cells in expr.cells],
+                    list(expr.required),
+                    [build_regex(builder, regex) for regex in expr.extra_keys],
+                    [build_cells(cells) for cells in expr.extra_cells],
+                    expr.ordered,
+                    expr.distinct,
+                    build_goal(builder, expr.goal),
+                )
+            case TalliedArray():
+                prefix = [build_cells(cells) for cells in expr.prefix]
+                return builder.tallied_array(prefix, build_cells(expr.rest), build_goal(builder, expr.goal))
         raise AssertionError(expr)
+
+    def build_cells(cells: Cells) -> list[tuple[int, list[int]]]:
+        return [(build(value), list(counters)) for value, counters in cells]
 
     for rule, body in zip(rules, grammar.rules, strict=True):
         builder.define(rule, build(body))

@@ -18,6 +18,7 @@ from tests.core.grammars import (
     laws,
     make_tokens,
     mutate,
+    tallied_grammars,
     texts_of,
     tokenise,
 )
@@ -34,7 +35,9 @@ from tests.core.reference import (
     union,
 )
 
-every_grammar = st.one_of(grammars(), grammars(), grammars(), grammars(json=False))
+every_grammar = st.one_of(
+    grammars(), grammars(), tallied_grammars(), tallied_grammars(), grammars(json=False)
+)
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,14 @@ _MINIMAL = re.compile(
     r'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00(?:0[0-7be-f]|1[0-9a-f]))*"'
 )  # what json.dumps(ensure_ascii=False) writes
 _ANY_STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
+
+_Cells = Sequence[tuple[int, Sequence[int]]]
+_Counts = frozenset[tuple[int, int]]  # counter, count
+_NO_COUNTS: _Counts = frozenset()
+
+
+def _hit(counts: _Counts, counters: Sequence[int]) -> _Counts:
+    return frozenset((Counter(dict(counts)) + Counter(set(counters))).items())
 
 
 class ExpressionBuilder(ReferenceBuilder):
@@ -22,6 +31,7 @@ class ExpressionBuilder(ReferenceBuilder):
         self._bodies: dict[int, int] = {}
         self._whitespace = self.re_epsilon()
         self._strings = _MINIMAL
+        self._goals: list[tuple[Any, ...]] = []
 
     def _node(self, *node: Any) -> int:
         self._nodes.append(node)
@@ -64,6 +74,43 @@ class ExpressionBuilder(ReferenceBuilder):
 
     def array(self, prefix: Sequence[int], rest: int, low: int, high: int) -> int:
         return self._node("array", tuple(prefix), rest, low, high)
+
+    def _goal(self, *goal: Any) -> int:
+        self._goals.append(goal)
+        return len(self._goals) - 1
+
+    def goal(self, counter: int, low: int, high: int) -> int:
+        return self._goal("count", counter, low, high)
+
+    def goal_all(self, goals: Sequence[int]) -> int:
+        return self._goal("all", tuple(goals))
+
+    def goal_any(self, goals: Sequence[int]) -> int:
+        return self._goal("any", tuple(goals))
+
+    def holds(self, goal: int, counts: _Counts) -> bool:
+        """Evaluate a goal; what it shares is evaluated once."""
+        known: dict[int, bool] = {}
+
+        def value(goal: int) -> bool:
+            if goal not in known:
+                match self._goals[goal]:
+                    case ("count", counter, low, high):
+                        count = dict(counts).get(counter, 0)
+                        known[goal] = low <= count and (high < 0 or count <= high)
+                    case ("all", parts):
+                        known[goal] = all(map(value, parts))
+                    case ("any", parts):
+                        known[goal] = any(map(value, parts))
+            return known[goal]
+
+        return value(goal)
+
+    def tallied_object(self, keys: Sequence[str], *rest: Any) -> int:
+        return self._node("tallied_object", tuple(keys), *rest)
+
+    def tallied_array(self, prefix: Sequence[_Cells], rest: _Cells, goal: int) -> int:
+        return self._node("tallied_array", tuple(prefix), rest, goal)
 
     def matches(self, start: int, text: str) -> bool:
         """Tell whether the whole text is in the language of an expression."""
@@ -137,6 +184,76 @@ class _Run:
             count += 1
         return result
 
+    def tallied_array(self, _: int, at: int, prefix: tuple[_Cells, ...], rest: _Cells, goal: int) -> set[int]:
+        result: set[int] = set()
+        todo = {(place, _NO_COUNTS) for place in self._mark({at}, "[")}
+        items = 0
+        while todo:
+            for place, counts in todo:
+                if self.builder.holds(goal, counts):
+                    result |= self._mark({place}, "]")
+            cells = prefix[items] if items < len(prefix) else rest
+            todo = {
+                (end, _hit(counts, counters))
+                for place, counts in todo
+                for start in (self._mark({place}, ",") if items else {place})
+                for value, counters in cells
+                for end in self.ends(value, start)
+            }
+            items += 1
+        return result
+
+    def tallied_object(
+        self,
+        _: int,
+        at: int,
+        keys: tuple[str, ...],
+        cells: list[_Cells],
+        required: list[bool],
+        extra_keys: list[int],
+        extra_cells: list[_Cells],
+        ordered: bool,
+        distinct: bool,
+        goal: int,
+    ) -> set[int]:
+        result: set[int] = set()
+        needed = {key for key, must in zip(keys, required, strict=True) if must}
+        # (place, keys seen, index of the next declared key in order, counts)
+        todo = {(place, frozenset[str](), 0, _NO_COUNTS) for place in self._mark({at}, "{")}
+        first = True
+        while todo:
+            members = set()
+            for place, seen, index, counts in todo:
+                if needed <= seen and self.builder.holds(goal, counts):
+                    result |= self._mark({place}, "}")
+                for start in {place} if first else self._mark({place}, ","):
+                    found = self._string_at(start)
+                    if found is None:
+                        continue
+                    key, end = found
+                    following = index
+                    if key in keys:
+                        position = keys.index(key)
+                        if key in seen or (ordered and position < index):
+                            continue
+                        following, options = position + 1, cells[position]
+                    else:
+                        extra = self._extra(key, extra_keys)
+                        if extra is None or (distinct and key in seen):
+                            continue
+                        options = extra_cells[extra]
+                    for colon in self._mark(set(self.text(0, end, self.builder._whitespace)), ":"):
+                        for value, counters in options:
+                            for after in self.ends(value, colon):
+                                members.add((after, seen | {key}, following, _hit(counts, counters)))
+            todo, first = members, False
+        return result
+
+    def _extra(self, key: str, extra_keys: list[int]) -> int | None:
+        matching = [j for j, regex in enumerate(extra_keys) if self.builder.re_matches(regex, key)]
+        assert len(matching) < 2, "the key classes must be disjoint"
+        return matching[0] if matching else None
+
     def object(
         self,
         _: int,
@@ -173,15 +290,10 @@ class _Run:
                         continue
                     following, value = position + 1, values[position]
                 else:
-                    matching = [
-                        value
-                        for regex, value in zip(extra_keys, extra_values, strict=True)
-                        if self.builder.re_matches(regex, key)
-                    ]
-                    assert len(matching) < 2, "the key classes must be disjoint"
-                    if not matching or (distinct and key in seen):
+                    extra = self._extra(key, extra_keys)
+                    if extra is None or (distinct and key in seen):
                         continue
-                    value = matching[0]
+                    value = extra_values[extra]
                 colons = self._mark(set(self.text(0, end, self.builder._whitespace)), ":")
                 stack.extend(
                     (after, seen | {key}, following, count + 1)

@@ -115,6 +115,12 @@ class ReferenceBuilder:
             return self._all
         return self._make(("repeat", regex, low, high), low == 0 or self._nullable[regex])
 
+    def re_residue(self, modulus: int) -> int:
+        return self._residue(modulus, None)
+
+    def _residue(self, modulus: int, residue: int | None) -> int:
+        return self._make(("residue", modulus, residue), residue == 0)
+
     def re_is_nullable(self, regex: int) -> bool:
         return self._nullable[regex]
 
@@ -159,6 +165,15 @@ class ReferenceBuilder:
                 return self.re_intersection([self._derive(part, point) for part in parts])
             case ("not", inner):
                 return self.re_complement(self._derive(inner, point))
+            case ("residue", modulus, residue):
+                if point == ord("."):
+                    return self._residue(modulus, residue)
+                digit = point - ord("0")
+                return (
+                    self._residue(modulus, ((residue or 0) * 10 + digit) % modulus)
+                    if 0 <= digit <= 9
+                    else self._none
+                )
             case ("repeat", inner, low, high):
                 rest = self.re_repeat(inner, max(low - 1, 0), high if high < 0 else high - 1)
                 return self._pair(self._derive(inner, point), rest)
@@ -172,6 +187,8 @@ class ReferenceBuilder:
             match self._terms[regex]:
                 case ("chars", ranges):
                     found.update(point for low, high in ranges for point in (low, high + 1))
+                case ("residue", _, _):
+                    found.update({ord("."), ord(".") + 1, *range(ord("0"), ord("9") + 2)})
                 case ("concat", first, second):
                     found |= self._boundaries(first)
                     if self._nullable[first]:

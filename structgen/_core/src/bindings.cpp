@@ -84,6 +84,10 @@ class Builder {
     if (!grammar->is_expr(e)) throw std::invalid_argument("not an expression handle: " + std::to_string(e));
   }
 
+  void check_goal(Goal g) const {
+    if (!grammar->goals().is_goal(g)) throw std::invalid_argument("not a goal handle: " + std::to_string(g));
+  }
+
   std::shared_ptr<NativeVocabulary> vocabulary;
   std::shared_ptr<Lexer> lexer;
   std::shared_ptr<Grammar> grammar;
@@ -101,6 +105,79 @@ std::vector<Re> checked(const Builder& b, const std::vector<Re>& parts) {
 std::vector<Expr> checked_exprs(const Builder& b, const std::vector<Expr>& parts) {
   for (Expr e : parts) b.check_expr(e);
   return parts;
+}
+
+using CellList = std::vector<std::pair<Expr, std::vector<std::int32_t>>>;
+
+std::vector<Cells> checked_cells(const Builder& b, const std::vector<CellList>& lists) {
+  std::vector<Cells> out;
+  for (const CellList& list : lists) {
+    Cells& cells = out.emplace_back();
+    for (const auto& [value, counters] : list) {
+      b.check_expr(value);
+      for (std::int32_t c : counters)
+        if (c < 0) throw std::invalid_argument("a counter is a number from 0 on");
+      cells.push_back({value, b.grammar->goals().hits(counters)});
+    }
+  }
+  return out;
+}
+
+std::unique_ptr<Tally> checked_tally(const Builder& b, const std::vector<CellList>& slots, const std::vector<CellList>& extras, Goal goal) {
+  b.check_goal(goal);
+  auto tally = std::make_unique<Tally>();
+  tally->goal = goal;
+  tally->slots = checked_cells(b, slots);
+  tally->extras = checked_cells(b, extras);
+  tally->most_hits = b.grammar->goals().most_hits(goal);
+  return tally;
+}
+
+void bind_tallies(nb::class_<Builder>& c) {
+  using G = Builder::Guard;
+  const auto combined = [](bool all) {
+    return [all](Builder& b, const std::vector<Goal>& parts) {
+      G g(b);
+      for (Goal part : parts) b.check_goal(part);
+      return all ? b.grammar->goals().all(parts) : b.grammar->goals().any(parts);
+    };
+  };
+  c.def("goal",
+        [](Builder& b, std::int32_t counter, std::int64_t low, std::int64_t high) {
+          G g(b);
+          if (counter < 0 || low < 0 || high < -1) throw std::invalid_argument("a goal must satisfy 0 <= counter, 0 <= low, and -1 <= high");
+          const std::int64_t most = 1 << 30;
+          return b.grammar->goals().count(counter, static_cast<std::int32_t>(std::min(low, most)), high < 0 || high >= most ? kInfinity : static_cast<std::int32_t>(high));
+        }, "counter"_a, "low"_a, "high"_a)
+      .def("goal_all", combined(true), "goals"_a)
+      .def("goal_any", combined(false), "goals"_a)
+      .def("tallied_object",
+           [](Builder& b, const std::vector<nb::str>& keys, const std::vector<CellList>& cells, const std::vector<bool>& required, const std::vector<Re>& extra_keys,
+              const std::vector<CellList>& extra_cells, bool ordered, bool distinct, Goal goal) {
+             G g(b);
+             if (keys.size() != cells.size() || keys.size() != required.size() || extra_keys.size() != extra_cells.size())
+               throw std::invalid_argument("keys, cells and required (extra_keys and extra_cells) must have equal lengths");
+             ObjectNode o;
+             std::vector<std::vector<std::uint32_t>> texts;
+             for (std::size_t i = 0; i < keys.size(); ++i) {
+               texts.push_back(code_points(keys[i]));
+               o.members.push_back({kDeadLex, Grammar::kNothing, required[i]});
+             }
+             o.extra_keys = checked(b, extra_keys);
+             o.extras.assign(extra_keys.size(), {kDeadLex, Grammar::kNothing, false});
+             o.ordered = ordered;
+             o.distinct = distinct;
+             o.tally = checked_tally(b, cells, extra_cells, goal);
+             return b.grammar->object(std::move(o), texts);
+           }, "keys"_a, "cells"_a, "required"_a, "extra_keys"_a, "extra_cells"_a, "ordered"_a, "distinct_extras"_a, "goal"_a)
+      .def("tallied_array",
+           [](Builder& b, const std::vector<CellList>& prefix, const CellList& rest, Goal goal) {
+             G g(b);
+             ArrayNode a;
+             a.rest = Grammar::kNothing;
+             a.tally = checked_tally(b, prefix, {rest}, goal);
+             return b.grammar->array(std::move(a));
+           }, "prefix_cells"_a, "rest_cells"_a, "goal"_a);
 }
 
 void bind_regexes(nb::class_<Builder>& c) {
@@ -138,6 +215,13 @@ void bind_regexes(nb::class_<Builder>& c) {
              if (low >= 1 << 30 || high >= 1 << 30) throw LimitError("a repetition count exceeds 2**30 - 1");
              return g.re.repeat(r, static_cast<std::int32_t>(low), static_cast<std::int32_t>(high));
            }, "regex"_a, "low"_a, "high"_a)
+      .def("re_residue",
+           [](Builder& b, const nb::int_& modulus) {
+             if (modulus < nb::int_(1)) throw std::invalid_argument("a modulus must be positive");
+             if (modulus >= nb::int_(kModulusLimit)) throw LimitError("a modulus reaches 2**60");
+             G g(b);
+             return g.re.residue(nb::cast<std::uint64_t>(modulus));
+           }, "modulus"_a)
       .def("re_is_empty", [](Builder& b, Re r) { G g(b, true); b.check_re(r); return g.re.is_empty(r); }, "regex"_a)
       .def("re_is_nullable", [](Builder& b, Re r) { G g(b); b.check_re(r); return g.re.nullable(r); }, "regex"_a)
       .def("re_matches",
@@ -300,6 +384,7 @@ NB_MODULE(_native, m) {
               }, "vocabulary"_a, nb::kw_only(), "max_regex_nodes"_a = std::size_t{1000000}, "max_emptiness_steps"_a = std::size_t{200000}, "max_seconds"_a = 60.0);
   bind_regexes(builder);
   bind_expressions(builder);
+  bind_tallies(builder);
 
   nb::class_<TokenAutomaton> automaton(m, "TokenAutomaton", nb::dynamic_attr(), doc::kAutomaton);
   bind_automaton(automaton);

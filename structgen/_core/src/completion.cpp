@@ -12,6 +12,10 @@ constexpr std::size_t kSearchLimit = 2000000;
 constexpr std::int64_t kLongest = 1 << 24;
 constexpr std::size_t kMostExtras = 100000;
 
+void check_extras(std::size_t wanted) {
+  if (wanted > kMostExtras) throw LimitError("the shortest completion needs more than " + std::to_string(kMostExtras) + " further properties");
+}
+
 }  // namespace
 
 Completion::Completion(Engine& engine) : engine_(engine), lexer_(engine.lexer_), grammar_(*engine.grammar_), exprs_(grammar_.size(), kImpossible) {
@@ -108,11 +112,8 @@ std::int64_t Completion::evaluate(const ExprNode& n) {
     case ExprOp::kRule: return exprs_[static_cast<std::size_t>(n.a)];
     case ExprOp::kChoice: return kids([](std::int64_t a, std::int64_t b) { return std::min(a, b); }, kImpossible);
     case ExprOp::kSequence: return kids([](std::int64_t a, std::int64_t b) { return std::min(a + b, kImpossible); }, 0);
-    case ExprOp::kObject: {
-      const Engine::Frame first{Engine::kObjectFrame, Engine::kFirst, n.a, 0, 0, 0, 0};
-      return std::min(kImpossible, lexeme(grammar_.open_brace) + object(grammar_.object_at(n.a), first));
-    }
-    case ExprOp::kArray: return std::min(kImpossible, lexeme(grammar_.open_bracket) + array(grammar_.array_at(n.a), 0, Engine::kFirst));
+    case ExprOp::kObject: return std::min(kImpossible, lexeme(grammar_.open_brace) + frame(engine_.first_frame(n)));
+    case ExprOp::kArray: return std::min(kImpossible, lexeme(grammar_.open_bracket) + frame(engine_.first_frame(n)));
   }
   return kImpossible;
 }
@@ -133,6 +134,14 @@ std::int64_t Completion::item(const Item& i) {
   return least;
 }
 
+std::vector<std::int64_t> Completion::spellings(const ObjectNode& o, const Engine::Frame& f, std::size_t extra, std::int64_t key, std::size_t wanted) {
+  check_extras(wanted);
+  std::vector<std::int64_t> keys = lexer_.regexes().shortest_spellings(grammar_.extra_key(o, extra, f.excluded), wanted + 1);
+  const auto taken = std::find(keys.begin(), keys.end(), key);
+  if (key >= 0 && ~f.member == static_cast<std::int32_t>(extra) && taken != keys.end()) keys.erase(taken);
+  return keys;
+}
+
 // What the cheapest `wanted` extras cost, one entry each.
 void Completion::add_extras(const ObjectNode& o, const Engine::Frame& f, std::int64_t key, std::size_t wanted, std::vector<std::int64_t>& costs) {
   for (std::size_t j = 0; j < o.extras.size(); ++j) {
@@ -142,10 +151,7 @@ void Completion::add_extras(const ObjectNode& o, const Engine::Frame& f, std::in
       costs.insert(costs.end(), wanted, lexeme(o.extras[j].key) + value);
       continue;
     }
-    std::vector<std::int64_t> keys = lexer_.regexes().shortest_spellings(engine_.extra_key(o, j, f.excluded), wanted + 1);
-    const auto taken = std::find(keys.begin(), keys.end(), key);
-    if (key >= 0 && ~f.member == static_cast<std::int32_t>(j) && taken != keys.end()) keys.erase(taken);
-    for (const std::int64_t k : keys) costs.push_back(k + 2 + lexeme(lexer_.exit(o.extras[j].key)) + value);
+    for (const std::int64_t k : spellings(o, f, j, key, wanted)) costs.push_back(k + 2 + lexeme(lexer_.exit(o.extras[j].key)) + value);
   }
 }
 
@@ -166,7 +172,7 @@ std::int64_t Completion::object(const ObjectNode& o, const Engine::Frame& f, std
   const std::int64_t wanted = std::max<std::int64_t>(o.low - f.count, f.phase == Engine::kAfterComma ? 1 : 0);
   if (taken < wanted) {
     const std::size_t missing = static_cast<std::size_t>(wanted - taken);
-    if (missing > kMostExtras) throw LimitError("the shortest completion needs more than " + std::to_string(kMostExtras) + " further properties");
+    check_extras(missing);
     add_extras(o, f, key, missing, optional);
     if (optional.size() < missing) return kImpossible;
     std::sort(optional.begin(), optional.end());
@@ -194,9 +200,13 @@ std::int64_t Completion::array(const ArrayNode& a, std::int32_t at, Engine::Phas
 }
 
 std::int64_t Completion::frame(const Engine::Frame& f, std::int64_t key) {
-  if (f.kind == Engine::kArrayFrame) return array(grammar_.array_at(f.node), f.at, f.phase);
+  if (f.kind == Engine::kArrayFrame) {
+    const ArrayNode& a = grammar_.array_at(f.node);
+    return a.tally ? tallied(a, f) : array(a, f.at, f.phase);
+  }
   if (f.kind == Engine::kObjectFrame) {
     const ObjectNode& o = grammar_.object_at(f.node);
+    if (o.tally) return tallied(o, f, key);
     std::int64_t total = object(o, f, key);
     if (f.phase == Engine::kValue || f.phase == Engine::kKey)
       total += exprs_[static_cast<std::size_t>(f.member >= 0 ? o.members[static_cast<std::size_t>(f.member)].value : o.extras[static_cast<std::size_t>(~f.member)].value)];

@@ -32,6 +32,15 @@ class Completion {
   void add_extras(const ObjectNode& o, const Engine::Frame& f, std::int64_t key, std::size_t wanted, std::vector<std::int64_t>& costs);
   std::int64_t array(const ArrayNode& a, std::int32_t at, Engine::Phase phase);
   std::int64_t evaluate(const ExprNode& n);
+  // The lengths of the shortest `wanted` keys of an extra that have not been used, nor are being read.
+  std::vector<std::int64_t> spellings(const ObjectNode& o, const Engine::Frame& f, std::size_t extra, std::int64_t key, std::size_t wanted);
+  struct Way;
+  struct Route;
+  std::vector<Way> ways(const Cells& cells, std::int64_t more) const;
+  std::int64_t cheapest(const Route& route, Goal wanted, bool must) const;
+  std::int64_t close(const Route& route, const Engine::Frame& f, bool complete, Lex bracket);
+  std::int64_t tallied(const ObjectNode& o, const Engine::Frame& f, std::int64_t key);
+  std::int64_t tallied(const ArrayNode& a, const Engine::Frame& f);
 
   Engine& engine_;
   Lexer& lexer_;

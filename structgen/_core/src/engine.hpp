@@ -118,7 +118,7 @@ class Engine {
     Phase phase;
     std::int32_t node;       // expression, object or array number
     std::int32_t at;         // next child, next member or seen-set, number of items
-    std::int32_t count;      // properties so far, as far as they matter
+    std::int32_t count;      // properties so far, as far as they matter; of tallied nodes, the goal that is left
     std::int32_t member;     // kValue: the member; extras are ~index
     std::int32_t excluded;   // distinct extras: regex of the extra keys seen
     std::int32_t text = 0;   // kKey: number of the bytes of the key read so far
@@ -166,11 +166,17 @@ class Engine {
   void expand_frame(const Frame& f, Stacks below, Expansion& out);
   void expand_object(const Frame& f, Stacks below, Expansion& out);
   void expand_array(const Frame& f, Stacks below, Expansion& out);
-  void expand_extras(const ObjectNode& o, const Frame& f, std::int32_t count, Stacks below, Expansion& out);
+  void expand_extra(const ObjectNode& o, std::size_t extra, const Frame& f, std::int32_t count, Stacks below, Expansion& out);
   std::int32_t extra_room(const ObjectNode& o, std::int32_t excluded);
-  Re extra_key(const ObjectNode& o, std::size_t extra, std::int32_t excluded);
+  struct Open;
+  Open open_members(const ObjectNode& o, std::int32_t at) const;
+  bool some_feasible(const Cells& cells, Plan after, Goal goal);
+  void expand_cells(const Cells& cells, Plan after, Goal goal, Frame next, Stacks below, Expansion& out);
+  void expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, Expansion& out);
+  void expand_tallied(const ArrayNode& a, const Frame& f, Stacks below, Expansion& out);
   std::int32_t intern_text(std::string text);
   Stacks capture(Stacks s, std::uint8_t byte, bool closed);
+  Frame first_frame(const ExprNode& n) const;
   std::int32_t seen_with(std::int32_t seen, std::int32_t member);
   bool has_seen(std::int32_t seen, std::int32_t member) const;
   State advance_bytes(State s, const std::uint8_t* data, std::size_t size);

@@ -120,7 +120,7 @@ Expr Grammar::array(ArrayNode node) {
   return add(n);
 }
 
-bool Grammar::compute_productive(const ExprNode& n) const {
+bool Grammar::compute_productive(const ExprNode& n) {
   switch (n.op) {
     case ExprOp::kNothing: return false;
     case ExprOp::kEmpty: return true;
@@ -137,33 +137,45 @@ bool Grammar::compute_productive(const ExprNode& n) const {
         if (!productive(child(n, i))) return false;
       return true;
     case ExprOp::kObject: {
-      const ObjectNode& o = object_at(n.a);
-      std::int32_t required = 0, possible = 0;
-      for (const ObjectNode::Member& m : o.members) {
-        const bool usable = m.key != kDeadLex && productive(m.value);
-        if (m.required && !usable) return false;
-        required += m.required;
-        possible += usable;
-      }
-      if (o.high != kInfinity && required > o.high) return false;
-      if (o.high != kInfinity && o.low > o.high) return false;
-      std::int64_t room = possible;
-      for (std::size_t i = 0; i < o.extras.size() && room < o.low; ++i) {
-        if (o.extras[i].key == kDeadLex || !productive(o.extras[i].value)) continue;
-        room += o.distinct ? lexer_->regexes().count(o.extra_keys[i], o.low) : o.low;
-      }
-      return room >= o.low;
+      ObjectNode& o = objects_[static_cast<std::size_t>(n.a)];
+      if (!o.tally) return compute_productive(o);
+      refresh(o);
+      return goals_->feasible(members_plan(o.tally->slot_options, extras_plan(o, RegexStore::kNone)), o.tally->goal);
     }
     case ExprOp::kArray: {
-      const ArrayNode& a = array_at(n.a);
-      if (a.high != kInfinity && a.low > a.high) return false;
-      const std::int32_t distinct = std::min(a.low, static_cast<std::int32_t>(a.prefix.size()) + 1);
-      for (std::int32_t i = 0; i < distinct; ++i)
-        if (!productive(a.item(i))) return false;
-      return true;
+      ArrayNode& a = arrays_[static_cast<std::size_t>(n.a)];
+      if (!a.tally) return compute_productive(a);
+      refresh(a);
+      return goals_->feasible(a.tally->plans[0], a.tally->goal);
     }
   }
   return false;
+}
+
+bool Grammar::compute_productive(const ObjectNode& o) const {
+  std::int32_t required = 0, possible = 0;
+  for (const ObjectNode::Member& m : o.members) {
+    const bool usable = m.key != kDeadLex && productive(m.value);
+    if (m.required && !usable) return false;
+    required += m.required;
+    possible += usable;
+  }
+  if (o.high != kInfinity && required > o.high) return false;
+  if (o.high != kInfinity && o.low > o.high) return false;
+  std::int64_t room = possible;
+  for (std::size_t i = 0; i < o.extras.size() && room < o.low; ++i) {
+    if (o.extras[i].key == kDeadLex || !productive(o.extras[i].value)) continue;
+    room += o.distinct ? lexer_->regexes().count(o.extra_keys[i], o.low) : o.low;
+  }
+  return room >= o.low;
+}
+
+bool Grammar::compute_productive(const ArrayNode& a) const {
+  if (a.high != kInfinity && a.low > a.high) return false;
+  const std::int32_t distinct = std::min(a.low, static_cast<std::int32_t>(a.prefix.size()) + 1);
+  for (std::int32_t i = 0; i < distinct; ++i)
+    if (!productive(a.item(i))) return false;
+  return true;
 }
 
 bool Grammar::compute_nullable(const ExprNode& n) const {
@@ -176,16 +188,20 @@ bool Grammar::compute_nullable(const ExprNode& n) const {
 }
 
 void Grammar::prune(ObjectNode& o) const {
-  const auto useless = [&](const ObjectNode::Member& m) { return m.key == kDeadLex || !productive(m.value); };
-  o.members.erase(std::remove_if(o.members.begin(), o.members.end(), useless), o.members.end());
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < o.extras.size(); ++i) {
-    if (useless(o.extras[i])) continue;
-    o.extras[kept] = o.extras[i];
-    o.extra_keys[kept++] = o.extra_keys[i];
+  if (o.tally) {
+    prune_tally(o);
+  } else {
+    const auto useless = [&](const ObjectNode::Member& m) { return m.key == kDeadLex || !productive(m.value); };
+    o.members.erase(std::remove_if(o.members.begin(), o.members.end(), useless), o.members.end());
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < o.extras.size(); ++i) {
+      if (useless(o.extras[i])) continue;
+      o.extras[kept] = o.extras[i];
+      o.extra_keys[kept++] = o.extra_keys[i];
+    }
+    o.extras.resize(kept);
+    o.extra_keys.resize(kept);
   }
-  o.extras.resize(kept);
-  o.extra_keys.resize(kept);
   const std::size_t size = o.members.size();
   o.required_from.assign(size + 1, 0);
   o.next_required.assign(size + 1, static_cast<std::int32_t>(size));
@@ -196,6 +212,7 @@ void Grammar::prune(ObjectNode& o) const {
 }
 
 void Grammar::prune(ArrayNode& a) const {
+  if (a.tally) return prune_tally(a);
   std::int32_t possible = 0;
   while (possible < static_cast<std::int32_t>(a.prefix.size()) && productive(a.item(possible))) ++possible;
   const bool bounded = possible < static_cast<std::int32_t>(a.prefix.size()) || !productive(a.rest);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "goals.hpp"
 #include "lexer.hpp"
 
 namespace structgen {
@@ -20,6 +21,24 @@ struct ExprNode {
   bool nullable = false;    // the empty string matches
   std::int32_t a = 0;       // lexer state | first child's offset | body | object or array number
   std::int32_t b = 0;       // number of children
+};
+
+// One way to take a member or an item: its value, and the counters that go up.
+struct Cell {
+  Expr value;
+  Hits hits;
+};
+using Cells = std::vector<Cell>;
+
+// What makes an object or array a tallied one: any of several cells instead of one value, and a goal instead of bounds.
+struct Tally {
+  Goal goal;
+  std::vector<Cells> slots;   // of the declared members, or of the items of the prefix
+  std::vector<Cells> extras;  // of the extras, or of the later items
+  // What can happen in them with the cells that are known to be productive.
+  std::vector<Options> slot_options, extra_options;
+  std::vector<Plan> plans;     // arrays: what can still come, by the number of items read
+  std::int32_t most_hits = 0;  // further hits change nothing
 };
 
 // Members in order. Unproductive members are dropped by Grammar::finish.
@@ -37,12 +56,14 @@ struct ObjectNode {
   std::int32_t low = 0, high = kInfinity;
   // Number of required members from index i on, and the index of the first of them.
   std::vector<std::int32_t> required_from, next_required;
+  std::unique_ptr<Tally> tally;  // members and extras have no value of their own then
 };
 
 struct ArrayNode {
   std::vector<Expr> prefix;
   Expr rest;
   std::int32_t low = 0, high = kInfinity;
+  std::unique_ptr<Tally> tally;  // prefix, rest and bounds are unused then
   Expr item(std::int32_t i) const { return i < static_cast<std::int32_t>(prefix.size()) ? prefix[static_cast<std::size_t>(i)] : rest; }
 };
 
@@ -75,6 +96,13 @@ class Grammar {
   std::size_t size() const { return exprs_.size(); }
 
   Lexer& lexer() const { return *lexer_; }
+  // Grows while engines run, as the lexer does, under the lexer's exclusive lock.
+  GoalStore& goals() const { return *goals_; }
+  // The keys of an extra that have not been used. Zero, the empty language, stands for "none used".
+  Re extra_key(const ObjectNode& o, std::size_t extra, Re excluded) const;
+  // What may happen in the extras of a tallied object, less one key of extra `used`; and in members, too.
+  Plan extras_plan(const ObjectNode& o, Re excluded, std::int32_t used = -1) const;
+  Plan members_plan(const std::vector<Options>& members, Plan extras) const;
   const std::shared_ptr<Lexer>& shared_lexer() const { return lexer_; }
   Expr start = kNothing;
   std::int32_t filter = 0;
@@ -89,12 +117,20 @@ class Grammar {
     return static_cast<Expr>(exprs_.size() - 1);
   }
   Expr add_list(ExprOp op, const std::vector<Expr>& parts);
-  bool compute_productive(const ExprNode& n) const;
+  bool compute_productive(const ExprNode& n);
+  bool compute_productive(const ObjectNode& o) const;
+  bool compute_productive(const ArrayNode& a) const;
+  void refresh(ObjectNode& o) const;
+  void refresh(ArrayNode& a) const;
+  Options usable(const Cells& cells, bool optional) const;
+  void prune_tally(ObjectNode& o) const;
+  void prune_tally(ArrayNode& a) const;
   bool compute_nullable(const ExprNode& n) const;
   void prune(ObjectNode& o) const;
   void prune(ArrayNode& a) const;
 
   std::shared_ptr<Lexer> lexer_;
+  std::unique_ptr<GoalStore> goals_ = std::make_unique<GoalStore>();
   std::vector<ExprNode> exprs_;
   std::vector<Expr> children_;
   std::vector<ObjectNode> objects_;

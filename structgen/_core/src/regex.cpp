@@ -2,6 +2,7 @@
 #include "regex.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace structgen {
 
@@ -69,7 +70,7 @@ Re RegexStore::intern(ReNode n, const std::vector<Re>* kids) {
   const std::uint64_t hash = hash_node(n, kids);
   const std::int32_t found = node_index_.find(hash, [&](std::int32_t i) {
     const ReNode& o = nodes_[i];
-    if (o.op != n.op || o.low != n.low || o.high != n.high || o.b != n.b) return false;
+    if (o.op != n.op || o.low != n.low || o.high != n.high || o.b != n.b || o.min_length != n.min_length) return false;
     if (!kids) return o.a == n.a;
     return std::equal(kids->begin(), kids->end(), children_.begin() + o.a);
   });
@@ -406,6 +407,29 @@ Re RegexStore::repeat(Re body, std::int32_t low, std::int32_t high) {
   n.max_length = high == kInfinity || k.max_length == kInfinity ? kInfinity : times_length(high, k.max_length);
   if (!k.algebraic) n.max_count = std::max({low, high == kInfinity ? 0 : high, k.max_count});
   return intern(n, nullptr);
+}
+
+// What follows a read number r is decided by how many digits it needs at least, n, and by r modulo m / gcd(m, 10^n): they say
+// which strings of n or more digits complete a multiple of m, and no shorter one does. As nodes, these pairs are a minimal
+// automaton. The nodes are those of `read`, then `digit`, of which it is known that fewer than `least` digits don't suffice.
+Re RegexStore::residue_node(std::uint64_t modulus, std::uint64_t read, int digit, std::int32_t least) {
+  const auto modulo = [&](unsigned __int128 x) { return static_cast<std::uint64_t>(x % modulus); };
+  const std::uint64_t residue = modulo(static_cast<unsigned __int128>(read) * 10 + static_cast<unsigned>(digit));
+  std::uint64_t power = 1, shifted = residue;  // 10^n and residue * 10^n; at the latest 10^18 * 10 exceeds the modulus
+  std::int32_t n = 0;
+  for (; n < least || (shifted != 0 && modulus - shifted >= power); ++n) {
+    power *= 10;
+    shifted = modulo(static_cast<unsigned __int128>(shifted) * 10);
+  }
+  const std::uint64_t kept = residue % (modulus / std::gcd(modulus, power));
+  ReNode node{Op::kResidue, n == 0, false};
+  node.a = static_cast<std::int32_t>(modulus & 0xFFFFFFFF);
+  node.b = static_cast<std::int32_t>(modulus >> 32);
+  node.low = static_cast<std::int32_t>(kept & 0xFFFFFFFF);
+  node.high = static_cast<std::int32_t>(kept >> 32);
+  node.min_length = n;
+  node.max_length = kInfinity;
+  return intern(node, nullptr);
 }
 
 }  // namespace structgen

@@ -28,7 +28,7 @@ struct Piece {
 };
 using Derivative = std::vector<Piece>;
 
-enum class Op : std::uint8_t { kNone, kEpsilon, kSet, kConcat, kUnion, kIntersection, kComplement, kRepeat };
+enum class Op : std::uint8_t { kNone, kEpsilon, kSet, kConcat, kUnion, kIntersection, kComplement, kRepeat, kResidue };
 
 struct ReNode {
   Op op;
@@ -36,9 +36,9 @@ struct ReNode {
   bool uniform = true;    // no character set but "any" occurs
   bool algebraic = false; // holds an intersection or complement: emptiness is not syntactic
   std::uint8_t live = 0;  // 0 unknown, 1 not empty, 2 empty
-  std::int32_t a = 0;     // set id | head | first child's offset | body
-  std::int32_t b = 0;     // tail | number of children
-  std::int32_t low = 0, high = 0;
+  std::int32_t a = 0;     // set id | head | first child's offset | body | low half of the modulus
+  std::int32_t b = 0;     // tail | number of children | high half of the modulus
+  std::int32_t low = 0, high = 0;  // counts | halves of the residue
   std::int32_t min_length = 0, max_length = 0;  // bounds in code points; kInfinity for no upper bound
   std::int32_t depth = 0;                       // how deep derivative() recurses
   std::int32_t height = 0;                      // nesting, through tails too
@@ -64,6 +64,8 @@ class RegexStore {
   Re intersect(std::vector<Re> parts);
   Re complement(Re body);
   Re repeat(Re body, std::int32_t low, std::int32_t high);
+  // Digits that are a multiple of 0 < modulus < kModulusLimit when read as one number; dots are ignored.
+  Re residue(std::uint64_t modulus) { return residue_node(modulus, 0, 0, 1); }
 
   const Derivative& derivative(Re r);
   Re derive(Re r, std::uint32_t code_point);
@@ -99,6 +101,7 @@ class RegexStore {
   Re intern(ReNode n, const std::vector<Re>* kids);
   std::int32_t intern_set(CharSet set);
   Re set_node(CharSet set);
+  Re residue_node(std::uint64_t modulus, std::uint64_t read, int digit, std::int32_t least);
   void check_deadline() const;
   bool absorb_repeats(std::vector<Re>& parts, bool intersection);
   void search(Re start, std::vector<std::uint32_t>* witness);
@@ -115,6 +118,8 @@ class RegexStore {
   std::int32_t clamp_limit_ = -1;
   std::size_t bytes_ = 0;
 };
+
+inline constexpr std::uint64_t kModulusLimit = std::uint64_t{1} << 60;
 
 // Recursions are as deep as regexes nest; this keeps them far from the end of the stack.
 inline constexpr std::int32_t kMaxRegexDepth = 2000;

@@ -15,6 +15,10 @@ void push_piece(Derivative& out, std::uint32_t start, Re to) {
   if (out.empty() || out.back().to != to) out.push_back({start, to});
 }
 
+std::uint64_t join(std::int32_t low, std::int32_t high) {
+  return static_cast<std::uint32_t>(low) | (static_cast<std::uint64_t>(static_cast<std::uint32_t>(high)) << 32);
+}
+
 }  // namespace
 
 Derivative RegexStore::combine(const std::vector<Re>& parts, Op op) {
@@ -93,6 +97,14 @@ const Derivative& RegexStore::derivative(Re r) {
         if (next1 <= next2) ++i;
         if (next2 <= next1) ++j;
       }
+      break;
+    }
+    case Op::kResidue: {
+      const std::uint64_t modulus = join(n.a, n.b), residue = join(n.low, n.high);
+      out = {{0, kNone}, {'.', r}, {'.' + 1, kNone}};
+      for (int digit = 0; digit < 10; ++digit)
+        push_piece(out, static_cast<std::uint32_t>('0' + digit), residue_node(modulus, residue, digit, std::max(0, n.min_length - 1)));
+      out.push_back({'9' + 1, kNone});
       break;
     }
     case Op::kRepeat: {
@@ -334,6 +346,8 @@ std::vector<std::int32_t> RegexStore::atoms(Re r) {
       if (seen.emplace(k, true).second) todo.push_back(k);
     };
     if (n.op == Op::kSet) out.push_back(n.a);
+    if (n.op == Op::kResidue)
+      for (const char c : std::string(".0123456789")) out.push_back(intern_set({{static_cast<std::uint32_t>(c), static_cast<std::uint32_t>(c)}}));
     if (n.op == Op::kConcat || n.op == Op::kRepeat || n.op == Op::kComplement) visit(n.a);
     if (n.op == Op::kConcat) visit(n.b);
     if (n.op == Op::kUnion || n.op == Op::kIntersection)

@@ -163,9 +163,16 @@ void Engine::expand_expr(Expr e, Stacks below, Expansion& out, int depth) {
       break;
     case ExprOp::kSequence: expand_sequence(e, 0, below, out, depth); break;
     case ExprOp::kRule: expand_expr(n.a, below, out, depth + 1); break;
-    case ExprOp::kObject: out.items.push_back({grammar_->open_brace, push({kObjectFrame, kFirst, n.a, 0, 0, 0, 0}, below)}); break;
-    case ExprOp::kArray: out.items.push_back({grammar_->open_bracket, push({kArrayFrame, kFirst, n.a, 0, 0, 0, 0}, below)}); break;
+    case ExprOp::kObject: out.items.push_back({grammar_->open_brace, push(first_frame(n), below)}); break;
+    case ExprOp::kArray: out.items.push_back({grammar_->open_bracket, push(first_frame(n), below)}); break;
   }
+}
+
+// The frame behind the opening bracket of an object or array.
+Engine::Frame Engine::first_frame(const ExprNode& n) const {
+  const bool object = n.op == ExprOp::kObject;
+  const Tally* tally = object ? grammar_->object_at(n.a).tally.get() : grammar_->array_at(n.a).tally.get();
+  return {object ? kObjectFrame : kArrayFrame, kFirst, n.a, 0, tally ? tally->goal : 0, 0, 0};
 }
 
 bool Engine::has_seen(std::int32_t seen, std::int32_t member) const {
@@ -191,6 +198,7 @@ std::int32_t Engine::seen_with(std::int32_t seen, std::int32_t member) {
 
 void Engine::expand_object(const Frame& f, Stacks below, Expansion& out) {
   const ObjectNode& o = grammar_->object_at(f.node);
+  if (o.tally) return expand_tallied(o, f, below, out);
   const std::int32_t size = static_cast<std::int32_t>(o.members.size());
   if (f.phase == kValue) {
     const Expr value = f.member >= 0 ? o.members[static_cast<std::size_t>(f.member)].value : o.extras[static_cast<std::size_t>(~f.member)].value;
@@ -243,21 +251,14 @@ void Engine::expand_object(const Frame& f, Stacks below, Expansion& out) {
     if (o.ordered ? !fits(o.required_from[static_cast<std::size_t>(i) + 1], size - i - 1) : !fits(required - m.required, possible - 1)) continue;
     out.items.push_back({m.key, push({kObjectFrame, kValue, f.node, o.ordered ? i + 1 : seen_with(f.at, i), count, i, f.excluded}, below)});
   }
-  if (extra_fits()) expand_extras(o, f, count, below, out);
+  if (!extra_fits()) return;
+  for (std::size_t j = 0; j < o.extras.size(); ++j) expand_extra(o, j, f, count, below, out);
 }
 
-void Engine::expand_extras(const ObjectNode& o, const Frame& f, std::int32_t count, Stacks below, Expansion& out) {
-  for (std::size_t j = 0; j < o.extras.size(); ++j) {
-    const Frame next{kObjectFrame, o.distinct ? kKey : kValue, f.node, f.at, count, ~static_cast<std::int32_t>(j), f.excluded};
-    const Lex key = f.excluded == 0 ? o.extras[j].key : lexer_.start(grammar_->string_kind, extra_key(o, j, f.excluded), grammar_->key_tail);
-    if (key != kDeadLex) out.items.push_back({key, push(next, below)});
-  }
-}
-
-// The keys of an extra that have not been used. Zero, the empty language, stands for "none used".
-Re Engine::extra_key(const ObjectNode& o, std::size_t extra, std::int32_t excluded) {
-  RegexStore& re = lexer_.regexes();
-  return excluded == 0 ? o.extra_keys[extra] : re.intersect({o.extra_keys[extra], re.complement(excluded)});
+void Engine::expand_extra(const ObjectNode& o, std::size_t j, const Frame& f, std::int32_t count, Stacks below, Expansion& out) {
+  const Frame next{kObjectFrame, o.distinct ? kKey : kValue, f.node, f.at, count, ~static_cast<std::int32_t>(j), f.excluded};
+  const Lex key = f.excluded == 0 ? o.extras[j].key : lexer_.start(grammar_->string_kind, grammar_->extra_key(o, j, f.excluded), grammar_->key_tail);
+  if (key != kDeadLex) out.items.push_back({key, push(next, below)});
 }
 
 std::int32_t Engine::extra_room(const ObjectNode& o, std::int32_t excluded) {
@@ -268,7 +269,7 @@ std::int32_t Engine::extra_room(const ObjectNode& o, std::int32_t excluded) {
   std::int32_t room = 0;
   for (std::size_t j = 0; j < o.extras.size(); ++j) {
     if (re.node(o.extra_keys[j]).max_length == kInfinity && excluded == 0) return kInfinity;
-    room += re.count(extra_key(o, j, excluded), enough);
+    room += re.count(grammar_->extra_key(o, j, excluded), enough);
     if (room >= enough) return kInfinity;
   }
   return room;
@@ -317,6 +318,7 @@ Stacks Engine::capture(Stacks s, std::uint8_t byte, bool closed) {
 
 void Engine::expand_array(const Frame& f, Stacks below, Expansion& out) {
   const ArrayNode& a = grammar_->array_at(f.node);
+  if (a.tally) return expand_tallied(a, f, below, out);
   const bool room = a.high == kInfinity || f.at < a.high;
   if (f.phase != kAfterComma && f.at >= a.low) out.items.push_back({grammar_->close_bracket, below});
   if (!room) return;

@@ -39,7 +39,7 @@ def lower_json_schema(schema: Any, builder: Builder, options: Options) -> tuple[
     LimitError
         A limit of the options or of the builder was reached.
     """
-    document = Document(parse_document(schema), options.draft)
+    document = Document(parse_document(schema), options.draft, options.registry)
     whitespace = _whitespace(builder, options.whitespace)
     lowering = Lowering(document, builder, options, whitespace)
     try:

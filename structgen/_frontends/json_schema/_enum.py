@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 def lower_enum(lowering: Lowering, shape: Shape) -> int:
     """Lower the enumerated values that the rest of the shape allows."""
     values = _common_values(lowering, shape)
+    some = bool(values)
+    types = shape.types
+    if _is_involved(shape):
+        # What the values have to satisfy is decided now, once and for all.
+        values = [value for value in values if lowering.truth.holds(shape, value)]
+        plain = Shape()
+        plain.types = types
+        plain.enums = shape.enums
+        shape = plain
     strings: list[str] = []
     numbers: list[Decimal] = []
     parts: list[int] = []
-    types = shape.types
     if set(map(type, values)) == {str}:
         # Most enumerations are of strings; some have thousands of them.
         strings, values = values, []
@@ -30,35 +38,62 @@ def lower_enum(lowering: Lowering, shape: Shape) -> int:
             strings.append(value)
         elif value is None:
             if types & NULL:
-                lowering.refuse(shape, NULL)
                 parts.append(lowering.null())
         elif isinstance(value, bool):
             if types & BOOLEAN:
-                lowering.refuse(shape, BOOLEAN)
                 parts.append(
                     lowering.builder.lexeme(lowering.builder.re_literal("true" if value else "false"))
                 )
         elif isinstance(value, dict):
             if types & OBJECT:
-                lowering.refuse(shape, OBJECT)
                 parts.append(_objects.lower_object(lowering, shape, value))
         elif isinstance(value, list):
             if types & ARRAY:
-                lowering.refuse(shape, ARRAY)
                 parts.append(_arrays.lower_array(lowering, shape, value))
         else:
             numbers.append(_number(lowering, shape, value))
     if strings and types & STRING:
-        lowering.refuse(shape, STRING)
         parts.append(_lower_strings(lowering, shape, strings))
     if numbers and types & NUMBER:
-        lowering.refuse(shape, NUMBER)
         parts.append(_lower_numbers(lowering, shape, numbers))
     expression = lowering.choice(parts) if parts else lowering.nothing
-    if expression == lowering.nothing and (values or strings):
+    if expression == lowering.nothing and some:
         node, keyword = shape.enums[0]
         lowering.dead(node, keyword, "no value satisfies the other keywords")
     return expression
+
+
+def _is_involved(shape: Shape) -> bool:
+    """Tell whether there are keywords besides the plain ones, which filter the values one by one."""
+    return bool(
+        shape.claims
+        or shape.formats
+        or shape.multiples
+        or shape.property_names
+        or shape.contains
+        or shape.unique is not None
+    )
+
+
+def values_of_type(lowering: Lowering, node: Any, keyword: str, kind: int) -> list[Any]:
+    """Return the values of one type that ``enum`` or ``const`` of a node holds; numbers as decimals."""
+    values = node["enum"] if keyword == "enum" else [node["const"]]
+    if kind == STRING:
+        return [value for value in values if isinstance(value, str)]
+    if kind == NULL:
+        return [value for value in values if value is None]
+    if kind == BOOLEAN:
+        return [value for value in values if isinstance(value, bool)]
+    if kind in (ARRAY, OBJECT):
+        wanted = list if kind == ARRAY else dict
+        return [value for value in values if isinstance(value, wanted)]
+    shape = Shape()
+    shape.enums = ((node, keyword),)
+    return [
+        _number(lowering, shape, value)
+        for value in values
+        if value is not None and not isinstance(value, (bool, str, list, dict))
+    ]
 
 
 def _number(lowering: Lowering, shape: Shape, value: Any) -> Decimal:
@@ -74,22 +109,22 @@ def _common_values(lowering: Lowering, shape: Shape) -> list[Any]:
     lists = [node["enum"] if keyword == "enum" else [node["const"]] for node, keyword in shape.enums]
     values: list[Any] = lists[0]
     for other in lists[1:]:
-        keys = {_identity(value) for value in other}
-        values = [value for value in values if _identity(value) in keys]
+        keys = {identity(value) for value in other}
+        values = [value for value in values if identity(value) in keys]
     if len(lists) > 1 and not values:
         node, keyword = shape.enums[-1]
         lowering.dead(node, keyword, "no value is in all of the enumerations")
     return values
 
 
-def _identity(value: Any) -> Any:
+def identity(value: Any) -> Any:
     """Map a JSON value to a key that is equal exactly for equal values: 1 is 1.0, true is not 1."""
     if isinstance(value, (bool, str)) or value is None:
         return type(value), value
     if isinstance(value, list):
-        return list, tuple(map(_identity, value))
+        return list, tuple(map(identity, value))
     if isinstance(value, dict):
-        return dict, frozenset((key, _identity(item)) for key, item in value.items())
+        return dict, frozenset((key, identity(item)) for key, item in value.items())
     return Decimal, number_of(value)
 
 

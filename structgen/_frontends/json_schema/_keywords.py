@@ -10,23 +10,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ._formats import format_of
 from ._options import COUNT_LIMIT
-from ._resolve import known_draft
-from ._shapes import ALL_TYPES, ARRAY, NUMBER, OBJECT, STRING, TYPE_BITS, Shape
+from ._shapes import NULL, TYPE_BITS, Shape
 
 if TYPE_CHECKING:
     from ._lower import Lowering
 
 Handler = Callable[["Lowering", Shape, dict[str, Any], Any], None]
-
-_KNOWN_FORMATS = frozenset(
-    (
-        "date", "date-time", "duration", "email", "hostname", "idn-email", "idn-hostname", "ipv4", "ipv6",
-        "iri", "iri-reference", "json-pointer", "regex", "relative-json-pointer", "time", "uri",
-        "uri-reference", "uri-template", "uuid",
-    )
-)  # fmt: skip
-
 
 # -- values of keywords --------------------------------------------------------------------
 
@@ -85,6 +76,8 @@ def _schema_list(lowering: Lowering, node: Any, keyword: str, value: Any) -> Non
 
 def _type(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
     bits = TYPE_BITS.get(value) if isinstance(value, str) else _type_list(value)
+    if bits is not None and lowering.options.nullable and node.get("nullable") is True:
+        bits |= NULL
     if bits is None:
         raise lowering.error(
             node, "type", "the value must be one of " + ", ".join(TYPE_BITS) + ", or an array of them"
@@ -132,11 +125,7 @@ def _one_of(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) 
     if len(value) == 1:
         shape.pending += ((node, "oneOf", value[0]),)
     else:
-        _refuse(shape, ALL_TYPES, node, "oneOf", "use anyOf where at most one branch can hold")
-
-
-def _ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    shape.pending += ((node, "$ref", lowering.document.resolve(node, value)),)
+        shape.claims += (("one", node, value, lowering.path),)
 
 
 def _not(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
@@ -144,25 +133,33 @@ def _not(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> 
         shape.types = 0
         lowering.dead(node, "not", "every value is excluded")
     elif value is not False:
-        _refuse(shape, ALL_TYPES, node, "not", None)
+        lowering.check_schema(node, "not", value)
+        shape.claims += (("not", ("is", value)),)
 
 
 def _if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    if "then" in node or "else" in node:
-        _refuse(shape, ALL_TYPES, node, "if", None)
+    # As two implications, each schema is asked for in one direction only where there is one branch.
+    if "then" in node:
+        shape.claims += (("any", (("not", ("is", value)), ("is", node["then"]))),)
+    if "else" in node:
+        shape.claims += (("any", (("is", value), ("is", node["else"]))),)
+
+
+def _ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    shape.pending += ((node, "$ref", lowering.document.resolve(node, value)),)
+
+
+def _dynamic_ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    shape.pending += ((node, "$dynamicRef", lowering.document.resolve_dynamic(node, value)),)
+
+
+def _recursive_ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    shape.pending += ((node, "$recursiveRef", lowering.document.resolve_recursive(node, value)),)
 
 
 def _identifier(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
     if node is not lowering.document.root and lowering.document.is_resource(node):
         lowering.document.embedded = True
-
-
-def _dialect(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    # Only the root of a resource can choose its dialect: elsewhere the keyword has no meaning.
-    if node is lowering.document.root or not lowering.document.is_resource(node):
-        return
-    if known_draft(value) not in (None, lowering.document.draft):
-        raise lowering.error(node, "$schema", "an embedded schema of another draft is not supported")
 
 
 # -- strings -------------------------------------------------------------------------------
@@ -183,10 +180,15 @@ def _pattern(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any)
 
 
 def _format(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    if isinstance(value, str) and value in _KNOWN_FORMATS:
-        shape.refused += (
-            (STRING, node, "format", f"the format {value!r} is not supported", "state it as a pattern"),
-        )
+    if not isinstance(value, str):
+        raise lowering.error(node, "format", "the value must be a string")
+    if not lowering.options.assert_formats:
+        return
+    known = format_of(value)
+    if known is None:
+        lowering.note(node, "format", "annotation", f"the format {value!r} is not known")
+    else:
+        shape.formats += ((node, known),)
 
 
 # -- numbers -------------------------------------------------------------------------------
@@ -198,6 +200,13 @@ def _minimum(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any)
 
 def _maximum(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
     shape.at_most(_bound(lowering, node, "maximum", value), False)
+
+
+def _multiple_of(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    number = number_of(value)
+    if number is None or number <= 0:
+        raise lowering.error(node, "multipleOf", "the value must be a number above zero")
+    shape.multiples += ((node, number),)
 
 
 _EXCLUSIVE_HINT = "true and false belong to draft 4: say so with $schema or the option draft"
@@ -263,6 +272,44 @@ def _max_properties(lowering: Lowering, shape: Shape, node: dict[str, Any], valu
     shape.max_properties = _maximum_count(lowering, node, "maxProperties", value, shape.max_properties)
 
 
+def _property_names(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    if value is not True and value != {}:
+        lowering.check_schema(node, "propertyNames", value)
+        shape.property_names += ((node, value),)
+
+
+def _dependencies(keyword: str, *, keys: bool = True, schemas: bool = True) -> Handler:
+    """Handle ``dependencies`` or one of the two keywords that it was split into."""
+
+    def handler(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+        if not isinstance(value, dict):
+            raise lowering.error(node, keyword, "the value must be an object")
+        for key, wanted in value.items():
+            if isinstance(wanted, list) and keys and all(isinstance(name, str) for name in wanted):
+                if not wanted:
+                    continue
+                then = lowering.synthetic.schema(node, {"type": "object", "required": wanted})
+            elif isinstance(wanted, (dict, bool)) and schemas:
+                then = wanted
+            else:
+                expected = "an array of strings" if keys else "a schema"
+                both = " or a schema" if keys and schemas else ""
+                raise lowering.error(node, keyword, f"the value of {key!r} must be {expected}{both}")
+            present = lowering.synthetic.schema(node, {"type": "object", "required": [key]})
+            shape.claims += (("any", (("not", ("is", present)), ("is", then))),)
+
+    return handler
+
+
+def _unevaluated(keyword: str) -> Handler:
+    def handler(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+        if value is not True and value != {}:
+            lowering.check_schema(node, keyword, value)
+            shape.claims += (("evaluated", node, keyword),)
+
+    return handler
+
+
 # -- arrays --------------------------------------------------------------------------------
 
 
@@ -298,33 +345,39 @@ def _max_items(lowering: Lowering, shape: Shape, node: dict[str, Any], value: An
     shape.max_items = _maximum_count(lowering, node, "maxItems", value, shape.max_items)
 
 
-# -- keywords that are not enforced yet: refused wherever they could matter ------------------
+def _unique_items(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    if not isinstance(value, bool):
+        raise lowering.error(node, "uniqueItems", "the value must be true or false")
+    if value:
+        shape.unique = node
 
 
-def _refuse(shape: Shape, types: int, node: dict[str, Any], keyword: str, hint: str | None) -> None:
-    shape.refused += ((types, node, keyword, "the keyword is not supported", hint),)
+def _contains(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    lowering.check_schema(node, "contains", value)
+    low, high = 1, -1
+    if lowering.has_keyword(node, "minContains"):
+        low = _minimum_count(lowering, node, "minContains", node["minContains"])
+    if lowering.has_keyword(node, "maxContains"):
+        high = _maximum_count(lowering, node, "maxContains", node["maxContains"], -1)
+    if low > 0 or high >= 0:
+        shape.contains += ((node, value, low, high),)
 
 
-def _unsupported(keyword: str, types: int, *trivial: Any) -> Handler:
-    """Refuse a keyword for the types it is about, unless its value is one that says nothing."""
+def _with_contains(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    """``minContains`` and ``maxContains`` are read by ``contains``."""
 
-    def handler(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-        if not any(value == harmless and type(value) is type(harmless) for harmless in trivial):
-            _refuse(shape, types, node, keyword, None)
 
-    return handler
-
+# -- the drafts ----------------------------------------------------------------------------
 
 _COMMON: dict[str, Handler] = {
     "$id": _identifier,
     "$ref": _ref,
-    "$schema": _dialect,
     "additionalProperties": _additional_properties,
     "allOf": _all_of,
     "anyOf": _any_of,
     "const": _const,
-    "contains": _unsupported("contains", ARRAY),
-    "dependencies": _unsupported("dependencies", OBJECT, {}),
+    "contains": _contains,
+    "dependencies": _dependencies("dependencies"),
     "enum": _enum,
     "exclusiveMaximum": _exclusive_maximum,
     "exclusiveMinimum": _exclusive_minimum,
@@ -338,31 +391,33 @@ _COMMON: dict[str, Handler] = {
     "minLength": _min_length,
     "minProperties": _min_properties,
     "minimum": _minimum,
-    "multipleOf": _unsupported("multipleOf", NUMBER),
+    "multipleOf": _multiple_of,
     "not": _not,
     "oneOf": _one_of,
     "pattern": _pattern,
     "patternProperties": _pattern_properties,
     "properties": _properties,
-    "propertyNames": _unsupported("propertyNames", OBJECT, True, {}),
+    "propertyNames": _property_names,
     "required": _required,
     "type": _type,
-    "uniqueItems": _unsupported("uniqueItems", ARRAY, False),
+    "uniqueItems": _unique_items,
 }
 
 _DRAFT_6: dict[str, Handler] = _COMMON
 _DRAFT_7: dict[str, Handler] = {**_DRAFT_6, "if": _if}
 _DRAFT_2019: dict[str, Handler] = {
-    **_DRAFT_7,
-    "$recursiveRef": _unsupported("$recursiveRef", ALL_TYPES),
-    "dependentRequired": _unsupported("dependentRequired", OBJECT, {}),
-    "dependentSchemas": _unsupported("dependentSchemas", OBJECT, {}),
-    "unevaluatedItems": _unsupported("unevaluatedItems", ARRAY, True, {}),
-    "unevaluatedProperties": _unsupported("unevaluatedProperties", OBJECT, True, {}),
+    **{key: handler for key, handler in _DRAFT_7.items() if key != "dependencies"},
+    "$recursiveRef": _recursive_ref,
+    "dependentRequired": _dependencies("dependentRequired", schemas=False),
+    "dependentSchemas": _dependencies("dependentSchemas", keys=False),
+    "maxContains": _with_contains,
+    "minContains": _with_contains,
+    "unevaluatedItems": _unevaluated("unevaluatedItems"),
+    "unevaluatedProperties": _unevaluated("unevaluatedProperties"),
 }
 _DRAFT_2020: dict[str, Handler] = {
     **{key: handler for key, handler in _DRAFT_2019.items() if key != "$recursiveRef"},
-    "$dynamicRef": _unsupported("$dynamicRef", ALL_TYPES),
+    "$dynamicRef": _dynamic_ref,
     "items": _items,
     "prefixItems": _prefix_items,
 }

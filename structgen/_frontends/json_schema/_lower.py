@@ -9,17 +9,23 @@ also ends recursion: a conjunction met again while it is being lowered becomes a
 from __future__ import annotations
 
 import time
+from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from structgen._errors import LimitError, RegexError, SchemaError, UnsatisfiableSchemaError
 from structgen._frontends.regex import lower_ecma
 
-from . import _arrays, _enum, _objects, _scalars
+from . import _arrays, _cases, _enum, _objects, _scalars
+from ._disjoint import Disjointness
+from ._guards import Guards
 from ._keywords import KEYWORDS, REFERENCE_ONLY
 from ._numbers import NumberRegexes
 from ._options import Options
 from ._resolve import Document
 from ._shapes import ALL_TYPES, ARRAY, BOOLEAN, NULL, NUMBER, OBJECT, STRING, TYPE_BITS, Path, Shape
+from ._synthetic import SyntheticSchemas
+from ._truth import Truth
 
 if TYPE_CHECKING:
     from structgen._core import Builder
@@ -29,6 +35,11 @@ _INLINE_DEPTH = 32
 
 # Schemas that apply to one value (anyOf in anyOf, references to references) may nest this deep.
 _SAME_VALUE_DEPTH = 64
+
+# Combinations of branches from which on they are told apart while parsing, not beforehand.
+_MANY_BRANCHES = 256
+
+_REFERENCE_ALONE = ("4", "6", "7")
 
 Key = int | frozenset[int]
 
@@ -45,9 +56,11 @@ class Lowering:
         self.integers_have_digits_only = document.draft == "4" or not options.all_numbers
         self.handlers = KEYWORDS[document.draft]
         self._constraining = frozenset(self.handlers) - {"type"}
+        if options.nullable:
+            self._constraining |= {"nullable"}
         # Handles of the schemas that are only a type, by its name.
         self._by_type: dict[str, int] = {}
-        self.reference_alone = document.draft in ("4", "6", "7")
+        self._reference_alone = document.draft in _REFERENCE_ALONE
         # Handles by conjunction; a negative entry -1 - level marks one that is being lowered.
         self.memo: dict[Key, int] = {}
         self.shared: dict[Any, int] = {}
@@ -61,14 +74,39 @@ class Lowering:
         self._limit_place: str | None = None
         self._rules: dict[Key, int] = {}
         self._waiting: list[tuple[Key, tuple[Any, ...], int]] = []
-        self._constants: dict[int, dict[str, Any]] = {}
         self._patterns: dict[str, int] = {}
         self._numbers: NumberRegexes | None = None
+        # How keywords are enforced that are not simply exact, by the id of their node and their name.
+        self.notes: dict[tuple[int, str], tuple[Any, str, str]] = {}
+        self._multiples: dict[Decimal, int] = {}
+        self._tangled: set[int] = set()
         self._dead: list[tuple[Any, str | None, str]] = []
         self._nodes = 0
         self._branches = 0
         self._deadline = time.monotonic() + options.max_compile_seconds
         builder.json_style(whitespace, options.all_escapes)
+
+    # -- parts that many schemas do without ------------------------------------------------
+
+    @cached_property
+    def truth(self) -> Truth:
+        """The formulas of schemas."""
+        return Truth(self)
+
+    @cached_property
+    def disjointness(self) -> Disjointness:
+        """Proofs that schemas exclude each other."""
+        return Disjointness(self)
+
+    @cached_property
+    def guards(self) -> Guards:
+        """Checks that no automaton can do."""
+        return Guards(self)
+
+    @cached_property
+    def synthetic(self) -> SyntheticSchemas:
+        """Schemas that stand in no document."""
+        return SyntheticSchemas(self)
 
     # -- the document ----------------------------------------------------------------------
 
@@ -214,6 +252,8 @@ class Lowering:
         if len(nodes) == 1:
             self.path = ()
             self._absorb(shape, nodes[0])
+            if shape.claims:
+                self._untangle(shape)
             handle = self._plain(shape)
             if handle is not None:
                 return handle
@@ -257,11 +297,56 @@ class Lowering:
         if not isinstance(node, dict):
             raise self.error(node, None, f"a schema must be an object or a bool, not {_json_type(node)}")
         self.path = (*self.path, id(node))
-        handlers = REFERENCE_ONLY if self.reference_alone and "$ref" in node else self.handlers
+        if "$ref" in node and self.refers(node):
+            handlers = REFERENCE_ONLY
+        else:
+            handlers = self.handlers_of(node) if self.document.mixed else self.handlers
         for keyword, value in node.items():
             handler = handlers.get(keyword)
             if handler is not None:
                 handler(self, shape, node, value)
+
+    def handlers_of(self, node: Any) -> dict[str, Any]:
+        """Return the keywords of the draft of a node."""
+        return KEYWORDS[self.document.draft_of(node)] if self.document.mixed else self.handlers
+
+    def refers(self, node: Any) -> bool:
+        """Tell whether a node is a reference beside which nothing else counts."""
+        if "$ref" not in node:
+            return False
+        if self.document.mixed:
+            return self.document.draft_of(node) in _REFERENCE_ALONE
+        return self._reference_alone
+
+    def has_keyword(self, node: Any, keyword: str) -> bool:
+        """Tell whether a node has a keyword that its draft knows."""
+        return keyword in node and keyword in self.handlers_of(node) and not self.refers(node)
+
+    def items_of(self, node: Any) -> tuple[list[Any], Any]:
+        """Return the schemas of the first items and the schema of the others."""
+        items = node.get("items", True)
+        draft = self.document.draft_of(node) if self.document.mixed else self.document.draft
+        if draft == "2020-12":
+            return node.get("prefixItems", []), items
+        if isinstance(items, list):
+            return items, node.get("additionalItems", True)
+        return [], items
+
+    def parse(self, node: Any) -> Shape:
+        """Return the keywords of one node as a shape, apart from what is being lowered."""
+        outer, self.path = self.path, ()
+        shape = Shape()
+        self._absorb(shape, node)
+        self.path = outer
+        return shape
+
+    def merge(self, nodes: list[Any]) -> Shape:
+        """Return the conjunction of nodes as a shape, apart from what is being lowered."""
+        outer, self.path = self.path, ()
+        shape = Shape()
+        self._feed(shape, set(), [(node, ()) for node in nodes])
+        self.path = outer
+        return shape
 
     @staticmethod
     def _take_pending(shape: Shape) -> tuple[tuple[Any, str, Any], ...]:
@@ -296,6 +381,10 @@ class Lowering:
         """Distribute the conjunction over the branches of its ``anyOf`` keywords, one keyword at a time."""
         if not shape.types:
             return self.nothing
+        if shape.claims:
+            self._untangle(shape)
+        if len(shape.any_of) > 1:
+            self._postpone(shape)
         if not shape.any_of:
             return self.lower_shape(shape)
         node, branches, path = shape.any_of[0]
@@ -311,6 +400,39 @@ class Lowering:
             self._feed(merged, known, [(branch, path)])
             parts.append(self._expand(merged, known))
         return self.choice(parts)
+
+    def _untangle(self, shape: Shape) -> None:
+        """Turn each ``oneOf`` into alternatives: its branches, or groups of those that overlap."""
+        kept = []
+        for claim in shape.claims:
+            if claim[0] != "one" or id(claim[2]) in self._tangled:
+                kept.append(claim)
+                continue
+            groups = self.disjointness.components(claim[2], shape)
+            if len(groups) == 1 and len(groups[0]) > 1:
+                self._tangled.add(id(claim[2]))
+                kept.append(claim)
+                continue
+            branches = [group[0] if len(group) == 1 else self._group(claim[1], group) for group in groups]
+            shape.any_of += ((claim[1], branches, claim[3]),)
+        if kept:
+            shape.claims = tuple(kept)
+        else:
+            del shape.claims
+
+    def _group(self, node: Any, branches: list[Any]) -> Any:
+        self._tangled.add(id(branches))
+        return self.synthetic.schema(node, {"oneOf": branches})
+
+    def _postpone(self, shape: Shape) -> None:
+        """Keep ``anyOf`` keywords with too many combinations as claims, which are decided while parsing."""
+        combinations = 1
+        for _, branches, _ in shape.any_of:
+            combinations *= max(1, len(branches))
+        if combinations > _MANY_BRANCHES:
+            for _, branches, _ in shape.any_of[1:]:
+                shape.claims += (("any", tuple(("is", branch) for branch in branches)),)
+            shape.any_of = shape.any_of[:1]
 
     def _count(self, node: Any) -> None:
         self._nodes += 1
@@ -335,9 +457,9 @@ class Lowering:
         """Lower a shape whose ``anyOf`` keywords have been distributed."""
         if shape.enums:
             return _enum.lower_enum(self, shape)
+        if shape.claims or shape.contains:
+            return _cases.lower_claims(self, shape)
         types = shape.types
-        if shape.refused:
-            self.refuse(shape, types)
         parts = []
         if types & NULL:
             parts.append(self.null())
@@ -352,12 +474,6 @@ class Lowering:
         if types & OBJECT:
             parts.append(_objects.lower_object(self, shape))
         return self.choice(parts)
-
-    def refuse(self, shape: Shape, types: int) -> None:
-        """Raise for the first keyword that is not supported and could matter for one of ``types``."""
-        for about, node, keyword, reason, hint in shape.refused:
-            if about & types:
-                raise self.error(node, keyword, reason, hint)
 
     def types_only(self, types: int) -> int:
         """Return the expression for every value of some types."""
@@ -422,12 +538,28 @@ class Lowering:
             handle = self.shared["any text"] = self.builder.re_repeat(self.builder.re_any(), 0, -1)
         return handle
 
-    def constant(self, value: Any) -> dict[str, Any]:
-        """Return a schema node that holds only ``value``, a part of a constant of the document."""
-        node = self._constants.get(id(value))
-        if node is None:
-            node = self._constants[id(value)] = {"enum": [value]}
-        return node
+    def scalar(self, regex: int) -> int:
+        """Return the expression of a number, true, false or null spelled by a regex."""
+        return self.nothing if self.builder.re_is_empty(regex) else self.builder.lexeme(regex)
+
+    def check_schema(self, node: Any, keyword: str, value: Any) -> None:
+        """Refuse a keyword's value that is no schema."""
+        if not isinstance(value, (dict, bool)):
+            raise self.error(node, keyword, "the value must be a schema")
+
+    def note(self, node: Any, keyword: str, status: str, reason: str) -> None:
+        """Remember how a keyword is enforced, where it is not simply exact."""
+        self.notes[id(node), keyword] = (node, status, reason)
+
+    def multiples(self, node: Any, value: Decimal) -> int:
+        """Return the regex of the multiples of a number."""
+        regex = self._multiples.get(value)
+        if regex is None:
+            try:
+                regex = self._multiples[value] = self.numbers.multiples_of(value, self.options.all_numbers)
+            except LimitError as error:
+                raise self.limit(node, "multipleOf", str(error)) from error
+        return regex
 
     def pattern(self, node: Any, keyword: str, pattern: str, *keys: str) -> int:
         """Return the regex of the strings in which an ECMA-262 pattern is found."""

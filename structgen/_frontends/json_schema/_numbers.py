@@ -6,6 +6,7 @@ regexes are what the lexer walks. Bounds may be open or closed, negative, fracti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import cached_property
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from structgen._errors import LimitError
 
-from ._options import DIGIT_LIMIT, EXPONENT_LIMIT
+from ._multiples import ONE, Divisor, divisor_of
+from ._options import DIGIT_LIMIT, EXPONENT_LIMIT, MODULUS_LIMIT
 
 if TYPE_CHECKING:
     from structgen._core import Builder
@@ -52,6 +54,9 @@ class Bounds:
         return Bounds(low, self.low_open, high, self.high_open)
 
 
+_EVERYTHING = Bounds(None, False, None, False)
+
+
 def _scale(value: Decimal, exponent: int) -> Decimal:
     sign, digits, power = value.as_tuple()
     assert isinstance(power, int)
@@ -76,6 +81,13 @@ def magnitude(value: Decimal) -> Magnitude:
     if -power >= len(stripped):
         return "0", "0" * (-power - len(stripped)) + stripped
     return stripped[:power], stripped[power:]
+
+
+def _as_long_as(bounds: Bounds) -> str | None:
+    """Return the largest integer with as many digits as those of an interval may have."""
+    if bounds.low is None or bounds.high is None:
+        return None
+    return "9" * max(len(magnitude(bound)[0]) for bound in (bounds.low, bounds.high))
 
 
 class NumberRegexes:
@@ -305,11 +317,11 @@ class NumberRegexes:
 
     def all_spellings(self, bounds: Bounds, only_integers: bool) -> int:
         """Spell every number (or integer) of the interval, with exponents up to the documented limit."""
+        if only_integers:
+            return self.multiples(ONE, bounds, True)
         parts = [self._any_zero()] if bounds.holds(Decimal(0)) else []
         for exponent in range(-EXPONENT_LIMIT, EXPONENT_LIMIT + 1):
             mantissa = self.decimals(bounds.scaled(-exponent))
-            if only_integers:
-                mantissa = self._builder.re_intersection([mantissa, self._integral_times(exponent)])
             parts.append(self._concat(mantissa, self._exponent(exponent)))
         return self._builder.re_union(parts)
 
@@ -346,15 +358,112 @@ class NumberRegexes:
         sign = literal("-") if exponent < 0 else self._optional(literal("+"))
         return self._concat(self._letter(), sign, self.zeros, literal(str(abs(exponent))))
 
-    def _integral_times(self, exponent: int) -> int:
-        """Spell the numbers that are integers once multiplied by ten to ``exponent``."""
-        literal, repeat = self._builder.re_literal, self._builder.re_repeat
+    # -- sets of values, each spelled in every way that a mode has ---------------------------
+
+    def universe(self, all_numbers: bool) -> int:
+        """Spell every number: the set that the complements of the following ones are taken in.
+
+        Without ``all_numbers`` there are no exponents. With it they are within the documented limit, which
+        zero does not have.
+        """
+        plain = self.decimals(_EVERYTHING)
+        if not all_numbers:
+            return plain
+        exponents = [self._exponent(exponent) for exponent in range(-EXPONENT_LIMIT, EXPONENT_LIMIT + 1)]
+        bounded = self._concat(plain, self._builder.re_union(exponents))
+        return self._builder.re_union([self._any_zero(), bounded])
+
+    def bounded(self, bounds: Bounds, all_numbers: bool) -> int:
+        """Spell the numbers of an interval."""
+        return self.all_spellings(bounds, False) if all_numbers else self.decimals(bounds)
+
+    def values(self, values: Iterable[Decimal], all_numbers: bool) -> int:
+        """Spell these numbers."""
+        return self.all_spellings_of(values) if all_numbers else self.decimal_values(values)
+
+    def integral(self, all_numbers: bool) -> int:
+        """Spell the whole numbers."""
+        return self.multiples(ONE, _EVERYTHING, all_numbers)
+
+    def multiples_of(self, value: Decimal, all_numbers: bool) -> int:
+        """Spell the multiples of a positive number."""
+        return self.multiples(divisor_of(value), _EVERYTHING, all_numbers)
+
+    def multiples(self, divisor: Divisor, bounds: Bounds, all_numbers: bool) -> int:
+        """Spell the multiples of a divisor in an interval.
+
+        The language is an intersection, but one in which a search sees early that nothing follows.
+        """
+        if not all_numbers:
+            return self._decimal_multiples(divisor, bounds)
+        parts = [self._any_zero()] if bounds.holds(Decimal(0)) else []
+        coprime = 1
+        if bounds.low is None and bounds.high is None:
+            # Exponents make no difference to it; the bounds would have to know it, though.
+            coprime, divisor = divisor.without_tens()
+        for exponent in range(-EXPONENT_LIMIT, EXPONENT_LIMIT + 1):
+            mantissa = self._decimal_multiples(divisor.scaled(-exponent), bounds.scaled(-exponent))
+            parts.append(self._concat(mantissa, self._exponent(exponent)))
+        regex = self._builder.re_union(parts)
+        if coprime == 1:
+            return regex
+        mantissa = self._concat(self._sign(), self._builder.re_residue(coprime))
+        exponent_part = self._optional(self.any_exponent())
+        return self._builder.re_intersection([regex, self._concat(mantissa, exponent_part)])
+
+    def whole_multiples(self, divisor: Divisor, bounds: Bounds) -> int:
+        """Spell the multiples of a whole divisor in an interval, with digits only."""
+        significand, exponent = divisor
+        if significand > 1 and significand * 10**exponent < MODULUS_LIMIT:
+            significand, exponent = significand * 10**exponent, 0
+        if exponent == 0:
+            multiples = self._divisible(self._naturals("0", None), significand)
+        else:
+            literal = self._builder.re_literal
+            positive = self._concat(
+                self._divisible(self._naturals("1", None), significand), literal("0" * exponent)
+            )
+            multiples = self._builder.re_union([positive, literal("0")])
+        return self._within(multiples, bounds, self.integers)
+
+    def _decimal_multiples(self, divisor: Divisor, bounds: Bounds) -> int:
+        """Spell the multiples in an interval with digits and an optional fraction."""
+        significand, exponent = divisor
         if exponent >= 0:
-            digits = self._concat(self.dot, repeat(self.digit, 0, exponent), self.zeros)
-            return self._concat(self._sign(), self._naturals("0", None), self._optional(digits))
-        divisible = self._concat(self._naturals("1", None), literal("0" * -exponent))
-        integer = self._builder.re_union([divisible, literal("0")])
-        return self._concat(self._sign(), integer, self.zero_fraction)
+            return self._concat(self.whole_multiples(divisor, bounds), self.zero_fraction)
+        places = -exponent
+        # What all digits, read as one number, must be divisible by depends on the length of the fraction.
+        missing = range(places, -1, -1)
+        moduli = [significand // math.gcd(significand, 10**count) for count in missing]
+        first = moduli[0]
+        # Only where the fraction has as many places as the divisor may zeros follow.
+        free = min(moduli.count(first), places) - 1
+        whole = self._naturals("0", _as_long_as(bounds))
+        digits = whole
+        if free:
+            fraction = self._concat(self.dot, self._builder.re_repeat(self.digit, 1, free))
+            digits = self._concat(whole, self._optional(fraction))
+        parts = [self._divisible(digits, first)]
+        for length in range(free + 1, places + 1):
+            digits = self._builder.re_repeat(self.digit, length, length)
+            if first == 1:
+                # The last digits decide, and all of them are in the fraction.
+                digits = self._concat(whole, self.dot, self._divisible(digits, moduli[length]))
+            else:
+                digits = self._divisible(self._concat(whole, self.dot, digits), moduli[length])
+            parts.append(self._concat(digits, self.zeros) if length == places else digits)
+        return self._within(self._builder.re_union(parts), bounds, self.decimals)
+
+    def _divisible(self, digits: int, modulus: int) -> int:
+        if modulus == 1:
+            return digits
+        return self._builder.re_intersection([digits, self._builder.re_residue(modulus)])
+
+    def _within(self, unsigned: int, bounds: Bounds, interval: Callable[[Bounds], int]) -> int:
+        signed = self._concat(self._sign(), unsigned)
+        if bounds.low is None and bounds.high is None:
+            return signed
+        return self._builder.re_intersection([interval(bounds), signed])
 
     # -- enumerations ----------------------------------------------------------------------
 

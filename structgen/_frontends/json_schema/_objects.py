@@ -1,11 +1,17 @@
-"""Objects: declared keys, pattern keys and additional keys of several schemas, merged key by key."""
+"""Objects: declared keys, pattern keys and additional keys of several schemas, merged key by key.
+
+A formula about the object (see ``_formulas``) joins in three ways: what it asks in any case becomes part of the members; what is
+left is counted while the object is parsed (see ``_tally``).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._formulas import FALSE, TRUE, Count, Formula, Keys, all_of
 from ._scalars import all_ascii, speakable
 from ._shapes import Shape
+from ._tally import Cells, Tally, merged_range, split
 
 if TYPE_CHECKING:
     from ._lower import Lowering
@@ -14,18 +20,22 @@ if TYPE_CHECKING:
 _MAX_KEY_CLASSES = 256
 
 
-def lower_object(lowering: Lowering, shape: Shape, exact: dict[str, Any] | None = None) -> int:
-    """Lower the objects of a shape; with ``exact``, only the objects equal to that constant."""
+def lower_object(
+    lowering: Lowering, shape: Shape, exact: dict[str, Any] | None = None, formula: Formula = TRUE
+) -> int:
+    """Lower the objects of a shape for which a formula holds; with ``exact``, only those equal to that constant."""
     nodes = shape.objects
     lowering.level += 1
     if exact is not None:
         expression = _exact(lowering, shape, exact)
+    elif formula is not TRUE or shape.property_names:
+        expression = _Merge(lowering, shape, formula).lower()
     elif not nodes:
         expression = _undeclared(lowering, shape)
     elif len(nodes) == 1 and "patternProperties" not in nodes[0]:
         expression = _single(lowering, shape, nodes[0])
     else:
-        expression = _merged(lowering, shape)
+        expression = _Merge(lowering, shape, TRUE).lower()
     lowering.level -= 1
     return expression
 
@@ -113,7 +123,7 @@ def _exact(lowering: Lowering, shape: Shape, value: dict[str, Any]) -> int:
     values = []
     for key, item in value.items():
         schemas = [schema for member in members for schema in member.schemas_of(lowering, key)]
-        expression = lowering.child_all([*schemas, lowering.constant(item)])
+        expression = lowering.child_all([*schemas, lowering.synthetic.constant(item)])
         if expression == lowering.nothing:
             return expression
         values.append(expression)
@@ -123,53 +133,159 @@ def _exact(lowering: Lowering, shape: Shape, value: dict[str, Any]) -> int:
     )
 
 
-def _merged(lowering: Lowering, shape: Shape) -> int:
-    """Lower the general case: several schemas, pattern keys."""
-    members = [_Member(lowering, node) for node in shape.objects]
-    declared = [key for member in members for key in member.properties]
-    keys = speakable(list(dict.fromkeys([*declared, *shape.required])))
-    required = set(shape.required)
-    if not required <= set(keys):
-        return lowering.nothing
-    values = []
-    for key in keys:
-        schemas = [schema for member in members for schema in member.schemas_of(lowering, key)]
-        value = lowering.child_all(schemas)
-        values.append(value)
-    extra_values: dict[int, int] = {}
-    for regex, matched in _key_classes(lowering, members, _other_keys(lowering, keys)):
-        value = lowering.child_all(
-            [schema for member in members for schema in member.schemas_of_class(matched)]
+class _Merge:
+    """The general case: several schemas, pattern keys, a formula."""
+
+    def __init__(self, lowering: Lowering, shape: Shape, formula: Formula) -> None:
+        self.lowering = lowering
+        self.members = [_Member(lowering, node) for node in shape.objects]
+        # What a formula asks of the values at some keys, in any case.
+        self.rules: list[tuple[Keys, Any]] = []
+        self.shape = shape = shape.copy()
+        atoms, rest = split(formula)
+        left: list[Formula] = [rest]
+        any_text = lowering.any_text()
+        for atom in atoms:
+            places = atom.places
+            if atom.high == 0:
+                self.rules.append(
+                    (places, False if atom.schema is True else lowering.synthetic.negation(atom.schema))
+                )
+            elif atom.schema is not True:
+                left.append(atom)
+            elif places.name is not None and atom.low <= 1:
+                shape.required += (places.name,) * atom.low
+            elif places.name is None and places.regex == any_text:
+                shape.min_properties, shape.max_properties = merged_range(
+                    shape.min_properties, shape.max_properties, atom
+                )
+            else:
+                left.append(atom)
+        self.formula = all_of(left)
+        declared = [key for member in self.members for key in member.properties]
+        self.keys = speakable(list(dict.fromkeys([*declared, *shape.required])))
+        if self.formula is not TRUE and (shape.min_properties or shape.max_properties >= 0):
+            count = Count(lowering.truth.every_key, True, shape.min_properties, shape.max_properties)
+            self.formula = all_of([self.formula, count])
+        self.tally = Tally(lowering, self.formula)
+        named = [places.name for places, _ in self.rules]
+        named += [counter.places.name for counter in self.tally.counters]
+        known = set(self.keys)
+        # Keys that only formulas name: no schema declares them, so they have no place in the order.
+        self.others = speakable([key for key in dict.fromkeys(named) if key is not None and key not in known])
+
+    def lower(self) -> int:
+        lowering, shape = self.lowering, self.shape
+        builder = lowering.builder
+        if self.formula is FALSE:
+            return lowering.nothing
+        if not set(shape.required) <= set(self.keys):
+            return lowering.nothing
+        names = [lowering.truth.key_regex(node, schema) for node, schema in shape.property_names]
+        if not lowering.options.ordered:
+            self.keys += self.others
+            self.others = []
+        cells = [
+            self._cells_of_key(key) if all(builder.re_matches(regex, key) for regex in names) else []
+            for key in self.keys
+        ]
+        extras: list[tuple[int, Cells]] = []
+        for key in self.others:
+            if all(builder.re_matches(regex, key) for regex in names):
+                extras.append((builder.re_literal(key), self._cells_of_key(key)))
+        singles = len(extras)
+        unnamed = _other_keys(lowering, [*self.keys, *self.others])
+        if names:
+            unnamed = builder.re_intersection([unnamed, *names])
+        for regex, matched in self._key_classes(unnamed):
+            extras.append((regex, self._cells_of_class(matched)))
+        if self.formula is TRUE:
+            return self._plain(cells, extras)
+        return self._tallied(cells, extras, singles)
+
+    def _plain(self, cells: list[Cells], extras: list[tuple[int, Cells]]) -> int:
+        """Nothing has to be counted: every element has one expression."""
+        nothing, builder = self.lowering.nothing, self.lowering.builder
+        extra_values: dict[int, int] = {}
+        for regex, choices in extras:
+            for value, _ in choices:
+                known = extra_values.get(value)
+                extra_values[value] = regex if known is None else builder.re_union([known, regex])
+        values = [choices[0][0] if choices else nothing for choices in cells]
+        return _emit(
+            self.lowering, self.shape, self.keys, values, list(extra_values), list(extra_values.values())
         )
-        if value != lowering.nothing:
-            known = extra_values.get(value)
-            extra_values[value] = regex if known is None else lowering.builder.re_union([known, regex])
-    return _emit(lowering, shape, keys, values, list(extra_values), list(extra_values.values()))
 
+    def _tallied(self, cells: list[Cells], extras: list[tuple[int, Cells]], singles: int) -> int:
+        lowering, required = self.lowering, set(self.shape.required)
+        builder = lowering.builder
+        goals = [self.tally.goal()]
+        for index, (_, choices) in enumerate(extras[:singles]):
+            # A key comes at most once, also where it has no place in the order.
+            number = self.tally.extra_counter()
+            goals.append(builder.goal(number, 0, 1))
+            extras[index] = (extras[index][0], [(value, [*hits, number]) for value, hits in choices])
+        # Of a key that repeats the last value counts: a hit that helps must not be overwritten.
+        distinct = lowering.options.distinct_keys or any(
+            counter.places.name is None and counter.hit for counter in self.tally.counters
+        )
+        counts_keys = self.shape.max_properties >= 0
+        extras = [(regex, choices) for regex, choices in extras if choices]
+        return builder.tallied_object(
+            self.keys,
+            cells,
+            [key in required for key in self.keys],
+            [regex for regex, _ in extras],
+            [choices for _, choices in extras],
+            lowering.options.ordered,
+            (distinct or counts_keys) and len(extras) > 0,
+            builder.goal_all(goals),
+        )
 
-def _key_classes(lowering: Lowering, members: list[_Member], others: int) -> list[tuple[int, frozenset[int]]]:
-    """Split the undeclared keys into disjoint classes by the patterns that they match."""
-    builder = lowering.builder
-    classes: list[tuple[int, frozenset[int]]] = [(others, frozenset())]
-    patterns = dict.fromkeys(regex for member in members for regex, _ in member.patterns)
-    for pattern in patterns:
-        outside = builder.re_complement(pattern)
-        split = []
-        for regex, matched in classes:
-            inner = builder.re_intersection([regex, pattern])
-            outer = builder.re_intersection([regex, outside])
-            if not builder.re_is_empty(inner):
-                split.append((inner, matched | {pattern}))
-            if not builder.re_is_empty(outer):
-                split.append((outer, matched))
-        classes = split
-        if len(classes) > _MAX_KEY_CLASSES:
-            raise lowering.limit(
-                members[0].node,
-                "patternProperties",
-                f"the patterns split the keys into more than {_MAX_KEY_CLASSES} classes",
-            )
-    return classes
+    def _cells_of_key(self, key: str) -> Cells:
+        lowering = self.lowering
+        is_at = lowering.truth.is_at
+        schemas = [schema for member in self.members for schema in member.schemas_of(lowering, key)]
+        schemas += [schema for places, schema in self.rules if is_at(places, key)]
+        return self.tally.cells(schemas, [c for c in self.tally.counters if is_at(c.places, key)])
+
+    def _cells_of_class(self, matched: frozenset[int]) -> Cells:
+        schemas = [schema for member in self.members for schema in member.schemas_of_class(matched)]
+        schemas += [schema for places, schema in self.rules if places.regex in matched]
+        return self.tally.cells(schemas, [c for c in self.tally.counters if c.places.regex in matched])
+
+    def _key_classes(self, others: int) -> list[tuple[int, frozenset[int]]]:
+        """Split the keys that nothing names into disjoint classes by the regexes that they match."""
+        builder = self.lowering.builder
+        any_text = self.lowering.any_text()
+        patterns = [regex for member in self.members for regex, _ in member.patterns]
+        patterns += [places.regex for places, _ in self.rules if places.name is None]
+        patterns += [c.places.regex for c in self.tally.counters if c.places.name is None]
+        classes: list[tuple[int, frozenset[int]]] = [(others, frozenset())]
+        if any_text in patterns:
+            classes = [(others, frozenset((any_text,)))]
+        if self.shape.property_names and builder.re_is_empty(others):
+            return []
+        for pattern in dict.fromkeys(patterns):
+            if pattern == any_text:
+                continue
+            outside = builder.re_complement(pattern)
+            split_classes = []
+            for regex, matched in classes:
+                inner = builder.re_intersection([regex, pattern])
+                outer = builder.re_intersection([regex, outside])
+                if not builder.re_is_empty(inner):
+                    split_classes.append((inner, matched | {pattern}))
+                if not builder.re_is_empty(outer):
+                    split_classes.append((outer, matched))
+            classes = split_classes
+            if len(classes) > _MAX_KEY_CLASSES:
+                raise self.lowering.limit(
+                    self.lowering.node,
+                    "patternProperties",
+                    f"the patterns split the keys into more than {_MAX_KEY_CLASSES} classes",
+                )
+        return classes
 
 
 def _other_keys(lowering: Lowering, keys: list[str]) -> int:

@@ -1,6 +1,6 @@
 """The options of the JSON Schema front end: which spellings of a value the language holds."""
 
-from typing import Literal
+from typing import Any, Literal
 
 Draft = Literal["4", "6", "7", "2019-09", "2020-12"]
 
@@ -13,8 +13,16 @@ WHITESPACE_LIMIT = 64
 # numbers="all": in a number with bounds, an enum or the type integer, exponents reach from -20 to 20.
 EXPONENT_LIMIT = 20
 
+# The core counts residues below this modulus. Of a multipleOf without its powers of ten, the power of two or
+# five and the rest are each a modulus.
+MODULUS_LIMIT = 2**60
+
 # Bounds and enumerated numbers may need this many decimal digits when written without an exponent.
 DIGIT_LIMIT = 1100
+
+# The core counts residues below this modulus. Of a multipleOf without its powers of ten, the power of two or
+# five and the rest are each a modulus.
+MODULUS_LIMIT = 2**60
 
 # Counts from here on are no bound at all: a text that long has two gigabytes.
 COUNT_LIMIT = 2**31 - 1
@@ -26,12 +34,15 @@ class Options:
     __slots__ = (
         "all_escapes",
         "all_numbers",
+        "assert_formats",
         "distinct_keys",
         "draft",
         "max_branches",
         "max_compile_seconds",
         "max_schema_nodes",
+        "nullable",
         "ordered",
+        "registry",
         "whitespace",
     )
 
@@ -43,7 +54,10 @@ class Options:
         escapes: str = "minimal",
         numbers: str = "plain",
         duplicate_keys: str = "undeclared",
+        formats: str = "assert",
+        nullable: bool = False,
         draft: str | None = None,
+        registry: Any = None,
         max_schema_nodes: int = 1_000_000,
         max_branches: int = 4096,
         max_compile_seconds: float = 60.0,
@@ -55,6 +69,9 @@ class Options:
         self.all_escapes = _one_of("escapes", escapes, "minimal", "all") == "all"
         self.all_numbers = _one_of("numbers", numbers, "plain", "all") == "all"
         self.distinct_keys = _one_of("duplicate_keys", duplicate_keys, "undeclared", "forbid") == "forbid"
+        self.assert_formats = _one_of("formats", formats, "assert", "annotate") == "assert"
+        self.nullable = nullable
+        self.registry = registry
         self.draft = None if draft is None else _one_of("draft", draft, *DRAFTS)
         self.max_schema_nodes = max_schema_nodes
         self.max_branches = max_branches

@@ -1,11 +1,19 @@
 """Documents, drafts, JSON pointers and references."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from typing import Any
-from urllib.parse import unquote, urldefrag, urljoin
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from structgen._errors import LimitError, SchemaError
+
+if TYPE_CHECKING:
+    from referencing import Registry
+
+    from ._scopes import Scopes
 
 _DRAFT_OF_URI = {
     "json-schema.org/draft-04/schema": "4",
@@ -15,14 +23,6 @@ _DRAFT_OF_URI = {
     "json-schema.org/draft/2020-12/schema": "2020-12",
     "json-schema.org/schema": "2020-12",
 }
-
-# Where subschemas live: an "$id" anywhere else (a constant, an unknown keyword) names nothing.
-_IN_PLACE = (
-    "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
-    "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
-)  # fmt: skip
-_IN_LISTS = ("allOf", "anyOf", "items", "oneOf", "prefixItems")
-_IN_MAPS = ("$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties")
 
 
 def parse_document(schema: Any) -> Any:
@@ -63,185 +63,221 @@ def known_draft(uri: Any) -> str | None:
     return _DRAFT_OF_URI.get(uri.rstrip("#").removeprefix("http://").removeprefix("https://"))
 
 
+def identify(node: dict[str, Any], draft: str) -> tuple[str, str | None]:
+    """Return the draft of a node inside a schema of some draft, and the identifier that it gives itself.
+
+    Only the root of a resource can choose its draft: elsewhere ``$schema`` has no meaning.
+    """
+    own = (known_draft(node["$schema"]) or draft) if "$schema" in node else draft
+    name = node.get("id" if own == "4" else "$id")
+    if own != draft and not isinstance(name, str):
+        name = node.get("id" if draft == "4" else "$id")
+    if not isinstance(name, str) or ("$ref" in node and own in ("4", "6", "7")):
+        return draft, None
+    return (draft if name[:1] in ("", "#") else own), name
+
+
+class UnresolvableError(Exception):
+    """A reference that leads nowhere; the document knows the place and makes a SchemaError of it."""
+
+    def __init__(self, reason: str, hint: str | None = None) -> None:
+        self.reason = reason
+        self.hint = hint
+        super().__init__(reason)
+
+
 class Document:
     """A schema document: its draft, its references and the pointers of its nodes.
 
-    Nodes are told apart by identity; pointers are searched for only when an error needs one.
+    Nodes are told apart by identity; pointers are searched for only when an error needs one. Most documents
+    are one resource whose references are pointers: the machinery for all others is made when it is needed.
+
+    Parameters
+    ----------
+    root : dict or bool
+        The document.
+    draft : str, optional
+        Its draft; by default ``$schema`` says it.
+    registry : referencing.Registry, optional
+        Where references that leave the document lead. The metaschemas of all drafts are always there.
     """
 
-    __slots__ = (
-        "_anchors",
-        "_bases",
-        "_identifier",
-        "_modern",
-        "_resources",
-        "_targets",
-        "draft",
-        "embedded",
-        "root",
-    )
+    __slots__ = ("_aliases", "_registry", "_scopes", "_targets", "draft", "embedded", "mixed", "root")
 
-    def __init__(self, root: Any, draft: str | None) -> None:
+    def __init__(self, root: Any, draft: str | None, registry: Registry[Any] | None = None) -> None:
         self.root = root
         if draft is None and isinstance(root, dict):
             # An unknown dialect is read as the current draft, as validators do.
             draft = known_draft(root.get("$schema"))
         self.draft = draft or "2020-12"
         # Set once a node below the root with an identifier of its own has been met: until then every
-        # reference that begins with "#" is relative to the root, and no scan is needed.
+        # reference that begins with "#" is relative to the root.
         self.embedded = False
-        self._identifier = "id" if self.draft == "4" else "$id"
-        self._modern = self.draft in ("2019-09", "2020-12")
-        self._targets: dict[tuple[str, str], Any] = {}
-        self._resources: dict[str, Any] | None = None
-        self._anchors: dict[tuple[str, str], Any] = {}
-        self._bases: dict[int, str] = {}
+        # Set once a resource of another draft has been met: until then every node has the root's draft.
+        self.mixed = False
+        self._registry = registry
+        self._targets: dict[str, Any] = {}
+        self._scopes: Scopes | None = None
+        self._aliases: dict[int, tuple[Any, Any, tuple[str | int, ...]]] = {}
 
-    # -- errors ----------------------------------------------------------------------------
+    # -- places ----------------------------------------------------------------------------
+
+    def alias(self, synthetic: Any, node: Any, *keys: str | int) -> None:
+        """Let ``synthetic``, a node of no document, stand for ``node`` (for what is below it at ``keys``)."""
+        # Held, so that no other object gets its id.
+        self._aliases[id(synthetic)] = (synthetic, node, keys)
+
+    def _aliased(self, node: Any, keys: tuple[str | int, ...]) -> tuple[Any, tuple[str | int, ...]]:
+        while id(node) in self._aliases:
+            _, node, more = self._aliases[id(node)]
+            keys = more + keys
+        return node, keys
 
     def pointer(self, node: Any, *keys: str | int) -> str:
-        """Return the JSON Pointer of ``node`` (found by identity) followed by ``keys``."""
-        path = self._find(node)
-        if path is None:
-            # A part of a constant that was lowered as a schema of its own.
-            return ""
-        return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in (*path, *keys))
+        """Return the JSON Pointer of ``node`` (found by identity) followed by ``keys``.
 
-    def _find(self, node: Any) -> tuple[str | int, ...] | None:
-        stack: list[tuple[Any, tuple[Any, ...]]] = [(self.root, ())]
-        seen: set[int] = set()
-        while stack:
-            here, trail = stack.pop()
-            if here is node:
-                path: list[str | int] = []
-                while trail:
-                    path.append(trail[1])
-                    trail = trail[0]
-                return tuple(reversed(path))
-            if id(here) in seen:
-                continue
-            if isinstance(here, dict):
-                seen.add(id(here))
-                stack.extend((value, (trail, key)) for key, value in reversed(here.items()))
-            elif isinstance(here, list):
-                seen.add(id(here))
-                stack.extend((value, (trail, index)) for index, value in enumerate(here))
-        return None
+        In a document that a reference led to, the pointer is the fragment of that document's URI.
+        """
+        node, keys = self._aliased(node, keys)
+        roots = [("", self.root)]
+        if self._scopes is not None:
+            node = self._scopes.original(node)
+            roots += [(f"{other.uri}#", other.root) for other in self._scopes.resources.documents[1:]]
+        for prefix, root in roots:
+            path = _find(root, node)
+            if path is not None:
+                return prefix + "".join(f"/{_escape(str(key))}" for key in (*path, *keys))
+        # A part of a constant that was lowered as a schema of its own.
+        return ""
 
     def error(self, node: Any, keyword: str | None, reason: str, hint: str | None = None) -> SchemaError:
         """Build a :class:`SchemaError` for a keyword of ``node``, or for the node itself."""
         keys = () if keyword is None else (keyword,)
         return SchemaError(reason, pointer=self.pointer(node, *keys), keyword=keyword, hint=hint)
 
+    # -- resources and drafts ----------------------------------------------------------------
+
     def is_resource(self, node: dict[str, Any]) -> bool:
         """Tell whether a node is the root of a resource: it has an address of its own."""
-        name = node.get(self._identifier)
-        return isinstance(name, str) and not name.startswith("#")
+        name = identify(node, self.draft_of(node) if self.mixed else self.draft)[1]
+        return name is not None and name[:1] not in ("", "#")
+
+    def draft_of(self, node: Any) -> str:
+        """Return the draft of a node."""
+        if not self.mixed and (
+            "$schema" not in node or node is self.root or identify(node, self.draft)[0] == self.draft
+        ):
+            return self.draft
+        scopes = self._open(node, "$schema")
+        draft = scopes.of(self._aliased(node, ())[0]).resource.draft
+        self.mixed = scopes.resources.mixed
+        return draft
+
+    def _open(self, node: Any, keyword: str) -> Scopes:
+        """Return the scopes; made when the first reference is met that is no pointer into the root."""
+        if self._scopes is None:
+            # Imported late: most schemas need none of this.
+            from ._scopes import Scopes
+
+            self.embedded = True
+            try:
+                self._scopes = Scopes(self.root, self.draft, self._registry)
+                for target in self._targets.values():
+                    self._scopes.resources.adopt(target, self._scopes.resources.main)
+            except UnresolvableError as problem:
+                raise self.error(node, keyword, problem.reason, problem.hint) from problem
+            self.mixed = self._scopes.resources.mixed
+        return self._scopes
 
     # -- references ------------------------------------------------------------------------
 
     def resolve(self, node: Any, reference: Any) -> Any:
         """Return the schema that ``$ref: reference`` inside ``node`` points to."""
-        if not isinstance(reference, str):
-            raise self.error(node, "$ref", "the reference must be a string")
-        if not self.embedded and (reference == "#" or reference.startswith("#/")):
-            target = self._targets.get(("", reference))
-            if target is None:
-                target = self._walk(node, reference, self.root, unquote(reference[1:]))
-                if not self.embedded:
-                    self._targets["", reference] = target
-            if not self.embedded:
+        if not self.embedded and isinstance(reference, str) and reference[:2] in ("#", "#/"):
+            target = self._targets.get(reference)
+            if target is not None:
                 return target
-        if self._resources is None:
-            self._scan()
-        base = self._bases.get(id(node), "")
-        target = self._targets.get((base, reference))
-        if target is None:
-            target = self._targets[base, reference] = self._lookup(node, base, reference)
+            target = self._descend(node, reference)
+            if not self.embedded:
+                self._targets[reference] = target
+                return target
+        return self._resolve(node, "$ref", reference)
+
+    def resolve_dynamic(self, node: Any, reference: Any) -> Any:
+        """Return the schema that ``$dynamicRef: reference`` inside ``node`` points to."""
+        return self._resolve(node, "$dynamicRef", reference)
+
+    def resolve_recursive(self, node: Any, reference: Any) -> Any:
+        """Return the schema that ``$recursiveRef: reference`` inside ``node`` points to."""
+        if reference != "#":
+            raise self.error(node, "$recursiveRef", 'the value must be "#"')
+        return self._resolve(node, "$recursiveRef", reference)
+
+    def _resolve(self, node: Any, keyword: str, reference: Any) -> Any:
+        if not isinstance(reference, str):
+            raise self.error(node, keyword, "the reference must be a string")
+        scopes = self._open(node, keyword)
+        try:
+            target = scopes.resolve(self._aliased(node, ())[0], keyword, reference)
+        except UnresolvableError as problem:
+            raise self.error(node, keyword, problem.reason, problem.hint) from problem
+        self.mixed = scopes.resources.mixed
         return target
 
-    def _scan(self) -> None:
-        """Collect embedded resources and anchors; most documents have none."""
-        self.embedded = True
-        self._targets.clear()
-        resources: dict[str, Any] = {}
-        self._resources = resources
-        stack: list[tuple[Any, str]] = [(self.root, "")]
-        seen: set[int] = set()
-        while stack:
-            here, base = stack.pop()
-            if not isinstance(here, dict) or id(here) in seen:
-                continue
-            seen.add(id(here))
-            base = self._enter(here, base, resources)
-            if base:
-                self._bases[id(here)] = base
-            stack.extend((here[key], base) for key in _IN_PLACE if key in here)
-            for key in _IN_LISTS:
-                if isinstance(here.get(key), list):
-                    stack.extend((value, base) for value in here[key])
-            for key in _IN_MAPS:
-                if isinstance(here.get(key), dict):
-                    stack.extend((value, base) for value in here[key].values())
-        resources.setdefault(self._bases.get(id(self.root), ""), self.root)
-        resources.setdefault("", self.root)
-
-    def _enter(self, node: dict[str, Any], base: str, resources: dict[str, Any]) -> str:
-        """Record the names that ``node`` gives itself; return the base of its references."""
-        name = node.get(self._identifier)
-        if isinstance(name, str) and (self._modern or "$ref" not in node):
-            address, fragment = urldefrag(name)
-            if address:
-                base = _join(base, address)
-                resources.setdefault(base, node)
-            if fragment and not self._modern:
-                self._anchors.setdefault((base, unquote(fragment)), node)
-        if self._modern:
-            for keyword in ("$anchor", "$dynamicAnchor"):
-                if isinstance(node.get(keyword), str):
-                    self._anchors.setdefault((base, node[keyword]), node)
-        return base
-
-    def _lookup(self, node: Any, base: str, reference: str) -> Any:
-        address, fragment = urldefrag(_join(base, reference))
-        assert self._resources is not None
-        if address not in self._resources:
-            raise self.error(
-                node,
-                "$ref",
-                f"the reference {reference!r} leaves the document",
-                "copy the schema into $defs and refer to it there",
-            )
-        fragment = unquote(fragment)
-        if fragment and not fragment.startswith("/"):
-            if (address, fragment) in self._anchors:
-                return self._anchors[address, fragment]
-            raise self.error(node, "$ref", f"there is no anchor {fragment!r} in this document")
-        return self._walk(node, reference, self._resources[address], fragment)
-
-    def _walk(self, node: Any, reference: str, target: Any, fragment: str) -> Any:
-        """Follow a JSON Pointer down from ``target``."""
-        for part in fragment.split("/")[1:]:
-            part = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(target, dict) and part in target:
-                target = target[part]
-                if isinstance(target, dict) and self.is_resource(target):
+    def _descend(self, node: Any, reference: str) -> Any:
+        """Follow a pointer down from the root; note whether it leads into an embedded resource."""
+        target = self.root
+        try:
+            for target in walk(self.root, reference, unquote(reference[1:])):
+                if isinstance(target, dict) and target is not self.root and self.is_resource(target):
                     self.embedded = True
-            elif isinstance(target, list) and _is_index(part) and int(part) < len(target):
-                target = target[int(part)]
-            else:
-                raise self.error(node, "$ref", f"the reference {reference!r} points to nothing")
-        if not isinstance(target, (dict, bool)):
-            raise self.error(
-                node, "$ref", f"the reference {reference!r} points to something that is no schema"
-            )
+        except UnresolvableError as problem:
+            raise self.error(node, "$ref", problem.reason, problem.hint) from None
         return target
 
 
-def _join(base: str, reference: str) -> str:
-    # urljoin knows the hierarchical schemes only: a fragment also belongs to a base such as urn:uuid:...
-    return base + reference if reference.startswith("#") else urljoin(base, reference)
+def walk(target: Any, reference: str, fragment: str) -> Iterator[Any]:
+    """Follow a JSON Pointer down from ``target``; give every step, the target itself first."""
+    yield target
+    for part in fragment.split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, dict) and part in target:
+            target = target[part]
+        elif isinstance(target, list) and _is_index(part) and int(part) < len(target):
+            target = target[int(part)]
+        else:
+            raise UnresolvableError(f"the reference {reference!r} points to nothing")
+        yield target
+    if not isinstance(target, (dict, bool)):
+        raise UnresolvableError(f"the reference {reference!r} points to something that is no schema")
 
 
 def _is_index(part: str) -> bool:
     return part.isascii() and part.isdigit() and len(part) < 10 and (part == "0" or part[0] != "0")
+
+
+def _find(root: Any, node: Any) -> tuple[str | int, ...] | None:
+    """Return the path from the root of a document to a node, None when it is in another."""
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(root, ())]
+    seen: set[int] = set()
+    while stack:
+        here, trail = stack.pop()
+        if here is node:
+            path: list[str | int] = []
+            while trail:
+                path.append(trail[1])
+                trail = trail[0]
+            return tuple(reversed(path))
+        if id(here) in seen:
+            continue
+        if isinstance(here, dict):
+            seen.add(id(here))
+            stack.extend((value, (trail, key)) for key, value in reversed(here.items()))
+        elif isinstance(here, list):
+            seen.add(id(here))
+            stack.extend((value, (trail, index)) for index, value in enumerate(here))
+    return None
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")

@@ -6,49 +6,66 @@ from typing import TYPE_CHECKING
 
 from structgen._errors import SchemaError
 
+from ._formulas import TRUE, Formula
 from ._numbers import Bounds
-from ._shapes import FRACTION, Shape
+from ._shapes import FRACTION, NUMBER, STRING, Shape
 
 if TYPE_CHECKING:
     from ._lower import Lowering
 
 
-def lower_string(lowering: Lowering, shape: Shape) -> int:
-    """Lower the strings of a shape: one regex over the decoded value."""
+def lower_string(lowering: Lowering, shape: Shape, formula: Formula = TRUE) -> int:
+    """Lower the strings of a shape for which a formula holds: one regex over the decoded value, and guards."""
     low, high = shape.min_length, shape.max_length
     builder = lowering.builder
-    if not shape.patterns:
+    if 0 <= high < low:
+        return lowering.dead(lowering.node, "maxLength", "minLength is larger")
+    if not shape.patterns and not shape.formats and formula is TRUE:
         handle = lowering.shared.get((low, high))
         if handle is None:
-            if 0 <= high < low:
-                return lowering.dead(lowering.node, "maxLength", "minLength is larger")
             regex = builder.re_repeat(builder.re_any(), low, high)
             handle = lowering.shared[low, high] = builder.string(regex)
         return handle
-    if 0 <= high < low:
-        return lowering.dead(lowering.node, "maxLength", "minLength is larger")
     parts = [lowering.pattern(node, "pattern", pattern) for node, pattern in shape.patterns]
+    guards = []
+    for node, form in shape.formats:
+        regex, guard = lowering.guards.format(node, form)
+        if regex is not None:
+            parts.append(regex)
+        if guard is not None:
+            guards.append(guard)
+    if formula is not TRUE:
+        parts.append(lowering.truth.regex_of(formula, STRING))
     if low > 0 or high >= 0:
         parts.append(builder.re_repeat(builder.re_any(), low, high))
-    if len(parts) == 1:
-        return builder.string(parts[0])
-    regex = builder.re_intersection(parts)
-    if builder.re_is_empty(regex):
-        return lowering.dead(shape.patterns[0][0], "pattern", "no string matches with the other constraints")
-    return builder.string(regex)
+    regex = parts[0] if len(parts) == 1 else builder.re_intersection(parts) if parts else lowering.any_text()
+    if (len(parts) > 1 or formula is not TRUE) and builder.re_is_empty(regex):
+        node, keyword = next(iter(shape.patterns), (lowering.node, None))
+        return lowering.dead(
+            node, "pattern" if keyword else None, "no string matches with the other constraints"
+        )
+    expression = builder.string(regex)
+    for guard in guards:
+        expression = lowering.guards.guarded(expression, guard, False)
+    return expression
 
 
-def lower_number(lowering: Lowering, shape: Shape) -> int:
-    """Lower the numbers (or only the integers) of a shape: one regex over the digits."""
+def lower_number(lowering: Lowering, shape: Shape, formula: Formula = TRUE) -> int:
+    """Lower the numbers (or only the integers) of a shape for which a formula holds: one regex."""
     only_integers = not shape.types & FRACTION
-    key = (only_integers, shape.low, shape.low_open, shape.high, shape.high_open)
-    handle = lowering.shared.get(key)
-    if handle is None:
-        regex = _number_regex(lowering, shape, only_integers)
-        handle = lowering.nothing if lowering.builder.re_is_empty(regex) else lowering.builder.lexeme(regex)
+    if formula is not TRUE or shape.multiples:
+        parts = [_number_regex(lowering, shape, only_integers)]
+        parts += [lowering.multiples(node, value) for node, value in shape.multiples]
+        if formula is not TRUE:
+            parts.append(lowering.truth.regex_of(formula, NUMBER))
+        handle = lowering.scalar(lowering.builder.re_intersection(parts))
+    else:
+        key = (only_integers, shape.low, shape.low_open, shape.high, shape.high_open)
+        known = lowering.shared.get(key)
+        handle = lowering.scalar(_number_regex(lowering, shape, only_integers)) if known is None else known
         lowering.shared[key] = handle
     if handle == lowering.nothing:
-        lowering.dead(lowering.node, None, "no number lies within the bounds")
+        lowering.dead(lowering.node, None, "no number satisfies all constraints")
     return handle
 
 

@@ -5,7 +5,8 @@ calls, so that anchors and lookarounds mean the same thing in both. ``_limits`` 
 """
 
 from structgen._frontends.regex._builder import RegexBuilder
+from structgen._frontends.regex._ecma_syntax import is_valid_ecma
 from structgen._frontends.regex.ecma import lower_ecma
 from structgen._frontends.regex.python import lower_python
 
-__all__ = ["RegexBuilder", "lower_ecma", "lower_python"]
+__all__ = ["RegexBuilder", "is_valid_ecma", "lower_ecma", "lower_python"]

@@ -55,7 +55,7 @@ _CATEGORY_NAMES = {
     "Zp": "Paragraph_Separator",
     "Zs": "Space_Separator",
 }
-_CATEGORIES = {name: short for short, names in _CATEGORY_NAMES.items() for name in (short, *names.split())}
+CATEGORIES = {name: short for short, names in _CATEGORY_NAMES.items() for name in (short, *names.split())}
 
 
 @functools.cache
@@ -106,7 +106,7 @@ def property_ranges(expression: str) -> Ranges:
         binary = _binary_property(name)
         if binary is not None:
             return binary
-    short = _CATEGORIES[value]
+    short = CATEGORIES[value]
     members = ("Lu", "Ll", "Lt") if short == "LC" else None
     return _charset.normalise(
         pair

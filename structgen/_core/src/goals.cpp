@@ -1,0 +1,256 @@
+#include "goals.hpp"
+
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+
+namespace structgen {
+
+namespace {
+
+// Formula nodes rewritten and pairs of plan and goal visited, for one grammar.
+constexpr std::size_t kStepLimit = 5000000;
+
+std::uint64_t pair_key(std::int32_t a, std::int32_t b) { return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32) | static_cast<std::uint32_t>(b); }
+
+}  // namespace
+
+std::int32_t SetStore::intern(std::vector<std::int32_t> members) {
+  std::sort(members.begin(), members.end());
+  members.erase(std::unique(members.begin(), members.end()), members.end());
+  std::uint64_t h = members.size();
+  for (std::int32_t m : members) h = structgen::combine(h, static_cast<std::uint32_t>(m));
+  const std::int32_t found = index_.find(h, [&](std::int32_t i) { return sets_[static_cast<std::size_t>(i)] == members; });
+  if (found >= 0) return found;
+  const std::int32_t id = static_cast<std::int32_t>(sets_.size());
+  bytes_ += sizeof(members) + members.size() * sizeof(std::int32_t);
+  sets_.push_back(std::move(members));
+  index_.insert(h, id);
+  return id;
+}
+
+GoalStore::GoalStore() {
+  nodes_.push_back({Op::kFalse});
+  nodes_.push_back({Op::kTrue});
+}
+
+void GoalStore::work(std::size_t steps) {
+  steps_ += steps;
+  if (steps_ > kStepLimit)
+    throw LimitError("deciding whether an object or array can still meet the conditions on its counts takes more than " + std::to_string(kStepLimit) + " steps");
+}
+
+Goal GoalStore::intern(Node n, const std::vector<Goal>& kids) {
+  std::uint64_t h = static_cast<std::uint64_t>(n.op);
+  if (n.op == Op::kCount)
+    for (std::int32_t x : {n.a, n.low, n.high}) h = structgen::combine(h, static_cast<std::uint32_t>(x));
+  for (Goal k : kids) h = structgen::combine(h, static_cast<std::uint32_t>(k));
+  const std::int32_t found = node_index_.find(h, [&](std::int32_t i) {
+    const Node& o = nodes_[static_cast<std::size_t>(i)];
+    if (o.op != n.op) return false;
+    if (n.op == Op::kCount) return o.a == n.a && o.low == n.low && o.high == n.high;
+    return static_cast<std::size_t>(o.b) == kids.size() && std::equal(kids.begin(), kids.end(), children_.begin() + o.a);
+  });
+  if (found >= 0) return found;
+  if (n.op != Op::kCount) {
+    n.a = static_cast<std::int32_t>(children_.size());
+    n.b = static_cast<std::int32_t>(kids.size());
+    children_.insert(children_.end(), kids.begin(), kids.end());
+  }
+  const Goal id = static_cast<Goal>(nodes_.size());
+  nodes_.push_back(n);
+  node_index_.insert(h, id);
+  return id;
+}
+
+Goal GoalStore::count(std::int32_t counter, std::int32_t low, std::int32_t high) {
+  if (high != kInfinity && low > high) return kFalse;
+  if (low == 0 && high == kInfinity) return kTrue;
+  return intern({Op::kCount, counter, 0, low, high}, {});
+}
+
+// Conditions on one counter become one where that is one range again.
+void GoalStore::merge_counts(Op op, std::vector<Node>& counts) const {
+  std::sort(counts.begin(), counts.end(), [](const Node& x, const Node& y) { return x.a != y.a ? x.a < y.a : x.low < y.low; });
+  std::vector<Node> out;
+  for (const Node& n : counts) {
+    Node* last = out.empty() || out.back().a != n.a ? nullptr : &out.back();
+    if (op == Op::kAll && last) {
+      last->low = n.low;
+      if (last->high == kInfinity || (n.high != kInfinity && n.high < last->high)) last->high = n.high;
+    } else if (last && (last->high == kInfinity || n.low <= last->high + 1)) {
+      if (last->high != kInfinity && (n.high == kInfinity || n.high > last->high)) last->high = n.high;
+    } else {
+      out.push_back(n);
+    }
+  }
+  counts = std::move(out);
+}
+
+Goal GoalStore::combine(Op op, const std::vector<Goal>& parts) {
+  const Goal absorbing = op == Op::kAll ? kFalse : kTrue, neutral = op == Op::kAll ? kTrue : kFalse;
+  std::vector<Goal> kids;
+  std::vector<Node> counts;
+  for (Goal g : parts) {
+    if (g == absorbing) return absorbing;
+    if (g == neutral) continue;
+    const Node& n = nodes_[static_cast<std::size_t>(g)];
+    if (n.op == Op::kCount)
+      counts.push_back(n);
+    else
+      kids.push_back(g);
+  }
+  merge_counts(op, counts);
+  for (const Node& n : counts) {
+    const Goal g = count(n.a, n.low, n.high);
+    if (g == absorbing) return absorbing;
+    if (g != neutral) kids.push_back(g);
+  }
+  if (kids.empty()) return neutral;
+  std::sort(kids.begin(), kids.end());
+  kids.erase(std::unique(kids.begin(), kids.end()), kids.end());
+  return kids.size() == 1 ? kids[0] : intern({op}, kids);
+}
+
+// Rebuilds a formula from what becomes of its leaves, children first. The memo belongs to (context, node).
+template <class Leaf>
+Goal GoalStore::rewrite(Goal root, FlatMap& memo, std::int32_t context, Leaf&& leaf) {
+  const auto known = [&](Goal g) { return g <= kTrue ? g : memo.get(pair_key(context, g), -1); };
+  const Goal before = known(root);
+  if (before >= 0) return before;
+  std::vector<Goal> todo{root};
+  std::vector<Goal> kids;
+  while (!todo.empty()) {
+    const Goal g = todo.back();
+    if (known(g) >= 0) {
+      todo.pop_back();
+      continue;
+    }
+    const Node n = nodes_[static_cast<std::size_t>(g)];
+    if (n.op == Op::kCount) {
+      work(1);
+      memo.put(pair_key(context, g), leaf(g, n));
+      todo.pop_back();
+      continue;
+    }
+    kids.clear();
+    bool ready = true;
+    for (std::int32_t i = 0; i < n.b; ++i) {
+      const Goal child = children_[static_cast<std::size_t>(n.a + i)];
+      kids.push_back(known(child));
+      if (kids.back() >= 0) continue;
+      todo.push_back(child);
+      ready = false;
+    }
+    if (!ready) continue;
+    work(1);
+    memo.put(pair_key(context, g), combine(n.op, kids));
+    todo.pop_back();
+  }
+  return known(root);
+}
+
+Goal GoalStore::derive(Goal g, Hits hits) {
+  if (hits == kNoHits) return g;
+  return rewrite(g, derived_, hits, [&](Goal same, const Node& n) {
+    const std::vector<std::int32_t>& hit = hit_sets_[hits];
+    if (!std::binary_search(hit.begin(), hit.end(), n.a)) return same;
+    if (n.high == 0) return kFalse;
+    return count(n.a, std::max(0, n.low - 1), n.high == kInfinity ? kInfinity : n.high - 1);
+  });
+}
+
+Goal GoalStore::fix(Goal g, Hits alive) {
+  return rewrite(g, fixed_, alive, [&](Goal same, const Node& n) {
+    const std::vector<std::int32_t>& live = hit_sets_[alive];
+    if (std::binary_search(live.begin(), live.end(), n.a)) return same;
+    return n.low == 0 ? kTrue : kFalse;
+  });
+}
+
+Plan GoalStore::plan(PlanNode p) {
+  std::uint64_t h = structgen::combine(static_cast<std::uint32_t>(p.options), static_cast<std::uint32_t>(p.next));
+  h = structgen::combine(h, p.stops);
+  const std::int32_t found = plan_index_.find(h, [&](std::int32_t i) {
+    const PlanNode& o = plans_[static_cast<std::size_t>(i)];
+    return o.options == p.options && o.next == p.next && o.stops == p.stops;
+  });
+  if (found >= 0) return found;
+  std::vector<std::int32_t> alive;
+  if (p.next >= 0) {
+    const PlanNode& next = plans_[static_cast<std::size_t>(p.next)];
+    alive = hit_sets_[next.alive];
+    p.dead = !p.stops && (p.options == kImpossible || next.dead);
+  }
+  for (Hits hits : choices(p.options)) alive.insert(alive.end(), hit_sets_[hits].begin(), hit_sets_[hits].end());
+  p.alive = hit_sets_.intern(std::move(alive));
+  const Plan id = static_cast<Plan>(plans_.size());
+  plans_.push_back(p);
+  plan_index_.insert(h, id);
+  return id;
+}
+
+// Depth first. Hits lower the bounds of a goal or leave it alone, so the only cycles are options that change nothing.
+bool GoalStore::feasible(Plan start, Goal wanted) {
+  struct Visit {
+    Plan plan;
+    Goal goal;
+    std::size_t next = 0;
+  };
+  std::vector<Visit> path;
+  // 1 yes, 0 no, -1 to be found out: then it is on the path.
+  const auto enter = [&](Plan p, Goal g) {
+    const PlanNode& n = plans_[static_cast<std::size_t>(p)];
+    if (n.dead) return 0;
+    g = fix(g, n.alive);
+    if (g <= kTrue) return g == kTrue ? 1 : 0;
+    const std::int32_t memo = feasible_.get(pair_key(p, g), -1);
+    if (memo >= 0) return memo;
+    if (n.stops && holds(g)) return 1;
+    work(1);
+    path.push_back({p, g});
+    return -1;
+  };
+  int found = enter(start, wanted);
+  while (found != 1 && !path.empty()) {
+    Visit& top = path.back();
+    const PlanNode& n = plans_[static_cast<std::size_t>(top.plan)];
+    if (top.next == choices(n.options).size()) {
+      feasible_.put(pair_key(top.plan, top.goal), 0);
+      path.pop_back();
+      continue;
+    }
+    const Goal after = derive(top.goal, choices(n.options)[top.next++]);
+    if (n.next < 0 && after == top.goal) continue;
+    found = enter(n.next < 0 ? top.plan : n.next, after);
+  }
+  for (const Visit& visit : path) feasible_.put(pair_key(visit.plan, visit.goal), 1);
+  return found == 1;
+}
+
+std::int32_t GoalStore::most_hits(Goal root) const {
+  std::map<std::int32_t, std::int64_t> bounds;
+  std::unordered_set<Goal> seen{root};
+  std::vector<Goal> todo{root};
+  while (!todo.empty()) {
+    const Node& n = nodes_[static_cast<std::size_t>(todo.back())];
+    todo.pop_back();
+    if (n.op == Op::kCount) {
+      std::int64_t& bound = bounds[n.a];
+      bound = std::max<std::int64_t>({bound, n.low, n.high == kInfinity ? 0 : n.high + 1});
+    } else if (n.op == Op::kAll || n.op == Op::kAny) {
+      for (std::int32_t i = 0; i < n.b; ++i)
+        if (seen.insert(children_[static_cast<std::size_t>(n.a + i)]).second) todo.push_back(children_[static_cast<std::size_t>(n.a + i)]);
+    }
+  }
+  std::int64_t total = 0;
+  for (const auto& entry : bounds) total += entry.second;
+  return static_cast<std::int32_t>(std::min<std::int64_t>(total, 1 << 30));
+}
+
+std::size_t GoalStore::bytes() const {
+  return nodes_.size() * sizeof(Node) + children_.size() * sizeof(Goal) + plans_.size() * sizeof(PlanNode) + node_index_.bytes() + plan_index_.bytes() +
+         hit_sets_.bytes() + option_sets_.bytes() + derived_.bytes() + fixed_.bytes() + feasible_.bytes();
+}
+
+}  // namespace structgen

@@ -1,0 +1,108 @@
+// Goals: Boolean formulas over counters, and whether what can still come may meet them.
+//
+// A goal is the residual of a formula: a literal says how many *further* hits a counter takes. Hits derive it, as
+// characters derive a regex. Everything is hash-consed and memoised over the shared nodes, so ids mean the same to every
+// engine of a grammar.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common.hpp"
+
+namespace structgen {
+
+using Goal = std::int32_t;
+using Hits = std::int32_t;     // a set of counters; 0 is the empty one
+using Options = std::int32_t;  // a set of hits, one of which happens
+using Plan = std::int32_t;     // options that happen one after the other, and some that may repeat
+
+// Sets of integers, kept sorted and stored once.
+class SetStore {
+ public:
+  SetStore() { intern({}); }
+  std::int32_t intern(std::vector<std::int32_t> members);
+  const std::vector<std::int32_t>& operator[](std::int32_t set) const { return sets_[static_cast<std::size_t>(set)]; }
+  std::size_t bytes() const { return bytes_ + index_.bytes(); }
+
+ private:
+  std::vector<std::vector<std::int32_t>> sets_;
+  Index index_;
+  std::size_t bytes_ = 0;
+};
+
+class GoalStore {
+ public:
+  static constexpr Goal kFalse = 0;
+  static constexpr Goal kTrue = 1;
+  static constexpr Hits kNoHits = 0;
+  static constexpr Options kImpossible = 0;  // no options at all
+
+  GoalStore();
+
+  // `high` may be kInfinity.
+  Goal count(std::int32_t counter, std::int32_t low, std::int32_t high);
+  Goal all(const std::vector<Goal>& parts) { return combine(Op::kAll, parts); }
+  Goal any(const std::vector<Goal>& parts) { return combine(Op::kAny, parts); }
+  bool is_goal(Goal g) const { return g >= 0 && static_cast<std::size_t>(g) < nodes_.size(); }
+
+  Hits hits(std::vector<std::int32_t> counters) { return hit_sets_.intern(std::move(counters)); }
+  Options options(std::vector<Hits> choices) { return option_sets_.intern(std::move(choices)); }
+  const std::vector<Hits>& choices(Options o) const { return option_sets_[o]; }
+  // No options but "no hits": nothing depends on it.
+  bool inert(Options o) const { return choices(o).size() == 1 && choices(o)[0] == kNoHits; }
+
+  // The options, as often as one likes.
+  Plan loop(Options o) { return plan({o, -1, true}); }
+  // The options once, then `next`. `stops`: it may also end before.
+  Plan then(Options o, Plan next, bool stops) { return plan({o, next, stops}); }
+
+  Goal derive(Goal g, Hits hits);
+  // Counters that the plan can't hit any more become constants.
+  Goal settle(Goal g, Plan p) { return fix(g, plans_[static_cast<std::size_t>(p)].alive); }
+  // Is the goal met when nothing follows?
+  bool holds(Goal g) { return fix(g, kNoHits) == kTrue; }
+  // Is there a way through the plan that meets the goal?
+  bool feasible(Plan p, Goal g);
+  // A bound of the hits after which further ones change nothing.
+  std::int32_t most_hits(Goal g) const;
+
+  std::size_t bytes() const;
+
+ private:
+  enum class Op : std::uint8_t { kFalse, kTrue, kCount, kAll, kAny };
+  struct Node {
+    Op op;
+    std::int32_t a = 0, b = 0;  // the counter | the children's offset, and their number
+    std::int32_t low = 0, high = kInfinity;
+  };
+  struct PlanNode {
+    Options options;
+    Plan next;  // -1: again
+    bool stops;
+    bool dead = false;      // something that must come can't
+    Hits alive = kNoHits;   // what can still be hit
+  };
+
+  Goal intern(Node n, const std::vector<Goal>& kids);
+  Goal combine(Op op, const std::vector<Goal>& parts);
+  void merge_counts(Op op, std::vector<Node>& counts) const;
+  Plan plan(PlanNode p);
+  Goal fix(Goal g, Hits alive);
+  template <class Leaf>
+  Goal rewrite(Goal root, FlatMap& memo, std::int32_t context, Leaf&& leaf);
+  void work(std::size_t steps);
+
+  std::vector<Node> nodes_;
+  std::vector<Goal> children_;
+  Index node_index_;
+  SetStore hit_sets_, option_sets_;
+  std::vector<PlanNode> plans_;
+  Index plan_index_;
+  FlatMap derived_, fixed_;
+  FlatMap feasible_;
+  std::size_t steps_ = 0;
+};
+
+}  // namespace structgen

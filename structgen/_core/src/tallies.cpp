@@ -1,0 +1,199 @@
+// Tallied objects and arrays: members and items with cells, a goal instead of bounds.
+#include <algorithm>
+
+#include "engine.hpp"
+
+namespace structgen {
+
+// -- grammars ---------------------------------------------------------------------------------------------------
+
+Re Grammar::extra_key(const ObjectNode& o, std::size_t extra, Re excluded) const {
+  RegexStore& re = lexer_->regexes();
+  return excluded == RegexStore::kNone ? o.extra_keys[extra] : re.intersect({o.extra_keys[extra], re.complement(excluded)});
+}
+
+Options Grammar::usable(const Cells& cells, bool optional) const {
+  std::vector<Hits> choices;
+  for (const Cell& c : cells)
+    if (productive(c.value)) choices.push_back(c.hits);
+  if (optional) choices.push_back(GoalStore::kNoHits);
+  return goals_->options(std::move(choices));
+}
+
+void Grammar::refresh(ObjectNode& o) const {
+  Tally& t = *o.tally;
+  t.slot_options.clear();
+  t.extra_options.clear();
+  for (std::size_t i = 0; i < o.members.size(); ++i) {
+    if (o.members[i].key == kDeadLex) t.slots[i].clear();
+    t.slot_options.push_back(usable(t.slots[i], !o.members[i].required));
+  }
+  for (std::size_t j = 0; j < o.extras.size(); ++j) {
+    if (o.extras[j].key == kDeadLex) t.extras[j].clear();
+    t.extra_options.push_back(usable(t.extras[j], false));
+  }
+}
+
+void Grammar::refresh(ArrayNode& a) const {
+  Tally& t = *a.tally;
+  t.plans.assign(t.slots.size() + 1, goals_->loop(usable(t.extras[0], false)));
+  for (std::size_t i = t.slots.size(); i-- > 0;) {
+    const Options options = usable(t.slots[i], false);
+    t.plans[i] = options == GoalStore::kImpossible ? goals_->loop(options) : goals_->then(options, t.plans[i + 1], true);
+  }
+}
+
+Plan Grammar::extras_plan(const ObjectNode& o, Re excluded, std::int32_t used) const {
+  const Tally& t = *o.tally;
+  std::vector<Hits> always;
+  std::vector<std::pair<Options, std::int32_t>> limited;
+  for (std::size_t j = 0; j < o.extras.size(); ++j) {
+    if (t.extra_options[j] == GoalStore::kImpossible) continue;
+    std::vector<Hits> choices = goals_->choices(t.extra_options[j]);
+    // More keys than hits that can matter are as good as infinitely many.
+    const std::int32_t enough = t.most_hits + 1;
+    const std::int32_t keys = o.distinct ? lexer_->regexes().count(extra_key(o, j, excluded), enough) : enough;
+    if (keys == enough) {
+      always.insert(always.end(), choices.begin(), choices.end());
+    } else {
+      choices.push_back(GoalStore::kNoHits);
+      limited.emplace_back(goals_->options(std::move(choices)), keys - (used == static_cast<std::int32_t>(j)));
+    }
+  }
+  Plan plan = goals_->loop(goals_->options(std::move(always)));
+  for (const auto& [options, keys] : limited)
+    for (std::int32_t i = 0; i < keys && !goals_->inert(options); ++i) plan = goals_->then(options, plan, false);
+  return plan;
+}
+
+Plan Grammar::members_plan(const std::vector<Options>& members, Plan plan) const {
+  for (std::size_t i = members.size(); i-- > 0;)
+    if (!goals_->inert(members[i])) plan = goals_->then(members[i], plan, false);
+  return plan;
+}
+
+void Grammar::prune_tally(ObjectNode& o) const {
+  refresh(o);
+  for (std::vector<Cells>* cells : {&o.tally->slots, &o.tally->extras})
+    for (Cells& c : *cells) c.erase(std::remove_if(c.begin(), c.end(), [&](const Cell& cell) { return !productive(cell.value); }), c.end());
+  std::vector<Options> members = o.tally->slot_options;
+  if (!o.ordered) std::sort(members.begin(), members.end());
+  o.tally->goal = goals_->settle(o.tally->goal, members_plan(members, extras_plan(o, RegexStore::kNone)));
+}
+
+void Grammar::prune_tally(ArrayNode& a) const {
+  refresh(a);
+  for (std::vector<Cells>* cells : {&a.tally->slots, &a.tally->extras})
+    for (Cells& c : *cells) c.erase(std::remove_if(c.begin(), c.end(), [&](const Cell& cell) { return !productive(cell.value); }), c.end());
+  a.tally->goal = goals_->settle(a.tally->goal, a.tally->plans[0]);
+}
+
+// -- engines ----------------------------------------------------------------------------------------------------
+
+// The members that can still come, and what they may do together. Any order is as good as another for counting; sorted,
+// members that do the same are alike.
+struct Engine::Open {
+  std::vector<std::int32_t> members;
+  std::vector<Options> options;  // of the members; sorted when they come in any order
+  bool complete = true;          // no required one is missing
+};
+
+Engine::Open Engine::open_members(const ObjectNode& o, std::int32_t at) const {
+  Open open;
+  const std::int32_t size = static_cast<std::int32_t>(o.members.size());
+  for (std::int32_t i = o.ordered ? at : 0; i < size; ++i) {
+    if (!o.ordered && has_seen(at, i)) continue;
+    open.members.push_back(i);
+    open.options.push_back(o.tally->slot_options[static_cast<std::size_t>(i)]);
+    open.complete = open.complete && !o.members[static_cast<std::size_t>(i)].required;
+  }
+  if (!o.ordered) std::sort(open.options.begin(), open.options.end());
+  return open;
+}
+
+bool Engine::some_feasible(const Cells& cells, Plan after, Goal goal) {
+  GoalStore& goals = grammar_->goals();
+  return std::any_of(cells.begin(), cells.end(), [&](const Cell& c) { return goals.feasible(after, goals.derive(goal, c.hits)); });
+}
+
+// `next` is the frame after the value, but for its goal.
+void Engine::expand_cells(const Cells& cells, Plan after, Goal goal, Frame next, Stacks below, Expansion& out) {
+  GoalStore& goals = grammar_->goals();
+  for (const Cell& c : cells) {
+    next.count = goals.settle(goals.derive(goal, c.hits), after);
+    if (goals.feasible(after, next.count)) expand_expr(c.value, push(next, below), out, 0);
+  }
+}
+
+void Engine::expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, Expansion& out) {
+  GoalStore& goals = grammar_->goals();
+  const Tally& t = *o.tally;
+  const Goal goal = f.count;
+  const Open open = open_members(o, f.at);
+  const Plan extras = grammar_->extras_plan(o, f.excluded);
+  if (f.phase == kValue) {
+    const Cells& cells = f.member >= 0 ? t.slots[static_cast<std::size_t>(f.member)] : t.extras[static_cast<std::size_t>(~f.member)];
+    expand_cells(cells, grammar_->members_plan(open.options, extras), goal, {kObjectFrame, kAfterValue, f.node, f.at, 0, 0, f.excluded}, below, out);
+    return;
+  }
+  if (f.phase != kAfterComma && open.complete && goals.holds(goal)) out.items.push_back({grammar_->close_brace, below});
+  // Stops at the first way to go on where only its existence matters.
+  const auto each = [&](auto&& member, auto&& extra) {
+    // after[i]: what is left from options[i] on.
+    std::vector<Plan> after(open.options.size() + 1, extras);
+    for (std::size_t i = open.options.size(); i-- > 0;) after[i] = grammar_->members_plan({open.options[i]}, after[i + 1]);
+    FlatMap without;
+    for (std::size_t k = 0; k < open.members.size(); ++k) {
+      const std::int32_t i = open.members[k];
+      Plan rest = after[k + 1];
+      if (!o.ordered) {
+        const Options own = t.slot_options[static_cast<std::size_t>(i)];
+        rest = without.get(static_cast<std::uint64_t>(own), -1);
+        if (rest < 0) {
+          const auto place = std::lower_bound(open.options.begin(), open.options.end(), own);
+          rest = grammar_->members_plan({open.options.begin(), place}, after[static_cast<std::size_t>(place - open.options.begin()) + 1]);
+          without.put(static_cast<std::uint64_t>(own), rest);
+        }
+      }
+      if (some_feasible(t.slots[static_cast<std::size_t>(i)], rest, goal) && !member(i)) return;
+      if (o.ordered && o.members[static_cast<std::size_t>(i)].required) break;
+    }
+    for (std::size_t j = 0; j < o.extras.size(); ++j) {
+      if (o.distinct && lexer_.regexes().is_empty(grammar_->extra_key(o, j, f.excluded))) continue;
+      const Plan others = o.distinct ? grammar_->extras_plan(o, f.excluded, static_cast<std::int32_t>(j)) : extras;
+      const Plan rest = others == extras ? after[0] : grammar_->members_plan(open.options, others);
+      if (some_feasible(t.extras[j], rest, goal) && !extra(j)) return;
+    }
+  };
+  if (f.phase == kAfterValue) {
+    bool more = false;
+    each([&](std::int32_t) { return !(more = true); }, [&](std::size_t) { return !(more = true); });
+    if (more) out.items.push_back({grammar_->comma, push({kObjectFrame, kAfterComma, f.node, f.at, goal, 0, f.excluded}, below)});
+    return;
+  }
+  each(
+      [&](std::int32_t i) {
+        const Frame next{kObjectFrame, kValue, f.node, o.ordered ? i + 1 : seen_with(f.at, i), goal, i, f.excluded};
+        out.items.push_back({o.members[static_cast<std::size_t>(i)].key, push(next, below)});
+        return true;
+      },
+      [&](std::size_t j) {
+        expand_extra(o, j, f, goal, below, out);
+        return true;
+      });
+}
+
+void Engine::expand_tallied(const ArrayNode& a, const Frame& f, Stacks below, Expansion& out) {
+  const Tally& t = *a.tally;
+  const Goal goal = f.count;
+  const std::size_t at = static_cast<std::size_t>(f.at), next = std::min(at + 1, t.slots.size());
+  const Cells& cells = at < t.slots.size() ? t.slots[at] : t.extras[0];
+  if (f.phase != kAfterComma && grammar_->goals().holds(goal)) out.items.push_back({grammar_->close_bracket, below});
+  if (f.phase != kAfterValue) {
+    expand_cells(cells, t.plans[next], goal, {kArrayFrame, kAfterValue, f.node, static_cast<std::int32_t>(next), 0, 0, 0}, below, out);
+  } else if (some_feasible(cells, t.plans[next], goal)) {
+    out.items.push_back({grammar_->comma, push({kArrayFrame, kAfterComma, f.node, f.at, goal, 0, 0}, below)});
+  }
+}
+
+}  // namespace structgen

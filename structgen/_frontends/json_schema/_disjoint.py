@@ -1,0 +1,253 @@
+"""Which schemas exclude each other: the cheap reasons that cover nearly all ``oneOf`` of real schemas.
+
+"Disjoint" is proved by one difference (type, constants, bounds, a discriminating property); "not disjoint" only means
+that no cheap proof was found.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from structgen._errors import LimitError
+
+from ._enum import identity
+from ._shapes import ARRAY, KINDS, NUMBER, OBJECT, STRING, Shape, kind_of
+
+if TYPE_CHECKING:
+    from ._lower import Lowering
+
+# Properties whose schemas are compared at most this deep.
+_DEPTH = 3
+
+
+class Disjointness:
+    """Proofs of disjointness for the schemas of one document, memoised."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self._lowering = lowering
+        self._known: dict[tuple[int, int], bool] = {}
+        self._merged: dict[int, Shape] = {}
+
+    def merged(self, node: Any) -> Shape:
+        """Return the conjunction of a schema and of everything it refers to, but for alternatives."""
+        shape = self._merged.get(id(node))
+        if shape is None:
+            shape = self._merged[id(node)] = self._lowering.merge([node])
+        return shape
+
+    def schemas(self, left: Any, right: Any, depth: int = 0) -> bool:
+        """Tell whether two schemas are known to have no value in common."""
+        if left is False or right is False:
+            return True
+        if not isinstance(left, dict) or not isinstance(right, dict) or depth > _DEPTH:
+            return False
+        key = (id(left), id(right)) if id(left) <= id(right) else (id(right), id(left))
+        known = self._known.get(key)
+        if known is None:
+            self._known[key] = False  # while it is being decided, for recursive schemas
+            known = self._known[key] = self.shapes(self.merged(left), self.merged(right), depth)
+        return known
+
+    def shapes(self, left: Shape, right: Shape, depth: int, context: Shape | None = None) -> bool:
+        """Tell whether two shapes are known to have no value in common (that ``context`` allows)."""
+        common = left.types & right.types & (context.types if context is not None else ~0)
+        for kind in KINDS:
+            if common & kind and not self._differ(kind, left, right, depth, context):
+                return self._alternatives(left, right, depth) or self._alternatives(right, left, depth)
+        return True
+
+    def _alternatives(self, left: Shape, right: Shape, depth: int) -> bool:
+        """Tell whether every alternative of one of the ``anyOf`` (or ``oneOf``) of ``left`` excludes ``right``."""
+        if depth >= _DEPTH:
+            return False
+        alternatives = [branches for _, branches, _ in left.any_of]
+        alternatives += [claim[2] for claim in left.claims if claim[0] == "one"]
+        for branches in alternatives:
+            if len(branches) <= 32 and all(
+                branch is not True and (branch is False or self.shapes(self.merged(branch), right, depth + 1))
+                for branch in branches
+            ):
+                return True
+        return False
+
+    def _differ(self, kind: int, left: Shape, right: Shape, depth: int, context: Shape | None) -> bool:
+        if left.enums and right.enums and not self._constants(left) & self._constants(right):
+            return True
+        for one, other in ((left, right), (right, left)):
+            if one.enums and kind not in (ARRAY, OBJECT) and not self._some_constant(one, other, kind):
+                return True
+        if kind == STRING:
+            return not left.enums and not right.enums and self._strings(left, right)
+        if kind == NUMBER:
+            return self._numbers(left, right)
+        if kind == ARRAY:
+            return self._arrays(left, right, depth)
+        return kind == OBJECT and self._objects(left, right, depth, context)
+
+    def _constants(self, shape: Shape) -> set[Any]:
+        node, keyword = shape.enums[0]
+        return {identity(value) for value in (node["enum"] if keyword == "enum" else [node["const"]])}
+
+    def _some_constant(self, one: Shape, other: Shape, kind: int) -> bool:
+        """Tell whether a scalar constant of one shape may satisfy both."""
+        truth = self._lowering.truth
+        node, keyword = one.enums[0]
+        values = node["enum"] if keyword == "enum" else [node["const"]]
+        return any(
+            kind_of(value) == kind
+            and all(truth.evaluate(truth.own(shape, kind), value) for shape in (one, other))
+            for value in values
+        )
+
+    def _strings(self, left: Shape, right: Shape) -> bool:
+        for one, other in ((left, right), (right, left)):
+            if 0 <= one.max_length < other.min_length:
+                return True
+        if not (left.patterns or left.formats) or not (right.patterns or right.formats):
+            return False
+        builder = self._lowering.builder
+        regexes = []
+        for shape in (left, right):
+            regexes += [self._lowering.pattern(node, "pattern", pattern) for node, pattern in shape.patterns]
+            regexes += [
+                regex
+                for node, form in shape.formats
+                if (regex := self._lowering.guards.format(node, form)[0]) is not None
+            ]
+        try:
+            return builder.re_is_empty(builder.re_intersection(regexes))
+        except LimitError:
+            return False
+
+    def _numbers(self, left: Shape, right: Shape) -> bool:
+        for one, other in ((left, right), (right, left)):
+            if one.high is not None and other.low is not None:
+                if one.high < other.low:
+                    return True
+                if one.high == other.low and (one.high_open or other.low_open):
+                    return True
+        return False
+
+    def _arrays(self, left: Shape, right: Shape, depth: int) -> bool:
+        for one, other in ((left, right), (right, left)):
+            if 0 <= one.max_items < other.min_items:
+                return True
+        items = self._lowering.items_of
+        for index in range(min(4, max(left.min_items, right.min_items))):
+            for a in left.arrays:
+                for b in right.arrays:
+                    first, second = (
+                        prefix[index] if index < len(prefix) else rest
+                        for prefix, rest in (items(a), items(b))
+                    )
+                    if self.schemas(first, second, depth + 1):
+                        return True
+        return False
+
+    def _objects(self, left: Shape, right: Shape, depth: int, context: Shape | None) -> bool:
+        required = {*left.required, *right.required, *(context.required if context is not None else ())}
+        for one, other in ((left, right), (right, left)):
+            if 0 <= one.max_properties < max(other.min_properties, len(set(other.required))):
+                return True
+        for key in required:
+            first, second = self._values(left, key), self._values(right, key)
+            if any(schema is False for schema in (*first, *second)):
+                return True
+            for a in first:
+                for b in second:
+                    if self.schemas(a, b, depth + 1):
+                        return True
+        return False
+
+    def _values(self, shape: Shape, key: str) -> list[Any]:
+        """Return schemas that the value of a key has to satisfy."""
+        found = []
+        for node in shape.objects:
+            properties = node.get("properties", {})
+            if key in properties:
+                found.append(properties[key])
+            elif "additionalProperties" in node and not self._matches_pattern(node, key):
+                found.append(node["additionalProperties"])
+        for claim in shape.claims:
+            # A forbidden key is often spelled as not: {required: [key]}.
+            if claim[0] == "not" and claim[1][0] == "is":
+                inner = claim[1][1]
+                if isinstance(inner, dict) and inner.get("required") == [key] and set(inner) <= {
+                    "required", "type", "properties",
+                } and not inner.get("properties"):  # fmt: skip
+                    found.append(False)
+        return found
+
+    def _matches_pattern(self, node: Any, key: str) -> bool:
+        matches = self._lowering.truth.is_at
+        return any(
+            matches(self._lowering.truth.matching(node, pattern), key)
+            for pattern in node.get("patternProperties", {})
+        )
+
+    # -- components ------------------------------------------------------------------------
+
+    def components(self, branches: list[Any], context: Shape) -> list[list[Any]]:
+        """Group the branches of a ``oneOf``: branches of different groups are disjoint.
+
+        At most one branch can then hold outside a group, so "exactly one of all" is the union over the groups of
+        "exactly one of the group".
+        """
+        shapes = [
+            None if branch is True else self.merged(branch) for branch in branches if branch is not False
+        ]
+        branches = [branch for branch in branches if branch is not False]
+        if self._discriminated(shapes, context):
+            return [[branch] for branch in branches]
+        group = list(range(len(branches)))
+
+        def find(index: int) -> int:
+            while group[index] != index:
+                group[index] = group[group[index]]
+                index = group[index]
+            return index
+
+        for i, one in enumerate(shapes):
+            for j in range(i):
+                other = shapes[j]
+                if find(i) == find(j):
+                    continue
+                if one is None or other is None or not self.shapes(one, other, 0, context):
+                    group[find(j)] = find(i)
+        found: dict[int, list[Any]] = {}
+        for index, branch in enumerate(branches):
+            found.setdefault(find(index), []).append(branch)
+        return list(found.values())
+
+    def _discriminated(self, shapes: list[Shape | None], context: Shape) -> bool:
+        """Look for one required property whose scalar constants tell all branches apart, in linear time."""
+        known = [shape for shape in shapes if shape is not None]
+        if (
+            len(known) < len(shapes)
+            or not known
+            or any(shape.types & context.types != OBJECT for shape in known)
+        ):
+            return False
+        for key in known[0].required:
+            seen: set[Any] = set()
+            for shape in known:
+                if key not in shape.required and key not in context.required:
+                    break
+                constants = self._scalar_constants(shape, key)
+                if constants is None or constants & seen:
+                    break
+                seen |= constants
+            else:
+                return True
+        return False
+
+    def _scalar_constants(self, shape: Shape, key: str) -> set[Any] | None:
+        for node in shape.objects:
+            schema = node.get("properties", {}).get(key)
+            if isinstance(schema, dict) and not self._lowering.refers(schema):
+                active = self._lowering.handlers_of(schema)
+                if "const" in schema and "const" in active:
+                    return {identity(schema["const"])}
+                if isinstance(schema.get("enum"), list):
+                    return {identity(value) for value in schema["enum"]}
+        return None

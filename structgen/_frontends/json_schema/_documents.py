@@ -1,0 +1,288 @@
+"""Resources: what the documents that references reach are made of, where they are and what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urldefrag, urljoin
+
+from ._resolve import UnresolvableError, identify, known_draft, walk
+
+if TYPE_CHECKING:
+    from referencing import Registry
+
+_SCHEMA, _LIST, _MAP = 1, 2, 4
+
+
+def _positions() -> dict[str, dict[str, int]]:
+    """Where subschemas are, by draft: an identifier anywhere else names nothing.
+
+    Keywords that a draft has dropped stay, since schemas keep them; "$defs" is in use in every draft.
+    """
+    known = dict.fromkeys(("additionalItems", "additionalProperties", "not"), _SCHEMA)
+    known |= {"items": _SCHEMA | _LIST} | dict.fromkeys(("allOf", "anyOf", "oneOf"), _LIST)
+    known |= dict.fromkeys(("$defs", "definitions", "dependencies", "patternProperties", "properties"), _MAP)
+    positions = {"4": known}
+    for draft, more in {
+        "6": {"contains": _SCHEMA, "propertyNames": _SCHEMA},
+        "7": {"else": _SCHEMA, "if": _SCHEMA, "then": _SCHEMA},
+        "2019-09": {
+            "contentSchema": _SCHEMA,
+            "dependentSchemas": _MAP,
+            "unevaluatedItems": _SCHEMA,
+            "unevaluatedProperties": _SCHEMA,
+        },
+        "2020-12": {"prefixItems": _LIST},
+    }.items():
+        positions[draft] = known = known | more
+    return positions
+
+
+_POSITIONS = _positions()
+
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
+# The name of "$recursiveAnchor: true" among the dynamic anchors of a resource; no other is empty.
+RECURSIVE = ""
+
+_DRAFT_OF_SPECIFICATION = {
+    "draft-04": "4",
+    "draft-06": "6",
+    "draft-07": "7",
+    "draft2019-09": "2019-09",
+    "draft2020-12": "2020-12",
+}
+
+
+class Resource:
+    """A schema with an address of its own, down to where the next one begins."""
+
+    __slots__ = (
+        "anchors",
+        "draft",
+        "dynamic",
+        "explored",
+        "names",
+        "parent",
+        "references",
+        "root",
+        "targets",
+        "uri",
+    )
+
+    def __init__(self, root: Any, uri: str, draft: str, parent: Resource | None) -> None:
+        self.root = root
+        self.uri = uri
+        self.draft = draft
+        # The resource that this one is embedded in.
+        self.parent = parent
+        self.anchors: dict[str, Any] = {}
+        self.dynamic: dict[str, Any] = {}
+        # (keyword, reference); those before ``explored`` have been followed to ``targets`` and ``names``.
+        self.references: list[tuple[str, str]] = []
+        self.explored = 0
+        # The resources that this one leads to, and the dynamic anchors that it refers to.
+        self.targets: set[Resource] = set()
+        self.names: set[str] = set()
+
+
+class Resources:
+    """Every resource that has been read, by address and by node."""
+
+    def __init__(self, root: Any, draft: str, registry: Registry[Any] | None) -> None:
+        self._registry = registry
+        self._bundled = False
+        self._by_uri: dict[str, Resource] = {}
+        self._owners: dict[int, Resource] = {}
+        # The roots of the documents, the one that is compiled first.
+        self.documents: list[Resource] = []
+        # Goes up whenever a reference or a resource is added.
+        self.version = 0
+        # Whether there are resources of more than one draft.
+        self.mixed = False
+        self._draft = draft
+        self.main = self._read(root, "", draft)
+        self._by_uri.setdefault("", self.main)
+
+    def owner(self, node: Any) -> Resource | None:
+        """Return the resource that a node of a document belongs to, None for a node that is no schema."""
+        return self._owners.get(id(node))
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def _read(self, root: Any, uri: str, draft: str) -> Resource:
+        """Add a document whose root has the given address, unless it says another one itself."""
+        name = identify(root, draft)[1] if isinstance(root, dict) else None
+        if name is not None:
+            uri = _join(uri, urldefrag(name)[0])
+        resource = self._resource(root, uri, draft, None)
+        self.documents.append(resource)
+        self._scan(root, resource)
+        return resource
+
+    def _resource(self, root: Any, uri: str, draft: str, parent: Resource | None) -> Resource:
+        resource = Resource(root, uri, draft, parent)
+        # Of two resources with one address, the first has it.
+        self._by_uri.setdefault(uri, resource)
+        self.mixed = self.mixed or draft != self._draft
+        return resource
+
+    def adopt(self, node: Any, resource: Resource) -> Resource:
+        """Make a schema of what a pointer leads to, be it a part of a keyword that holds no schemas."""
+        if isinstance(node, dict):
+            if id(node) not in self._owners:
+                self._scan(node, resource)
+            return self._owners[id(node)]
+        return resource
+
+    def _scan(self, start: Any, resource: Resource) -> None:
+        """Assign the schemas from ``start`` on to their resources and collect what they name."""
+        stack = [(start, resource)]
+        while stack:
+            node, resource = stack.pop()
+            if not isinstance(node, dict):
+                continue
+            owner = self._owners.get(id(node))
+            if owner is not None:
+                self._check_shared(node, owner, resource)
+                continue
+            resource = self._enter(node, resource)
+            self._owners[id(node)] = resource
+            for keyword in _REFERENCES:
+                if isinstance(node.get(keyword), str):
+                    resource.references.append((keyword, node[keyword]))
+                    self.version += 1
+            stack.extend((child, resource) for child in [*_subschemas(node, resource.draft)][::-1])
+
+    def _check_shared(self, node: Any, owner: Resource, resource: Resource) -> None:
+        """Refuse one Python object in two resources where that makes it two different schemas."""
+        if owner is resource or (owner.root is node and owner.parent is resource):
+            return
+        if owner.draft != resource.draft or _has_reference(node):
+            raise UnresolvableError(
+                f"one Python object is a part of two resources, {owner.uri!r} and {resource.uri!r}",
+                "pass the schema as JSON text",
+            )
+
+    def _enter(self, node: dict[str, Any], resource: Resource) -> Resource:
+        """Record the names that ``node`` gives itself; return the resource it belongs to."""
+        draft, name = identify(node, resource.draft)
+        address, fragment = urldefrag(name) if name is not None else ("", "")
+        if node is not resource.root and address:
+            uri = _join(resource.uri, address)
+            if uri != resource.uri:
+                outer, resource = resource, self._resource(node, uri, draft, resource)
+                outer.targets.add(resource)
+                self.version += 1
+        draft = resource.draft
+        if draft in ("4", "6", "7"):
+            if fragment:
+                resource.anchors.setdefault(unquote(fragment), node)
+            return resource
+        if isinstance(node.get("$anchor"), str):
+            resource.anchors.setdefault(node["$anchor"], node)
+        dynamic = node.get("$dynamicAnchor")
+        if draft == "2020-12" and isinstance(dynamic, str) and dynamic:
+            resource.anchors.setdefault(dynamic, node)
+            resource.dynamic.setdefault(dynamic, node)
+        if draft == "2019-09" and node is resource.root and node.get("$recursiveAnchor") is True:
+            resource.dynamic[RECURSIVE] = node
+        return resource
+
+    # -- references ------------------------------------------------------------------------
+
+    def locate(self, resource: Resource, reference: str) -> tuple[Resource, Any, str | None]:
+        """Follow a reference; return the resource it ends in, the schema there and the anchor it names."""
+        address, fragment = urldefrag(reference)
+        found = resource if not address else self._at(_join(resource.uri, address), resource, reference)
+        fragment = unquote(fragment)
+        if fragment and not fragment.startswith("/"):
+            if fragment not in found.anchors:
+                where = f"{found.uri!r}" if found.uri else "this document"
+                raise UnresolvableError(f"there is no anchor {fragment!r} in {where}")
+            return found, found.anchors[fragment], fragment
+        return *self._walk(found, reference, fragment), None
+
+    def _walk(self, resource: Resource, reference: str, fragment: str) -> tuple[Resource, Any]:
+        """Follow a JSON Pointer down from the root of a resource, and into what is embedded in it."""
+        target = resource.root
+        for step in walk(resource.root, reference, fragment):
+            target = step
+            if isinstance(step, dict):
+                resource = self._owners.get(id(step), resource)
+        return self.adopt(target, resource), target
+
+    def _at(self, address: str, resource: Resource, reference: str) -> Resource:
+        if address == resource.uri:
+            return resource
+        found = self._by_uri.get(address)
+        if found is None:
+            found = self._by_uri[address] = self._retrieve(address, reference, resource.draft)
+        return found
+
+    def _retrieve(self, address: str, reference: str, draft: str) -> Resource:
+        # Imported late: next to no schema leaves its document.
+        from jsonschema_specifications import REGISTRY
+
+        if not self._bundled:
+            self._registry = REGISTRY if self._registry is None else REGISTRY.combine(self._registry)
+            self._bundled = True
+        assert self._registry is not None
+        try:
+            # Whatever the caller's registry raises, the reference is what cannot be followed.
+            retrieved = self._registry.get_or_retrieve(address)
+        except Exception as error:
+            cause = "" if error.__cause__ is None else f" ({error.__cause__})"
+            raise UnresolvableError(
+                f"the reference {reference!r} leaves the document, and no registry has {address!r}{cause}",
+                "give its document in registry=, a referencing.Registry, or copy it into the schema",
+            ) from error
+        self._registry = retrieved.registry
+        root = _own(retrieved.value.contents)
+        # A document says its draft itself, or the registry does; else it is that of the reference.
+        specification = getattr(retrieved.value, "_specification", None)
+        draft = _DRAFT_OF_SPECIFICATION.get(getattr(specification, "name", ""), draft)
+        said = known_draft(root.get("$schema")) if isinstance(root, dict) else None
+        return self._read(root, address, said or draft)
+
+
+def _join(base: str, address: str) -> str:
+    try:
+        return urldefrag(urljoin(base, address))[0]
+    except ValueError as error:
+        raise UnresolvableError(f"{address!r} is no URI: {error}") from None
+
+
+def _subschemas(node: dict[str, Any], draft: str) -> Iterator[Any]:
+    positions = _POSITIONS[draft]
+    for keyword, value in node.items():
+        kind = positions.get(keyword, 0)
+        if isinstance(value, dict):
+            if kind & _SCHEMA:
+                yield value
+            elif kind & _MAP:
+                yield from value.values()
+        elif isinstance(value, list) and kind & _LIST:
+            yield from value
+
+
+def _has_reference(node: Any) -> bool:
+    stack = [node]
+    while stack:
+        here = stack.pop()
+        if isinstance(here, dict):
+            if any(keyword in here for keyword in _REFERENCES):
+                return True
+            stack.extend(here.values())
+        elif isinstance(here, list):
+            stack.extend(here)
+    return False
+
+
+def _own(contents: Any) -> Any:
+    """Copy a document of a registry: its nodes are then in no other document, and are dicts and lists."""
+    if isinstance(contents, Mapping):
+        return {key: _own(value) for key, value in contents.items()}
+    if isinstance(contents, (list, tuple)):
+        return [_own(value) for value in contents]
+    return contents

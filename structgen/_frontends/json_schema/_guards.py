@@ -1,0 +1,57 @@
+"""Checks that no automaton can do: which guards a schema needs, and what they say of constants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ._enum import identity
+
+if TYPE_CHECKING:
+    from ._formats import Format
+    from ._lower import Lowering
+
+
+class Guards:
+    """The guards of one builder, each made once."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self._lowering = lowering
+        self._formats: dict[str, tuple[int | None, int | None]] = {}
+        self._checks: dict[int, Callable[[Any], bool]] = {}
+        # The guard of uniqueItems, once there is one.
+        self.known_unique = -1
+
+    def format(self, node: Any, form: Format) -> tuple[int | None, int | None]:
+        """Return the regex of a format and the guard for what no regex can say, either or both."""
+        known = self._formats.get(form.name)
+        if known is None:
+            builder = self._lowering.builder
+            guard, predicate = None, form.predicate
+            if predicate is not None:
+                guard = builder.guard(f"format {form.name}", lambda text: predicate(json.loads(text)))
+                self._checks[guard] = predicate
+            known = self._formats[form.name] = form.regex(builder), guard
+        if known[1] is not None:
+            self._lowering.note(
+                node, "format", "guarded", f"the format {form.name!r} is checked when the string ends"
+            )
+        return known
+
+    def unique(self) -> int:
+        """Return the guard that the items of an array are distinct."""
+        if self.known_unique < 0:
+            self.known_unique = self._lowering.builder.guard("uniqueItems", None)
+            self._checks[self.known_unique] = lambda value: len(set(map(identity, value))) == len(value)
+        return self.known_unique
+
+    def guarded(self, expression: int, guard: int, negated: bool) -> int:
+        """Return the expression of the values that pass a guard (or do not)."""
+        if expression == self._lowering.nothing:
+            return expression
+        return self._lowering.builder.guarded(expression, guard, negated)
+
+    def passes(self, guard: int, value: Any) -> bool:
+        """Tell whether a constant passes a guard."""
+        return self._checks[guard](value)
