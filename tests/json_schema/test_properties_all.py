@@ -46,7 +46,8 @@ def _few_refusals() -> Iterator[None]:
 
 def _compile(schema: Any, vocabulary: Any = None, **options: Any) -> Any:
     """Compile; None when no value satisfies the schema."""
-    options = known_options({"formats": "annotate", "property_order": "any", **options})
+    fixed = {"formats": "annotate", "property_order": "any", "max_compile_seconds": 10.0}
+    options = known_options(fixed | options)
     try:
         automaton = structgen.compile_json_schema(schema, vocabulary or small_vocabulary(), **options)
     except structgen.UnsatisfiableSchemaError:
