@@ -42,8 +42,8 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         loops that look for that.
     on_dead_end : {"raise", "mark"}, default "raise"
         What happens where guards (keywords that are checked when a value ends) leave a row no token. "raise":
-        :class:`structgen.GuardDeadEnd`. "mark": the row is dead from there on, so that the rest of the batch goes on; its
-        output is not valid.
+        :class:`structgen.GuardDeadEnd`. "mark": the row is dead from there on, so that the rest of the batch
+        goes on; its output is not valid.
     prompt_length : int, optional
         Number of leading columns of ``input_ids`` that are the prompt, padding included. The default is the
         number of columns at the first call of a generation. Give it to resume an unfinished output:
@@ -121,9 +121,7 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
                 made[id(one)] = Unconstrained()
             elif id(one) not in made:
                 marker = None if start_after is None else make_marker(start_after, one)
-                made[id(one)] = RowConstraint(
-                    one, marker, finish_by, on_dead == "end", on_dead_end == "mark"
-                )
+                made[id(one)] = RowConstraint(one, marker, finish_by, on_dead == "end", on_dead_end == "mark")
         constraints = [made[id(one)] for one in automata]
         first = next((one for one in automata if one is not None), None)
         self._tokens = 0 if first is None else len(first.vocabulary)
@@ -151,8 +149,9 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
     def dead_rows(self) -> tuple[int, ...]:
         """Rows whose generated tokens leave the language (or overdraw the budget), as of the last call.
 
-        Tokens that this processor allowed never get there, but for the dead ends of guards (``on_dead_end="mark"``).
-        Beams at minus infinity do, rejected drafts, and rows into which another processor forced a token.
+        Tokens that this processor allowed never get there, but for the dead ends of guards
+        (``on_dead_end="mark"``). Beams at minus infinity do, rejected drafts, and rows into which another
+        processor forced a token.
         """
         return self._dead_rows
 

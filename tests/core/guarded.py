@@ -1,4 +1,4 @@
-"""Brute force over guarded grammars: an oracle that reads whole JSON texts, and what masks and steps must agree on."""
+"""Brute force over guarded grammars, and what masks and steps must agree on."""
 
 import itertools
 import random

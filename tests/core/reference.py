@@ -94,7 +94,7 @@ class Array:
 
 @dataclass(frozen=True)
 class Guarded:
-    """An expression, the guard on its text, and whether the guard must fail. Without predicate: distinct items."""
+    """An expression, the guard on its text, and whether it must fail. No predicate: distinct items."""
 
     body: Any
     predicate: Callable[[str], bool] | None

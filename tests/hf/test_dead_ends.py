@@ -12,7 +12,7 @@ PROMPT = [40, 41]
 
 
 def automaton_of(vocabulary: Vocabulary) -> TokenAutomaton:
-    """Texts of a and b that end with a mark; the guard allows two a and nothing else, which can be too late."""
+    """Texts of a and b that end with a mark: all but two a are refused, which can be too late."""
     b = Builder(vocabulary.native)
     letters = b.re_repeat(b.re_chars([(97, 98)]), 1, 3)
     value = b.text(b.re_concat([letters, b.re_literal("!")]))
@@ -60,7 +60,7 @@ def test_mark(vocabulary: Vocabulary, on_dead: str) -> None:
 
 
 def test_within_a_budget(vocabulary: Vocabulary) -> None:
-    """With a budget completions are looked for ahead: a dead end is met as soon as nothing completes the text."""
+    """With a budget, completions are looked for ahead."""
     processor = AutomatonLogitsProcessor(automaton_of(vocabulary), on_dead_end="mark", finish_by=5)
     feed(processor, vocabulary, ["aa", "aa"])
     assert processor.dead_rows == ()
