@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kResolveDepth = 5000;
 constexpr std::size_t kLongestWay = 1 << 24;
-constexpr std::size_t kMostSearched = 2000;  // ways tried for a completion that guards let pass
+constexpr std::size_t kMostSearched = 1000;  // ways tried for a completion that guards let pass
 
 std::string without_space_behind(std::string text) {
   text.erase(text.find_last_not_of(" \t\n\r") + 1);
@@ -313,7 +313,10 @@ std::string Engine::guarded_shortest(State s) {
     std::pop_heap(queue.begin(), queue.end(), later);
     const Way best = std::move(queue.back());
     queue.pop_back();
-    if (accepted(best)) return best.bytes;
+    if (accepted(best)) {
+      settle();
+      return best.bytes;
+    }
     for (int b = 0; b < 256; ++b) {
       Way to{{}, best.text, best.bytes, 0};
       advance(best.items, static_cast<std::uint8_t>(b), to.items, &to.text);
@@ -323,8 +326,10 @@ std::string Engine::guarded_shortest(State s) {
       queue.push_back(std::move(to));
       std::push_heap(queue.begin(), queue.end(), later);
     }
-    settle();
+    // Each time that predicates are asked, the search begins anew: rarely, then.
+    if ((pops & (pops + 1)) == 0) settle();
   }
+  settle();
   throw GuardDeadEndError(refusals());
 }
 
