@@ -130,7 +130,7 @@ def wander(automaton: TokenAutomaton, rng: random.Random, size: int) -> list[byt
 
 
 @given(guarded_grammars, seeds)
-@laws(60)
+@laws(200)
 def test_the_language_and_the_masks(grammar: Grammar, seed: int) -> None:
     """Against the reference: what is accepted; against steps: masks, in the automaton and in a session."""
     rng = random.Random(seed)
