@@ -306,30 +306,34 @@ std::string Engine::guarded_shortest(State s) {
   if (asked_.empty() && !way.items.empty() && accepted(way)) return way.bytes;
   settle();
 
+  // A shortest way, if it is found soon; else any short one, by giving more weight to what is left.
   const auto later = [](const Way& a, const Way& b) { return a.cost != b.cost ? a.cost > b.cost : a.bytes.size() < b.bytes.size(); };
-  std::vector<Way> queue;
-  queue.push_back({items(s), text(s), {}, 0});
-  for (std::size_t pops = 0; !queue.empty() && pops < kMostSearched; ++pops) {
-    std::pop_heap(queue.begin(), queue.end(), later);
-    const Way best = std::move(queue.back());
-    queue.pop_back();
-    if (accepted(best)) {
-      settle();
-      return best.bytes;
+  for (const auto& [weight, most] : {std::pair<std::int64_t, std::size_t>{1, kMostSearched / 4}, {4, kMostSearched}}) {
+    std::vector<Way> queue;
+    queue.push_back({items(s), text(s), {}, 0});
+    for (std::size_t pops = 0; !queue.empty() && pops < most; ++pops) {
+      std::pop_heap(queue.begin(), queue.end(), later);
+      const Way best = std::move(queue.back());
+      queue.pop_back();
+      if (accepted(best)) {
+        settle();
+        return best.bytes;
+      }
+      for (int b = 0; b < 256; ++b) {
+        Way to{{}, best.text, best.bytes, 0};
+        advance(best.items, static_cast<std::uint8_t>(b), to.items, &to.text);
+        if (to.items.empty()) continue;
+        to.bytes.push_back(static_cast<char>(b));
+        to.cost = static_cast<std::int64_t>(to.bytes.size()) + weight * completion_->cost(to.items);
+        queue.push_back(std::move(to));
+        std::push_heap(queue.begin(), queue.end(), later);
+      }
+      // Each time that predicates are asked, the search begins anew: rarely, then.
+      if ((pops & (pops + 1)) == 0) settle();
     }
-    for (int b = 0; b < 256; ++b) {
-      Way to{{}, best.text, best.bytes, 0};
-      advance(best.items, static_cast<std::uint8_t>(b), to.items, &to.text);
-      if (to.items.empty()) continue;
-      to.bytes.push_back(static_cast<char>(b));
-      to.cost = static_cast<std::int64_t>(to.bytes.size()) + completion_->cost(to.items);
-      queue.push_back(std::move(to));
-      std::push_heap(queue.begin(), queue.end(), later);
-    }
-    // Each time that predicates are asked, the search begins anew: rarely, then.
-    if ((pops & (pops + 1)) == 0) settle();
+    settle();
+    if (queue.empty()) break;
   }
-  settle();
   throw GuardDeadEndError(refusals());
 }
 
