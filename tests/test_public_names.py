@@ -10,6 +10,7 @@ import structgen
 PUBLIC = [
     "DEAD",
     "FINISHED",
+    "GuardDeadEnd",
     "LimitError",
     "RegexError",
     "SchemaError",
