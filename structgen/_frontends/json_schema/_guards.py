@@ -39,8 +39,11 @@ class Guards:
             )
         return known
 
-    def unique(self) -> int:
+    def unique(self, node: Any) -> int:
         """Return the guard that the items of an array are distinct."""
+        self._lowering.note(
+            node, "uniqueItems", "guarded", "beside other conditions it is checked when the array ends"
+        )
         if self.known_unique < 0:
             self.known_unique = self._lowering.builder.guard("uniqueItems", None)
             self._checks[self.known_unique] = lambda value: len(set(map(identity, value))) == len(value)
