@@ -113,6 +113,9 @@ _TYPES = {
 _LONGEST = 40
 _SIMILARITY = 0.85
 
+# Many words are nearly these.
+_ORDINARY = ("if", "not")
+
 _EVERYWHERE = frozenset().union(*KEYWORDS.values(), COMPANIONS, _STRUCTURE, _ANNOTATIONS)
 
 
@@ -161,7 +164,10 @@ def similar(keyword: str, draft: str) -> str | None:
     names |= {name.removeprefix("$"): full for name, full in names.items() if name not in ("$id", "$schema")}
     if lowered in names:
         return names[lowered]
-    close = difflib.get_close_matches(lowered, names, n=1, cutoff=_SIMILARITY)
+    names = {name: full for name, full in names.items() if full not in _ORDINARY}
+    letters = sorted(lowered)
+    close = [name for name in names if sorted(name) == letters]
+    close = close or difflib.get_close_matches(lowered, names, n=1, cutoff=_SIMILARITY)
     return names[close[0]] if close else None
 
 

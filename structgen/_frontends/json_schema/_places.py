@@ -22,12 +22,14 @@ _MAX_CHARACTERS = 1 << 27
 class Place:
     """A schema that is an object: its pointer and its draft, and whether something applies it."""
 
-    __slots__ = ("applied", "draft", "node", "pointer", "targets")
+    __slots__ = ("applied", "draft", "evaluates", "node", "pointer", "targets")
 
-    def __init__(self, node: dict[str, Any], pointer: str, draft: str) -> None:
+    def __init__(self, node: dict[str, Any], pointer: str, draft: str, evaluates: bool) -> None:
         self.node = node
         self.pointer = pointer
         self.draft = draft
+        # Whether the document asks what is evaluated, which an "if" alone has a part in.
+        self.evaluates = evaluates
         self.applied = False
         # Where its references lead, by keyword.
         self.targets: dict[str, Any] = {}
@@ -42,7 +44,7 @@ class Place:
         node = self.node
         if self.refers and keyword != "$ref":
             return f"ignored next to $ref in draft {self.draft}"
-        if keyword == "if" and "then" not in node and "else" not in node:
+        if keyword == "if" and not self.evaluates and "then" not in node and "else" not in node:
             return "there is neither then nor else beside it"
         if keyword in ("then", "else") and "if" not in node:
             return "there is no if beside it"
@@ -97,6 +99,21 @@ def _index(pointers: dict[int, str], prefix: str, root: Any) -> None:
         stack.extend(reversed(children))
 
 
+def _mentions(root: Any, keywords: tuple[str, ...]) -> bool:
+    """Tell whether one of some keys is anywhere in a document."""
+    seen = {id(root)}
+    ahead = [root]
+    while ahead:
+        here = ahead.pop()
+        if isinstance(here, dict) and any(keyword in here for keyword in keywords):
+            return True
+        for child in here.values() if isinstance(here, dict) else here:
+            if _is_container(child) and id(child) not in seen:
+                seen.add(id(child))
+                ahead.append(child)
+    return False
+
+
 def _is_container(value: Any) -> bool:
     return isinstance(value, (dict, list))
 
@@ -122,6 +139,7 @@ class Places:
         self._indexed = 0
         self._places: dict[int, Place] = {}
         _index(self._pointers, "", document.root)
+        self._evaluates = _mentions(document.root, ("unevaluatedItems", "unevaluatedProperties"))
         self._follow(document.root)
         self._add_rest()
         self.all = [self._places[key] for key in self._pointers if key in self._places]
@@ -137,7 +155,9 @@ class Places:
         if place is None:
             with contextlib.suppress(StructgenError):
                 draft = self.document.draft_of(node)
-            place = self._places[id(origin)] = Place(origin, self._pointers[id(origin)], draft)
+            place = self._places[id(origin)] = Place(
+                origin, self._pointers[id(origin)], draft, self._evaluates
+            )
         return place
 
     def _follow(self, root: Any) -> None:
