@@ -387,6 +387,7 @@ const MaskRecord& Engine::byte_mask(State s) {
   if (mask_bytes_ > limits_.mask_bytes) evict();
 
   auto record = std::make_unique<MaskRecord>();
+  record->single = parts.size() == 1 && !sets_[static_cast<std::size_t>(parts[0].stacks)].captures;
   std::vector<const Shape*> dense;
   checked_ = false;
   for (const Item& part : parts) collect(part, read, *record, dense);
@@ -530,7 +531,7 @@ State Engine::import(const Engine& other, State s) {
 
 std::size_t Engine::bytes() const {
   std::size_t total = frames_.size() * sizeof(Frame) + entries_.size() * sizeof(Entry) + sets_.size() * (sizeof(StackSet) + 8) + pool_.size() * sizeof(Item) +
-                      offsets_.size() * 13 + steps_.bytes() + frame_index_.bytes() + set_index_.bytes() + config_index_.bytes() + mask_bytes_ + captured_.bytes() + state_texts_.size() * 4;
+                      offsets_.size() * 13 + steps_.bytes() + growth_.bytes() + frame_index_.bytes() + set_index_.bytes() + config_index_.bytes() + mask_bytes_ + captured_.bytes() + state_texts_.size() * 4;
   for (const auto& e : expansions_)
     if (e) total += sizeof(Expansion) + e->items.size() * sizeof(Item);
   return total;

@@ -54,8 +54,9 @@ struct MaskRecord {
   std::vector<std::uint32_t> clear, set;
   std::shared_ptr<const Row> dense;  // made by the first mask()
   // The most by which one of its tokens lengthens the shortest completion; -1 unknown. States that share the record share
-  // it too: counts that the shapes clamp shift all completions alike.
+  // it too where there is one lexeme to read, of no key to remember: counts that the shapes clamp, and what follows, shift all completions alike.
   std::int64_t growth = -1;
+  bool single = false;
   // No token at all, and what refused them; looked for only where guards may do so.
   bool dead_end = false;
   std::vector<std::string> refusals;
@@ -174,7 +175,7 @@ class Engine {
   // Items of an array so far, as canonical texts; the array must not repeat them.
   struct SeenItems {
     std::vector<std::string> values;  // sorted
-    Exclusion excluded;
+    Re strings = -1, texts = -1;      // their exclusions, made on demand
   };
   // The nodes of a suffix trie that can follow a lexeme. Whether those below `unsure` can depends on captured text.
   struct Walk {
@@ -202,8 +203,12 @@ class Engine {
   std::int32_t extra_room(const ObjectNode& o, std::int32_t excluded);
   struct Open;
   Open open_members(const ObjectNode& o, std::int32_t at) const;
-  bool some_feasible(const Cells& cells, Plan after, Goal goal);
-  void expand_cells(const Cells& cells, Plan after, Goal goal, Frame next, Stacks below, Expansion& out);
+  bool some_feasible(const Cells& cells, Goal goal, Plan here, Plan rest);
+  void expand_cells(const Cells& cells, Goal goal, Plan here, Plan rest, Frame next, Stacks below, Expansion& out);
+  template <class Member>
+  void offer_in_order(const ObjectNode& o, Goal goal, const Open& open, Plan extras, Member&& member);
+  template <class Member>
+  void offer_in_any_order(const ObjectNode& o, Goal goal, const Open& open, Plan extras, Member&& member);
   void expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, Expansion& out);
   void expand_tallied(const ArrayNode& a, const Frame& f, Stacks below, Expansion& out);
   std::int32_t intern_text(std::string text);
@@ -239,7 +244,7 @@ class Engine {
   std::int32_t intern_seen_items(std::vector<std::string> values);
   bool closed(Lex q);
   void expand_distinct(const Frame& f, Stacks below, Expansion& out);
-  void expand_item(Expr e, const Exclusion& excluded, Stacks below, Expansion& out, int depth);
+  void expand_item(Expr e, SeenItems& excluded, Stacks below, Expansion& out, int depth);
   void settle();
   std::vector<std::string> refusals() const;
   void find_dead_end(MaskRecord& record, bool ends);
@@ -288,6 +293,7 @@ class Engine {
   std::vector<std::int8_t> completable_;  // 1 yes, 0 no, -1 unknown; only where the vocabulary lacks bytes
   std::vector<std::unique_ptr<MaskRecord>> token_masks_;
   FlatMap steps_;
+  FlatMap growth_;  // of states whose record can't share it
   State start_ = kDead;
 
   std::vector<std::pair<std::vector<std::uint64_t>, std::unique_ptr<MaskRecord>>> shared_;

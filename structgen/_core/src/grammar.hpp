@@ -134,6 +134,7 @@ class Grammar {
   bool compute_productive(const ExprNode& n);
   bool compute_productive(const ObjectNode& o) const;
   bool compute_productive(const ArrayNode& a) const;
+  bool inhabited(Plan p, Goal g) const { return goals_->feasible(p, goals_->settle(g, p)); }
   void refresh(ObjectNode& o) const;
   void refresh(ArrayNode& a) const;
   Options usable(const Cells& cells, bool optional) const;

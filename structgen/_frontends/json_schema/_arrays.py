@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._formulas import FALSE, TRUE, Count, Formula, Positions, all_of
+from ._formulas import FALSE, TRUE, Formula, Positions, all_of, counted
 from ._shapes import Shape
 from ._tally import Tally, is_every_position, merged_range, split
 
@@ -68,7 +68,7 @@ def _absorbed(lowering: Lowering, shape: Shape, formula: Formula) -> tuple[Shape
             left.append(atom)
     formula = all_of(left)
     if formula is not TRUE and (shape.min_items or shape.max_items >= 0):
-        formula = all_of([formula, Count(Positions(0, -1), True, shape.min_items, shape.max_items)])
+        formula = all_of([formula, counted(Positions(0, -1), True, shape.min_items, shape.max_items)])
     return shape, rules, formula
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ._enum import identity
+from ._shapes import kind_of
 
 if TYPE_CHECKING:
     from ._formats import Format
+    from ._formulas import Formula
     from ._lower import Lowering
+    from ._shapes import Shape
 
 
 class Guards:
@@ -48,6 +52,26 @@ class Guards:
             self.known_unique = self._lowering.builder.guard("uniqueItems", None)
             self._checks[self.known_unique] = lambda value: len(set(map(identity, value))) == len(value)
         return self.known_unique
+
+    def claims(self, shape: Shape, kind: int, formula: Formula) -> int:
+        """Return the guard that a formula holds, for claims with too many cases to tell apart."""
+        lowering = self._lowering
+        node = next(
+            (claim[1] for claim in shape.claims if claim[0] in ("one", "if", "evaluated")), lowering.node
+        )
+        name = f"the schema at {lowering.document.pointer(node)!r}"
+        for claim in shape.claims:
+            keyword = {"one": "oneOf", "if": "if", "not": "not"}.get(claim[0])
+            if keyword is not None:
+                reason = "its cases are too many to tell apart; it is checked when the value ends"
+                lowering.note(node, keyword, "guarded", reason)
+        evaluate = lowering.truth.evaluate
+
+        def holds(text: str) -> bool:
+            value = json.loads(text, parse_float=Decimal)
+            return kind_of(value) == kind and evaluate(formula, value)
+
+        return lowering.builder.guard(name, holds)
 
     def guarded(self, expression: int, guard: int, negated: bool) -> int:
         """Return the expression of the values that pass a guard (or do not)."""

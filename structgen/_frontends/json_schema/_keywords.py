@@ -138,11 +138,20 @@ def _not(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> 
 
 
 def _if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    # As two implications, each schema is asked for in one direction only where there is one branch.
-    if "then" in node:
-        shape.claims += (("any", (("not", ("is", value)), ("is", node["then"]))),)
-    if "else" in node:
-        shape.claims += (("any", (("is", value), ("is", node["else"]))),)
+    lowering.check_schema(node, "if", value)
+    then, other = (
+        node[keyword] if lowering.has_keyword(node, keyword) else True for keyword in ("then", "else")
+    )
+    lowering.check_schema(node, "then", then)
+    lowering.check_schema(node, "else", other)
+    if isinstance(value, bool):
+        shape.pending += ((node, "then" if value else "else", then if value else other),)
+    elif then is not True or other is not True:
+        shape.claims += (("if", node, value, then, other, lowering.path),)
+
+
+def _with_if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    """``then`` and ``else`` are read by ``if``."""
 
 
 def _ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
@@ -404,7 +413,7 @@ _COMMON: dict[str, Handler] = {
 }
 
 _DRAFT_6: dict[str, Handler] = _COMMON
-_DRAFT_7: dict[str, Handler] = {**_DRAFT_6, "if": _if}
+_DRAFT_7: dict[str, Handler] = {**_DRAFT_6, "else": _with_if, "if": _if, "then": _with_if}
 _DRAFT_2019: dict[str, Handler] = {
     **{key: handler for key, handler in _DRAFT_7.items() if key != "dependencies"},
     "$recursiveRef": _recursive_ref,
@@ -422,11 +431,7 @@ _DRAFT_2020: dict[str, Handler] = {
     "prefixItems": _prefix_items,
 }
 _DRAFT_4: dict[str, Handler] = {
-    **{
-        key: handler
-        for key, handler in _COMMON.items()
-        if key not in ("const", "contains", "propertyNames")
-    },
+    **{key: handler for key, handler in _COMMON.items() if key not in ("const", "contains", "propertyNames")},
     "exclusiveMaximum": _exclusive_maximum_draft4,
     "exclusiveMinimum": _exclusive_minimum_draft4,
 }

@@ -8,7 +8,9 @@ also ends recursion: a conjunction met again while it is being lowered becomes a
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -42,12 +44,19 @@ _MANY_BRANCHES = 256
 # What can make a node the root of a resource of its own.
 _NAMING = frozenset(("$id", "$schema", "id"))
 
+# Cases of one value's claims that are looked at before a guard is made of them instead.
+_CASES = 20_000
+
 _REFERENCE_ALONE = ("4", "6", "7")
 
 # The keywords of any draft, for a reference may lead into another one; and the one that says so.
 _CONSTRAINING = frozenset().union(*KEYWORDS.values(), ("$schema",)) - {"type"}
 
 Key = int | frozenset[int]
+
+
+class TooManyCases(Exception):  # noqa: N818
+    """The claims of a value have more cases than an attempt looks at."""
 
 
 class Lowering:
@@ -87,9 +96,14 @@ class Lowering:
         self.distinct_items: list[tuple[Any, list[list[Any]]]] = []
         self._multiples: dict[Decimal, int] = {}
         self._tangled: set[int] = set()
+        self._conditions: dict[int, list[Any]] = {}
         self._dead: list[tuple[Any, str | None, str]] = []
         self._nodes = 0
         self._branches = 0
+        # Cases of claims that were looked at, the number at which an attempt ends, what it has to take back.
+        self._cases = 0
+        self._last_case = sys.maxsize
+        self._journal: list[Key] = []
         self._deadline = time.monotonic() + options.max_compile_seconds
         builder.json_style(whitespace, options.all_escapes)
 
@@ -226,6 +240,7 @@ class Lowering:
     def _later(self, key: Key, nodes: tuple[Any, ...]) -> int:
         rule = self.builder.rule()
         self.memo[key] = rule
+        self._journal.append(key)
         self._waiting.append((key, nodes, rule))
         return rule
 
@@ -239,6 +254,7 @@ class Lowering:
                 rule = self._rules[key] = self.builder.rule()
             return rule
         self.memo[key] = -1 - self.level
+        self._journal.append(key)
         body = self._body(nodes)
         rule = self._rules.pop(key, None)
         if rule is not None:
@@ -388,6 +404,7 @@ class Lowering:
             return self.nothing
         if shape.claims:
             self._untangle(shape)
+            self._decide(shape, fed)
         if len(shape.any_of) > 1:
             self._postpone(shape)
         if not shape.any_of:
@@ -406,6 +423,94 @@ class Lowering:
             parts.append(self._expand(merged, known))
         return self.choice(parts)
 
+    # -- attempts ----------------------------------------------------------------------------
+
+    def spend(self) -> None:
+        """Note one more case of a claim; ends the attempt when it has become too many."""
+        self._cases += 1
+        if self._cases > self._last_case:
+            raise TooManyCases
+        if not self._cases & 255:
+            self._check_time()
+
+    def attempt(self, work: Callable[[], int]) -> int | None:
+        """Lower something that may have very many cases; None, and nothing done, when it has too many."""
+        outer = self._last_case
+        # An attempt within another one leaves it half of what is left.
+        allowed = _CASES if outer == sys.maxsize else (outer - self._cases) // 2
+        self._last_case = self._cases + allowed
+        journal, waiting = len(self._journal), len(self._waiting)
+        state = self.level, self.node, self.path, self._same_value_depth, self._branches
+        try:
+            return work()
+        except TooManyCases:
+            self.level, self.node, self.path, self._same_value_depth, self._branches = state
+            unfinished = [rule for _, _, rule in self._waiting[waiting:]]
+            del self._waiting[waiting:]
+            for key in self._journal[journal:]:
+                self.memo.pop(key, None)
+                if key in self._rules:
+                    unfinished.append(self._rules.pop(key))
+            # Nothing refers to these rules any more, but the core wants every rule defined.
+            for rule in unfinished:
+                self.builder.define(rule, self.nothing)
+            del self._journal[journal:]
+            return None
+        finally:
+            self._last_case = outer
+
+    # -- alternatives ------------------------------------------------------------------------
+
+    def relaxed(self, shape: Shape) -> int:
+        """Lower a shape without its claims, but for one branch of every ``oneOf``."""
+        shape = shape.copy()
+        any_of = [(claim[1], claim[2], claim[3]) for claim in shape.claims if claim[0] == "one"]
+        shape.claims, shape.contains = (), ()
+        combinations = 1
+        for entry in any_of:
+            combinations *= len(entry[1])
+            if combinations <= _MANY_BRANCHES:
+                shape.any_of += (entry,)
+        return self._expand(shape, set())
+
+    def _decide(self, shape: Shape, fed: set[int]) -> None:
+        """Settle conditions that cannot hold, and tell apart those that exclude each other."""
+        while True:
+            claims, shape.claims = shape.claims, ()
+            settled = []
+            for claim in claims:
+                if claim[0] == "if" and self.disjointness.shapes(
+                    self.disjointness.merged(claim[2]), shape, 0
+                ):
+                    settled.append((claim[4], claim[5]))
+                else:
+                    shape.claims += (claim,)
+            if not settled:
+                break
+            self._feed(shape, fed, settled)
+        conditions = [claim for claim in shape.claims if claim[0] == "if"]
+        for claim in conditions:
+            _, node, condition, then, other, path = claim
+            if self._is_nested(then, other) or any(
+                self.disjointness.schemas(condition, another[2])
+                for another in conditions
+                if another is not claim
+            ):
+                shape.claims = tuple(kept for kept in shape.claims if kept is not claim)
+                shape.any_of = ((node, self._branches_of(node, condition, then, other), path), *shape.any_of)
+                return
+
+    def _is_nested(self, *schemas: Any) -> bool:
+        return any(isinstance(schema, dict) and self.has_keyword(schema, "if") for schema in schemas)
+
+    def _branches_of(self, node: Any, condition: Any, then: Any, other: Any) -> list[Any]:
+        known = self._conditions.get(id(node))
+        if known is None:
+            schema, negation = self.synthetic.schema, self.synthetic.negation(condition)
+            known = [schema(node, {"allOf": [condition, then]}), schema(node, {"allOf": [negation, other]})]
+            self._conditions[id(node)] = known
+        return known
+
     def _untangle(self, shape: Shape) -> None:
         """Turn each ``oneOf`` into alternatives: its branches, or groups of those that overlap."""
         kept = []
@@ -423,7 +528,7 @@ class Lowering:
         if kept:
             shape.claims = tuple(kept)
         else:
-            del shape.claims
+            shape.__dict__.pop("claims", None)
 
     def _group(self, node: Any, branches: list[Any]) -> Any:
         self._tangled.add(id(branches))
@@ -448,7 +553,11 @@ class Lowering:
                 limit="max_schema_nodes",
                 value=self.options.max_schema_nodes,
             )
-        if not self._nodes & 63 and time.monotonic() > self._deadline:
+        if not self._nodes & 63:
+            self._check_time()
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline:
             raise LimitError(
                 f"lowering the schema took more than {self.options.max_compile_seconds} seconds; "
                 "the limit is max_compile_seconds",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._formulas import FALSE, TRUE, Count, Formula, Keys, all_of
+from ._formulas import FALSE, TRUE, Formula, Keys, all_of, counted
 from ._scalars import all_ascii, speakable
 from ._shapes import Shape
 from ._tally import Cells, Tally, merged_range, split
@@ -165,7 +165,7 @@ class _Merge:
         declared = [key for member in self.members for key in member.properties]
         self.keys = speakable(list(dict.fromkeys([*declared, *shape.required])))
         if self.formula is not TRUE and (shape.min_properties or shape.max_properties >= 0):
-            count = Count(lowering.truth.every_key, True, shape.min_properties, shape.max_properties)
+            count = counted(lowering.truth.every_key, True, shape.min_properties, shape.max_properties)
             self.formula = all_of([self.formula, count])
         self.tally = Tally(lowering, self.formula)
         named = [places.name for places, _ in self.rules]
@@ -247,7 +247,7 @@ class _Merge:
         is_at = lowering.truth.is_at
         schemas = [schema for member in self.members for schema in member.schemas_of(lowering, key)]
         schemas += [schema for places, schema in self.rules if is_at(places, key)]
-        return self.tally.cells(schemas, [c for c in self.tally.counters if is_at(c.places, key)])
+        return self.tally.cells(schemas, self.tally.of_key(key))
 
     def _cells_of_class(self, matched: frozenset[int]) -> Cells:
         schemas = [schema for member in self.members for schema in member.schemas_of_class(matched)]
