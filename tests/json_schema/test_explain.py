@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import structgen
 from jsonschemabench import datasets
 from structgen import explain
-from structgen._frontends.json_schema import Options, lower_json_schema
+from structgen._frontends.json_schema import Options, _lower, lower_json_schema
 from structgen.testing.schemas import json_schemas
 from tests.json_schema.support import check, language, small_vocabulary
 
@@ -248,6 +248,42 @@ def test_distinct_items_beside_other_conditions_are_guarded() -> None:
     assert status({"not": items}, "/not", "uniqueItems") == "guarded"
     both = {"allOf": [{"uniqueItems": True}, {**items}]}
     assert status(both, "/allOf/0", "uniqueItems") == "guarded"
+
+
+def test_claims_with_too_many_cases_are_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    keywords = {
+        "not": {"required": ["a"], "properties": {"a": {"type": "string"}}},
+        "oneOf": [{"properties": {"b": {"minimum": 3}}}, {"required": ["c"]}],
+        "if": {"required": ["x"]},
+        "then": {"required": ["y"]},
+        "dependentSchemas": {"q": {"minProperties": 2}},
+        "dependentRequired": {"q": ["r"]},
+        "unevaluatedProperties": {"type": "string"},
+    }
+    counts = {"contains": {"type": "string"}, "minContains": 2, "maxContains": 3}
+    schema = {
+        "type": "object",
+        **keywords,
+        "properties": {"z": {**counts, "not": {"contains": {"type": "null"}}}},
+    }
+    assert explain(schema).guarded == ()
+    monkeypatch.setattr(_lower, "_CASES", 3)
+    guarded = at(explain(schema).guarded)
+    assert set(guarded) == {("", k) for k in keywords} | {("/properties/z", k) for k in (*counts, "not")}
+    # The places are found in the second run, too, where something has been refused in the first.
+    broken = {**schema, "additionalProperties": {"minLength": -1}}
+    assert set(at(explain(broken).guarded)) >= set(guarded)
+
+
+def test_equal_schemas_have_equal_statuses() -> None:
+    host = {"type": "string", "format": "hostname"}
+    schema = {
+        "items": [host, dict(host)],
+        "contains": dict(host),
+        "properties": {"a": {"title": "A", **host}},
+    }
+    entries = [e for e in explain(schema, draft="7").entries if e.keyword == "format"]
+    assert [entry.status for entry in entries] == ["guarded"] * 4
 
 
 @pytest.mark.parametrize(

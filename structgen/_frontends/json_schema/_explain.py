@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -16,7 +17,7 @@ from ._names import COMPANIONS, describe, likely_type, similar_format
 from ._options import Options
 from ._places import Place, Places, pointers_of
 from ._resolve import Document
-from ._shapes import ARRAY, FRACTION, NUMBER, OBJECT
+from ._shapes import ARRAY, FRACTION, NUMBER, OBJECT, Claim
 
 if TYPE_CHECKING:
     from structgen._core import Builder
@@ -33,7 +34,13 @@ Row = tuple[str, str | None, Status, str, str | None]
 
 _EXACT = "built into the automaton"
 _DISTINCT = "items that are objects, arrays or numbers with exponents are compared when they end"
+_CLAIMED = "its cases are too many to tell apart; it is checked when the value ends"
 _UNUSED = "nothing applies this schema"
+
+# Keywords that are decided together, and those that the lowering writes as other schemas.
+_COUNTS = ("contains", "minContains", "maxContains")
+_CONDITIONS = ("if", "then", "else")
+_REWRITTEN = (*_CONDITIONS, "oneOf", "anyOf", "dependencies", "dependentRequired", "dependentSchemas")
 
 # Different unknown keywords that are compared with those of a draft.
 _MAX_COMPARED = 1000
@@ -118,7 +125,8 @@ class Explainer:
 
     def _collect(self, lowering: Lowering) -> None:
         """Take over what a run has noted. Its nodes are not those of the schema, but their places are."""
-        if not lowering.notes and not lowering.distinct_items:
+        claimed = lowering.guards.claimed
+        if not lowering.notes and not lowering.distinct_items and not claimed:
             return
         document, pointers = lowering.document, pointers_of(lowering.document)
         for (_, keyword), (node, status, reason) in lowering.notes.items():
@@ -132,6 +140,44 @@ class Explainer:
             told_apart = _Items(lowering).told_apart
             if not all(told_apart(nodes) for nodes in items):
                 self._notes[pointer, "uniqueItems"] = "guarded", _DISTINCT
+
+        if self._places is None:
+            return
+        places = self._places.by_pointer
+        for claims, contains in claimed:
+            found = [(document.origin(node), keyword) for node in contains for keyword in _COUNTS]
+            found += [owner for claim in claims for owner in self._owners(document, pointers, claim)]
+            for node, keyword in found:
+                pointer = node if isinstance(node, str) else pointers.get(id(node))
+                if pointer in places and keyword in places[pointer].node:
+                    self._notes[pointer, keyword] = "guarded", _CLAIMED
+
+    def _owners(
+        self, document: Document, pointers: dict[int, str], claim: Claim
+    ) -> Iterator[tuple[Any, str]]:
+        """Return the nodes (or their pointers) and keywords that a claim comes from."""
+        kind, *parts = claim
+        if kind == "one":
+            yield document.origin(parts[0]), "oneOf"
+        elif kind == "if":
+            yield from ((document.origin(parts[0]), keyword) for keyword in _CONDITIONS)
+        elif kind == "evaluated":
+            yield document.origin(parts[0]), parts[1]
+        elif kind == "not":
+            yield from self._owners(document, pointers, parts[0])
+        elif kind != "is":
+            for part in parts[0]:
+                yield from self._owners(document, pointers, part)
+        elif document.is_alias(parts[0]):
+            yield from ((document.origin(parts[0]), keyword) for keyword in _REWRITTEN)
+        elif self._places is not None:
+            # A subschema: of the keyword that it is in.
+            here = pointers.get(id(document.origin(parts[0])), "")
+            while here:
+                here, _, keyword = here.rpartition("/")
+                if here in self._places.by_pointer:
+                    yield here, keyword
+                    return
 
     def _remove(self, schema: Any, problem: SchemaError | LimitError) -> bool:
         """Take what is refused out of a copy of the schema; tell whether that was possible."""
@@ -227,6 +273,25 @@ class Explainer:
                     self._unmet[pointer, keyword] = error.reason
         for (_, keyword), (node, status, reason) in lowering.notes.items():
             self._notes.setdefault((self._places.pointer(node), keyword), (status, reason))
+        self._share(lowering)
+
+    def _share(self, lowering: Lowering) -> None:
+        """Give schemas that say the same the same notes: the lowering may take one for the other."""
+        assert self._places is not None
+        guarded = {key: note for key, note in self._notes.items() if note[0] == "guarded"}
+        if not guarded:
+            return
+        notes: dict[tuple[int, str], tuple[str, str]] = {}
+        with contextlib.suppress(RecursionError):
+            same = [(place, id(lowering.synthetic.same(place.node))) for place in self._places.all]
+            for place, first in same:
+                for keyword in place.node:
+                    if (place.pointer, keyword) in guarded:
+                        notes[first, keyword] = guarded[place.pointer, keyword]
+            for place, first in same:
+                for keyword in place.node:
+                    if (first, keyword) in notes:
+                        self._notes.setdefault((place.pointer, keyword), notes[first, keyword])
 
     # -- keywords --------------------------------------------------------------------------
 

@@ -39,11 +39,7 @@ _ONLY_IN = {
 }
 
 # Keywords that others read, and in which drafts.
-COMPANIONS = {
-    "additionalItems": DRAFTS[:4],
-    "else": DRAFTS[2:],
-    "then": DRAFTS[2:],
-}
+COMPANIONS = {"additionalItems": DRAFTS[:4]}
 
 # What to write in place of a keyword of another draft, by draft.
 _INSTEAD: dict[str, dict[str, str]] = {

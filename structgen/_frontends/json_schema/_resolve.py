@@ -144,6 +144,10 @@ class Document:
             keys = more + keys
         return node, keys
 
+    def is_alias(self, node: Any) -> bool:
+        """Tell whether ``node`` stands in no document."""
+        return id(node) in self._aliases
+
     def origin(self, node: Any) -> Any:
         """Return the node of a document that ``node`` is, stands for, or was copied from."""
         node = self._aliased(node, ())[0]
