@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 _DEPTH = 3
 
 
+# What shapes constrain that are only about properties.
+_OF_OBJECTS = frozenset(("objects", "required", "types"))
+
+# So many schemas are worth telling apart by a property that need not be there.
+_MANY = 3
+
 # What shapes of plain schemas constrain.
 _PLAIN = frozenset(
     (
@@ -284,6 +290,47 @@ class Disjointness:
             else:
                 return True
         return False
+
+    def optional_discriminator(self, schemas: list[Any]) -> str | None:
+        """Return a property whose scalar constants tell several schemas apart, provided that it is there."""
+        if len(schemas) < _MANY or any(isinstance(schema, bool) for schema in schemas):
+            return None
+        shapes = [self.merged(schema) for schema in schemas]
+        for node in shapes[0].objects:
+            for key in node.get("properties", {}):
+                if all(key in shape.required for shape in shapes):
+                    continue
+                seen: set[Any] = set()
+                for shape in shapes:
+                    constants = self._scalar_constants(shape, key)
+                    if constants is None or not constants or constants & seen:
+                        break
+                    seen |= constants
+                else:
+                    return str(key)
+        return None
+
+    def implied(self, condition: Shape, shape: Shape) -> bool:
+        """Tell whether every value of ``shape`` is known to satisfy ``condition``; only properties are looked at."""
+        if not _OF_OBJECTS.issuperset(condition.__dict__) or shape.types & ~condition.types:
+            return False
+        if not shape.types & OBJECT:
+            return True
+        if not set(condition.required) <= set(shape.required):
+            return False
+        same = self._lowering.synthetic.same
+        for node in condition.objects:
+            if "patternProperties" in node or "additionalProperties" in node:
+                return False
+            for key, schema in node.get("properties", {}).items():
+                values = self._values(shape, key)
+                if schema is True or any(value is False or same(value) is same(schema) for value in values):
+                    continue
+                allowed = self._scalar_constants(condition, key)
+                possible = self._scalar_constants(shape, key)
+                if allowed is None or not possible or not possible <= allowed:
+                    return False
+        return True
 
     def _scalar_constants(self, shape: Shape, key: str) -> set[Any] | None:
         for node in shape.objects:

@@ -23,6 +23,7 @@ class Guards:
     def __init__(self, lowering: Lowering) -> None:
         self._lowering = lowering
         self._formats: dict[str, tuple[int | None, int | None]] = {}
+        self._places: dict[int, str] = {}
         self._checks: dict[int, Callable[[Any], bool]] = {}
         # Claims that became guards, and the nodes whose contains went with them.
         self.claimed: list[tuple[tuple[Claim, ...], list[Any]]] = []
@@ -61,7 +62,7 @@ class Guards:
         node = next(
             (claim[1] for claim in shape.claims if claim[0] in ("one", "if", "evaluated")), lowering.node
         )
-        name = f"the schema at {lowering.document.pointer(node)!r}"
+        name = f"the schema at {self._place(node)!r}"
         self.claimed.append((shape.claims, [part[0] for part in shape.contains] if kind == ARRAY else []))
         evaluate = lowering.truth.evaluate
 
@@ -70,6 +71,28 @@ class Guards:
             return kind_of(value) == kind and evaluate(formula, value)
 
         return lowering.builder.guard(name, holds)
+
+    def _place(self, node: Any) -> str:
+        """Return the pointer of a node; one search of the document serves all guards."""
+        if not self._places:
+            todo: list[tuple[Any, str]] = [(self._lowering.document.root, "")]
+            while todo:
+                here, pointer = todo.pop()
+                self._places.setdefault(id(here), pointer)
+                if isinstance(here, dict):
+                    todo += [
+                        (value, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+                        for key, value in here.items()
+                        if isinstance(value, (dict, list))
+                    ]
+                else:
+                    todo += [
+                        (value, f"{pointer}/{index}")
+                        for index, value in enumerate(here)
+                        if isinstance(value, (dict, list))
+                    ]
+        place = self._places.get(id(node))
+        return self._lowering.document.pointer(node) if place is None else place
 
     def guarded(self, expression: int, guard: int, negated: bool) -> int:
         """Return the expression of the values that pass a guard (or do not)."""

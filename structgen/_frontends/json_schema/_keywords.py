@@ -283,6 +283,10 @@ def _property_names(lowering: Lowering, shape: Shape, node: dict[str, Any], valu
         shape.property_names += ((node, value),)
 
 
+def _requiring(lowering: Lowering, node: Any, name: tuple[str, ...], keys: list[str]) -> Any:
+    return lowering.synthetic.once(node, name, lambda: {"type": "object", "required": keys})
+
+
 def _dependencies(keyword: str, *, keys: bool = True, schemas: bool = True) -> Handler:
     """Handle ``dependencies`` or one of the two keywords that it was split into."""
 
@@ -293,14 +297,14 @@ def _dependencies(keyword: str, *, keys: bool = True, schemas: bool = True) -> H
             if isinstance(wanted, list) and keys and all(isinstance(name, str) for name in wanted):
                 if not wanted:
                     continue
-                then = lowering.synthetic.schema(node, {"type": "object", "required": wanted})
+                then = _requiring(lowering, node, (keyword, "then", key), wanted)
             elif isinstance(wanted, (dict, bool)) and schemas:
                 then = wanted
             else:
                 expected = "an array of strings" if keys else "a schema"
                 both = " or a schema" if keys and schemas else ""
                 raise lowering.error(node, keyword, f"the value of {key!r} must be {expected}{both}")
-            present = lowering.synthetic.schema(node, {"type": "object", "required": [key]})
+            present = _requiring(lowering, node, (keyword, "if", key), [key])
             shape.claims += (("any", (("not", ("is", present)), ("is", then))),)
 
     return handler

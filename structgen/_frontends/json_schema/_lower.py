@@ -44,6 +44,9 @@ _MANY_BRANCHES = 256
 # What can make a node the root of a resource of its own.
 _NAMING = frozenset(("$id", "$schema", "id"))
 
+# So many conditions of one value are always told apart beforehand.
+_FEW_CONDITIONS = 2
+
 # Cases of one value's claims that are looked at before a guard is made of them instead.
 _CASES = 20_000
 
@@ -96,7 +99,6 @@ class Lowering:
         self.distinct_items: list[tuple[Any, list[list[Any]]]] = []
         self._multiples: dict[Decimal, int] = {}
         self._tangled: set[int] = set()
-        self._conditions: dict[int, list[Any]] = {}
         self._dead: list[tuple[Any, str | None, str]] = []
         self._nodes = 0
         self._branches = 0
@@ -302,7 +304,7 @@ class Lowering:
                 return self._same_value(shape.pending[0][2])
             if "any_of" in constraints and len(shape.any_of) == 1:
                 return self.choice([self._same_value(branch) for branch in shape.any_of[0][1]])
-        if "pending" in constraints or "any_of" in constraints:
+        if "pending" in constraints or "any_of" in constraints or "claims" in constraints:
             return None
         return self.lower_shape(shape)
 
@@ -489,12 +491,24 @@ class Lowering:
                 break
             self._feed(shape, fed, settled)
         conditions = [claim for claim in shape.claims if claim[0] == "if"]
+        merged = self.disjointness.merged
+        key = self.disjointness.optional_discriminator([claim[2] for claim in conditions])
+        if key is not None and key not in shape.required and key not in shape.told_apart:
+            shape.told_apart += (key,)
+            node, path = conditions[0][1], conditions[0][5]
+            shape.any_of = ((node, self._presence_of(node, key), path), *shape.any_of)
+            return
         for claim in conditions:
             _, node, condition, then, other, path = claim
-            if self._is_nested(then, other) or any(
-                self.disjointness.schemas(condition, another[2])
-                for another in conditions
-                if another is not claim
+            few = len(conditions) <= _FEW_CONDITIONS
+            if (
+                few
+                or self._is_nested(then, other)
+                or any(
+                    self.disjointness.shapes(merged(condition), merged(another[2]), 0, shape)
+                    for another in conditions
+                    if another is not claim
+                )
             ):
                 shape.claims = tuple(kept for kept in shape.claims if kept is not claim)
                 shape.any_of = ((node, self._branches_of(node, condition, then, other), path), *shape.any_of)
@@ -503,13 +517,21 @@ class Lowering:
     def _is_nested(self, *schemas: Any) -> bool:
         return any(isinstance(schema, dict) and self.has_keyword(schema, "if") for schema in schemas)
 
+    def _presence_of(self, node: Any, key: str) -> list[Any]:
+        """Return schemas of the objects with a key, of those without it, and of all other values."""
+        once = self.synthetic.once
+        return [
+            once(node, ("present", key), lambda: {"type": "object", "required": [key]}),
+            once(node, ("absent", key), lambda: {"type": "object", "properties": {key: False}}),
+            once(node, ("no object",), lambda: {"type": [name for name in TYPE_BITS if name != "object"]}),
+        ]
+
     def _branches_of(self, node: Any, condition: Any, then: Any, other: Any) -> list[Any]:
-        known = self._conditions.get(id(node))
-        if known is None:
-            schema, negation = self.synthetic.schema, self.synthetic.negation(condition)
-            known = [schema(node, {"allOf": [condition, then]}), schema(node, {"allOf": [negation, other]})]
-            self._conditions[id(node)] = known
-        return known
+        once, negation = self.synthetic.once, self.synthetic.negation(condition)
+        return [
+            once(node, ("then",), lambda: {"allOf": [condition, then]}),
+            once(node, ("else",), lambda: {"allOf": [negation, other]}),
+        ]
 
     def _untangle(self, shape: Shape) -> None:
         """Turn each ``oneOf`` into alternatives: its branches, or groups of those that overlap."""
@@ -520,9 +542,11 @@ class Lowering:
                 continue
             groups = self.disjointness.components(claim[2], shape)
             if len(groups) == 1 and len(groups[0]) > 1:
-                self._tangled.add(id(claim[2]))
-                kept.append(claim)
-                continue
+                key = self.disjointness.optional_discriminator(groups[0])
+                if key is None:
+                    self._tangled.add(id(claim[2]))
+                    kept.append(claim)
+                    continue
             branches = [group[0] if len(group) == 1 else self._group(claim[1], group) for group in groups]
             shape.any_of += ((claim[1], branches, claim[3]),)
         if kept:
@@ -531,8 +555,24 @@ class Lowering:
             shape.__dict__.pop("claims", None)
 
     def _group(self, node: Any, branches: list[Any]) -> Any:
-        self._tangled.add(id(branches))
-        return self.synthetic.schema(node, {"oneOf": branches})
+        """Return the schema that exactly one of some branches holds, which overlap."""
+
+        def make() -> dict[str, Any]:
+            self._tangled.add(id(branches))
+            key = self.disjointness.optional_discriminator(branches)
+            if key is None:
+                return {"oneOf": branches}
+            # With the property the branches are disjoint; the others look at the group as it is.
+            cases = self._presence_of(node, key)
+            groups = [list(branches), branches, branches]
+            schema = self.synthetic.schema
+            return {
+                "anyOf": [
+                    schema(node, {**case, "oneOf": group}) for case, group in zip(cases, groups, strict=True)
+                ]
+            }
+
+        return self.synthetic.once(node, ("group", *map(id, branches)), make)
 
     def _postpone(self, shape: Shape) -> None:
         """Keep ``anyOf`` keywords with too many combinations as claims, which are decided while parsing."""

@@ -151,10 +151,13 @@ class _Merge:
                 self.rules.append(
                     (places, False if atom.schema is True else lowering.synthetic.negation(atom.schema))
                 )
+            elif places.name is not None and atom.low == 1:
+                # A key comes once at most: it is there, and its value satisfies the schema.
+                shape.required += (places.name,)
+                if atom.schema is not True:
+                    self.rules.append((places, atom.schema))
             elif atom.schema is not True:
                 left.append(atom)
-            elif places.name is not None and atom.low <= 1:
-                shape.required += (places.name,) * atom.low
             elif places.name is None and places.regex == any_text:
                 shape.min_properties, shape.max_properties = merged_range(
                     shape.min_properties, shape.max_properties, atom

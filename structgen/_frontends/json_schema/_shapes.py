@@ -74,6 +74,8 @@ class Shape:
     any_of: tuple[tuple[Any, list[Any], Path], ...] = ()
     # conjuncts met in this node and not merged yet: (node, keyword, schema)
     pending: tuple[tuple[Any, str, Any], ...] = ()
+    # properties by whose presence the value has been told apart
+    told_apart: tuple[str, ...] = ()
     # what other keywords ask of the same value
     claims: tuple[Claim, ...] = ()
 

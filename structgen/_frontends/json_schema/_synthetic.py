@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ._enum import identity
@@ -15,6 +16,7 @@ class SyntheticSchemas:
 
     def __init__(self, lowering: Lowering) -> None:
         self._lowering = lowering
+        self._made: dict[tuple[int, tuple[Any, ...]], dict[str, Any]] = {}
         self._negations: dict[int, Any] = {}
         self._originals: dict[int, Any] = {}
         self._constants: dict[int, dict[str, Any]] = {}
@@ -26,6 +28,13 @@ class SyntheticSchemas:
         """Let a new schema stand for something that a keyword of ``node`` means."""
         self._lowering.document.alias(schema, node)
         return schema
+
+    def once(self, node: Any, key: tuple[Any, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Make a schema for something that ``node`` means, the first time that it is asked for by ``key``."""
+        known = self._made.get((id(node), key))
+        if known is None:
+            known = self._made[id(node), key] = self.schema(node, make())
+        return known
 
     def negation(self, node: Any) -> Any:
         """Return the schema of the values that another one excludes."""

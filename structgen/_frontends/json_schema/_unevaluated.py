@@ -195,6 +195,9 @@ class _Items(_Sources):
                 schemas = [self.schema, *always, *(schema for schema, _ in chosen)]
                 schema = schemas[0]
                 if len(schemas) > 1:
-                    schema = self.lowering.synthetic.schema(self.node, {"anyOf": schemas})
+                    name = ("evaluated", *map(id, schemas))
+                    schema = self.lowering.synthetic.once(
+                        self.node, name, lambda schemas=schemas: {"anyOf": schemas}
+                    )
                 parts.append(all_of([self.truth.none_but(places, schema), *(when for _, when in chosen)]))
         return any_of(parts)
