@@ -134,11 +134,11 @@ class Lowering:
         """Build the error for a keyword of a node (of a node itself when there is no keyword)."""
         return self.document.error(node, keyword, reason, hint)
 
-    def limit(self, node: Any, keyword: str, reason: str, limit: str | None = None) -> LimitError:
-        """Build the error for a limit that a keyword of a node reaches."""
+    def limit(self, node: Any, keyword: str | None, reason: str, limit: str | None = None) -> LimitError:
+        """Build the error for a limit that a keyword of a node (or the node itself) reaches."""
         value = None if limit is None else getattr(self.options, limit)
         more = "" if limit is None else f"; the limit {limit} is {value}"
-        self._limit_place = self.document.pointer(node, keyword)
+        self._limit_place = self.document.pointer(node, *(() if keyword is None else (keyword,)))
         return LimitError(f"{reason}{more}", limit=limit, value=value)
 
     def located(self, error: LimitError) -> LimitError:
