@@ -138,6 +138,9 @@ def _not(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> 
 
 
 def _if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    for keyword in ("if", "then", "else"):
+        if keyword in node:
+            lowering.check_schema(node, keyword, node[keyword])
     # As two implications, each schema is asked for in one direction only where there is one branch.
     if "then" in node:
         shape.claims += (("any", (("not", ("is", value)), ("is", node["then"]))),)
@@ -283,7 +286,7 @@ def _dependencies(keyword: str, *, keys: bool = True, schemas: bool = True) -> H
             if isinstance(wanted, list) and keys and all(isinstance(name, str) for name in wanted):
                 if not wanted:
                     continue
-                then = lowering.synthetic.schema(node, {"type": "object", "required": wanted})
+                then: Any = lowering.synthetic.schema(node, {"type": "object", "required": wanted})
             elif isinstance(wanted, (dict, bool)) and schemas:
                 then = wanted
             else:
@@ -416,11 +419,7 @@ _DRAFT_2020: dict[str, Handler] = {
     "prefixItems": _prefix_items,
 }
 _DRAFT_4: dict[str, Handler] = {
-    **{
-        key: handler
-        for key, handler in _COMMON.items()
-        if key not in ("const", "contains", "propertyNames")
-    },
+    **{key: handler for key, handler in _COMMON.items() if key not in ("const", "contains", "propertyNames")},
     "exclusiveMaximum": _exclusive_maximum_draft4,
     "exclusiveMinimum": _exclusive_minimum_draft4,
 }

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SyntheticSchemas:
-    """Makes schemas and keeps them: nodes are told apart by identity, so equal demands must get the same node."""
+    """Makes schemas and keeps them: nodes are told apart by identity, so equal demands need the same node."""
 
     def __init__(self, lowering: Lowering) -> None:
         self._lowering = lowering
