@@ -248,6 +248,6 @@ class Disjointness:
                 active = self._lowering.handlers_of(schema)
                 if "const" in schema and "const" in active:
                     return {identity(schema["const"])}
-                if isinstance(schema.get("enum"), list):
+                if "enum" in active and isinstance(schema.get("enum"), list):
                     return {identity(value) for value in schema["enum"]}
         return None

@@ -19,7 +19,7 @@ from structgen._frontends.regex import lower_ecma
 from . import _arrays, _cases, _enum, _objects, _scalars
 from ._disjoint import Disjointness
 from ._guards import Guards
-from ._keywords import KEYWORDS, REFERENCE_ONLY
+from ._keywords import KEYWORDS, REFERENCE_ONLY, keywords_of
 from ._numbers import NumberRegexes
 from ._options import Options
 from ._resolve import Document
@@ -180,7 +180,7 @@ class Lowering:
         if handle is not None and handle >= 0:
             return handle
         if handle is None and isinstance(node, dict):
-            if self._constraining.isdisjoint(node):
+            if not self.document.mixed and self._constraining.isdisjoint(node):
                 # Most schemas of a property say a type and, but for annotations, nothing else.
                 name = node.get("type")
                 if isinstance(name, str) and name in TYPE_BITS:
@@ -302,8 +302,8 @@ class Lowering:
             raise self.error(node, None, f"a schema must be an object or a bool, not {_json_type(node)}")
         self.path = (*self.path, id(node))
         if self.document.mixed or not _NAMING.isdisjoint(node):
-            draft = self.document.draft_of(node)
-            alone, handlers = draft in _REFERENCE_ALONE, KEYWORDS[draft]
+            dialect = self.document.dialect_of(node)
+            alone, handlers = dialect.draft in _REFERENCE_ALONE, keywords_of(dialect)
         else:
             alone, handlers = self._reference_alone, self.handlers
         if alone and "$ref" in node:
@@ -314,8 +314,8 @@ class Lowering:
                 handler(self, shape, node, value)
 
     def handlers_of(self, node: Any) -> dict[str, Any]:
-        """Return the keywords of the draft of a node."""
-        return KEYWORDS[self.document.draft_of(node)]
+        """Return the keywords of the dialect of a node."""
+        return keywords_of(self.document.dialect_of(node))
 
     def refers(self, node: Any) -> bool:
         """Tell whether a node is a reference beside which nothing else counts."""
