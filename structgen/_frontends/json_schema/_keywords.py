@@ -6,10 +6,12 @@ entry (annotations, unknown ones) put no constraint on anything.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ._dialects import Dialect
 from ._formats import format_of
 from ._options import COUNT_LIMIT
 from ._shapes import NULL, TYPE_BITS, Shape
@@ -434,3 +436,12 @@ KEYWORDS: dict[str, dict[str, Handler]] = {
 
 # Up to draft 7 a reference stands alone: what is next to it is ignored.
 REFERENCE_ONLY: dict[str, Handler] = {"$ref": _ref}
+
+
+@functools.cache
+def keywords_of(dialect: Dialect) -> dict[str, Handler]:
+    """Return the keywords of a dialect that constrain."""
+    keywords = KEYWORDS[dialect.draft]
+    if not dialect.ignored:
+        return keywords
+    return {name: handler for name, handler in keywords.items() if name not in dialect.ignored}
