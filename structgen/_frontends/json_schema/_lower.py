@@ -423,8 +423,9 @@ class Lowering:
             del shape.claims
 
     def _group(self, node: Any, branches: list[Any]) -> Any:
-        self._tangled.add(id(branches))
-        return self.synthetic.schema(node, {"oneOf": branches})
+        group = self.synthetic.schema(node, {"oneOf": branches})
+        self._tangled.add(id(group["oneOf"]))
+        return group
 
     def _postpone(self, shape: Shape) -> None:
         """Keep ``anyOf`` keywords with too many combinations as claims, which are decided while parsing."""
