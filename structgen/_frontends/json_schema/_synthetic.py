@@ -13,14 +13,27 @@ class SyntheticSchemas:
 
     def __init__(self, lowering: Lowering) -> None:
         self._lowering = lowering
+        self._schemas: dict[Any, dict[str, Any]] = {}
         self._negations: dict[int, Any] = {}
         self._originals: dict[int, Any] = {}
         self._constants: dict[int, dict[str, Any]] = {}
 
     def schema(self, node: Any, schema: dict[str, Any]) -> dict[str, Any]:
-        """Let a new schema stand for something that a keyword of ``node`` means."""
-        self._lowering.document.alias(schema, node)
-        return schema
+        """Return the schema that stands for something that a keyword of ``node`` means.
+
+        Parameters
+        ----------
+        node : dict
+            A node of the document.
+        schema : dict
+            Its keywords; values are plain, or lists of plain values or of schemas.
+        """
+        # Without this, the demands of a recursive schema would never repeat.
+        key = (id(node), *((keyword, _identity(value)) for keyword, value in schema.items()))
+        known = self._schemas.setdefault(key, schema)
+        if known is schema:
+            self._lowering.document.alias(schema, node)
+        return known
 
     def negation(self, node: Any) -> Any:
         """Return the schema of the values that another one excludes."""
@@ -51,3 +64,10 @@ class SyntheticSchemas:
         if node is None:
             node = self._constants[id(value)] = {"enum": [value]}
         return node
+
+
+def _identity(value: Any) -> Any:
+    """Return what equals for the same schemas and for equal plain values."""
+    if isinstance(value, list):
+        return tuple(map(_identity, value))
+    return id(value) if isinstance(value, dict) else value
