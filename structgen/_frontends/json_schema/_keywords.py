@@ -31,7 +31,7 @@ def _count(lowering: Lowering, node: Any, keyword: str, value: Any) -> int:
     if number is None or number < 0 or number != number.to_integral_value():
         raise lowering.error(node, keyword, "the value must be an integer that is not negative")
     # Larger ones are all alike, and may have a great many digits.
-    return int(min(number, COUNT_LIMIT))
+    return COUNT_LIMIT if number >= COUNT_LIMIT else int(number)
 
 
 def _minimum_count(lowering: Lowering, node: Any, keyword: str, value: Any) -> int:
