@@ -131,7 +131,7 @@ class LimitError(StructgenError):
         super().__init__(message)
 
 
-class GuardDeadEnd(StructgenError):  # noqa: N818 - a state of affairs, named as the documents name it
+class GuardDeadEnd(StructgenError):  # noqa: N818 - what happened, not what was done wrong
     """Guards left no token, and the output may not end here.
 
     Guards are keywords that no automaton expresses; they are checked when a value would end. Each refusal is

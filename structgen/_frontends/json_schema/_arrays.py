@@ -1,4 +1,4 @@
-"""Arrays: prefixes and rests of several schemas, merged item by item; formulas join as they do for objects."""
+"""Arrays: prefixes and rests of several schemas, merged item by item; formulas join as for objects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rules = list[tuple[Positions, Any]]
 def lower_array(
     lowering: Lowering, shape: Shape, exact: list[Any] | None = None, formula: Formula = TRUE
 ) -> int:
-    """Lower the arrays of a shape for which a formula holds; with ``exact``, only those equal to that constant."""
+    """Lower the arrays of a shape for which a formula holds; with ``exact``, only those equal to it."""
     rules: Rules = []
     if formula is not TRUE:
         shape, rules, formula = _absorbed(lowering, shape, formula)

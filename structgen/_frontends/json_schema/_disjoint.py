@@ -1,7 +1,7 @@
 """Which schemas exclude each other: the cheap reasons that cover nearly all ``oneOf`` of real schemas.
 
-"Disjoint" is proved by one difference (type, constants, bounds, a discriminating property); "not disjoint" only means
-that no cheap proof was found.
+"Disjoint" is proved by one difference (type, constants, bounds, a discriminating property); "not disjoint"
+only means that no cheap proof was found.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Disjointness:
         return True
 
     def _alternatives(self, left: Shape, right: Shape, depth: int) -> bool:
-        """Tell whether every alternative of one of the ``anyOf`` (or ``oneOf``) of ``left`` excludes ``right``."""
+        """Tell whether every alternative of an ``anyOf`` (or ``oneOf``) of ``left`` excludes ``right``."""
         if depth >= _DEPTH:
             return False
         alternatives = [branches for _, branches, _ in left.any_of]
@@ -240,8 +240,8 @@ class Disjointness:
     def components(self, branches: list[Any], context: Shape) -> list[list[Any]]:
         """Group the branches of a ``oneOf``: branches of different groups are disjoint.
 
-        At most one branch can then hold outside a group, so "exactly one of all" is the union over the groups of
-        "exactly one of the group".
+        At most one branch can then hold outside a group, so "exactly one of all" is the union over the groups
+        of "exactly one of the group".
         """
         shapes = [
             None if branch is True else self.merged(branch) for branch in branches if branch is not False
@@ -339,6 +339,6 @@ class Disjointness:
                 active = self._lowering.handlers_of(schema)
                 if "const" in schema and "const" in active:
                     return {identity(schema["const"])}
-                if isinstance(schema.get("enum"), list):
+                if "enum" in active and isinstance(schema.get("enum"), list):
                     return {identity(value) for value in schema["enum"]}
         return None

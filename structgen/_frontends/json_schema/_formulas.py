@@ -1,7 +1,8 @@
 """Boolean formulas about one value of one JSON type.
 
-A formula is built from atoms by conjunction and disjunction; negation is pushed down to the atoms at once, so that
-an atom occurs only as what is *asked for*. Parts are shared: "exactly one of n" has size O(n), not O(n squared).
+A formula is built from atoms by conjunction and disjunction; negation is pushed down to the atoms at once, so
+that an atom occurs only as what is *asked for*. Parts are shared: "exactly one of n" has size O(n), not O(n
+squared).
 
 Atoms:
 
@@ -35,7 +36,7 @@ class All(Formula):
     __slots__ = ()
 
 
-class Any_(Formula):
+class Any_(Formula):  # noqa: N801 - Any is what typing calls something else
     """At least one part holds."""
 
     __slots__ = ()
@@ -123,8 +124,8 @@ def counted(places: Any, schema: Any, low: int, high: int) -> Formula:
     return FALSE if 0 <= high < low else Count(places, schema, low, high)
 
 
-TRUE = All()
-FALSE = Any_()
+TRUE: Formula = All()
+FALSE: Formula = Any_()
 TRUE.opposite = FALSE
 FALSE.opposite = TRUE
 

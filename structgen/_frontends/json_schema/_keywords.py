@@ -6,10 +6,12 @@ entry (annotations, unknown ones) put no constraint on anything.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ._dialects import Dialect
 from ._formats import format_of
 from ._options import COUNT_LIMIT
 from ._shapes import NULL, TYPE_BITS, Shape
@@ -21,13 +23,15 @@ Handler = Callable[["Lowering", Shape, dict[str, Any], Any], None]
 
 # -- values of keywords --------------------------------------------------------------------
 
+_PLAIN = frozenset((str, int, bool, type(None)))
+
 
 def _count(lowering: Lowering, node: Any, keyword: str, value: Any) -> int:
-    if isinstance(value, (float, Decimal)) and value == value // 1:
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    number = number_of(value)
+    if number is None or number < 0 or number != number.to_integral_value():
         raise lowering.error(node, keyword, "the value must be an integer that is not negative")
-    return value
+    # Larger ones are all alike, and may have a great many digits.
+    return COUNT_LIMIT if number >= COUNT_LIMIT else int(number)
 
 
 def _minimum_count(lowering: Lowering, node: Any, keyword: str, value: Any) -> int:
@@ -64,6 +68,30 @@ def _bound(lowering: Lowering, node: Any, keyword: str, value: Any, hint: str | 
 def _schema_map(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
     if not isinstance(value, dict):
         raise lowering.error(node, keyword, "the value must be an object whose values are schemas")
+    _check_keys(lowering, node, keyword, value)
+
+
+def _check_keys(lowering: Lowering, node: Any, keyword: str, value: dict[Any, Any]) -> None:
+    if not all(isinstance(key, str) for key in value):
+        raise lowering.error(node, keyword, "the keys of an object must be strings")
+
+
+def _check_constant(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
+    """Refuse what is no JSON value; Python values can also contain themselves."""
+    stack, seen = [value], set()
+    while stack:
+        here = stack.pop()
+        if type(here) in _PLAIN or isinstance(here, str):
+            continue
+        if isinstance(here, (dict, list)):
+            if id(here) in seen:
+                continue
+            seen.add(id(here))
+            if isinstance(here, dict):
+                _check_keys(lowering, node, keyword, here)
+            stack.extend(here.values() if isinstance(here, dict) else here)
+        elif number_of(here) is None:
+            raise lowering.error(node, keyword, f"{here!r} is not a JSON value")
 
 
 def _schema_list(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
@@ -103,10 +131,12 @@ def _enum(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) ->
         raise lowering.error(node, "enum", "the value must be an array")
     if not value:
         lowering.dead(node, "enum", "no value is enumerated")
+    _check_constant(lowering, node, "enum", value)
     shape.enums += ((node, "enum"),)
 
 
 def _const(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    _check_constant(lowering, node, "const", value)
     shape.enums += ((node, "const"),)
 
 
@@ -283,28 +313,25 @@ def _property_names(lowering: Lowering, shape: Shape, node: dict[str, Any], valu
         shape.property_names += ((node, value),)
 
 
-def _requiring(lowering: Lowering, node: Any, name: tuple[str, ...], keys: list[str]) -> Any:
-    return lowering.synthetic.once(node, name, lambda: {"type": "object", "required": keys})
-
-
 def _dependencies(keyword: str, *, keys: bool = True, schemas: bool = True) -> Handler:
     """Handle ``dependencies`` or one of the two keywords that it was split into."""
 
     def handler(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
         if not isinstance(value, dict):
             raise lowering.error(node, keyword, "the value must be an object")
+        _check_keys(lowering, node, keyword, value)
         for key, wanted in value.items():
             if isinstance(wanted, list) and keys and all(isinstance(name, str) for name in wanted):
                 if not wanted:
                     continue
-                then = _requiring(lowering, node, (keyword, "then", key), wanted)
+                then: Any = lowering.synthetic.schema(node, {"type": "object", "required": wanted})
             elif isinstance(wanted, (dict, bool)) and schemas:
                 then = wanted
             else:
                 expected = "an array of strings" if keys else "a schema"
                 both = " or a schema" if keys and schemas else ""
                 raise lowering.error(node, keyword, f"the value of {key!r} must be {expected}{both}")
-            present = _requiring(lowering, node, (keyword, "if", key), [key])
+            present = lowering.synthetic.schema(node, {"type": "object", "required": [key]})
             shape.claims += (("any", (("not", ("is", present)), ("is", then))),)
 
     return handler
@@ -450,3 +477,12 @@ KEYWORDS: dict[str, dict[str, Handler]] = {
 
 # Up to draft 7 a reference stands alone: what is next to it is ignored.
 REFERENCE_ONLY: dict[str, Handler] = {"$ref": _ref}
+
+
+@functools.cache
+def keywords_of(dialect: Dialect) -> dict[str, Handler]:
+    """Return the keywords of a dialect that constrain."""
+    keywords = KEYWORDS[dialect.draft]
+    if not dialect.ignored:
+        return keywords
+    return {name: handler for name, handler in keywords.items() if name not in dialect.ignored}

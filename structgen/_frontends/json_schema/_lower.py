@@ -21,7 +21,7 @@ from structgen._frontends.regex import lower_ecma
 from . import _arrays, _cases, _enum, _objects, _scalars
 from ._disjoint import Disjointness
 from ._guards import Guards
-from ._keywords import KEYWORDS, REFERENCE_ONLY
+from ._keywords import KEYWORDS, REFERENCE_ONLY, keywords_of
 from ._numbers import NumberRegexes
 from ._options import Options
 from ._resolve import Document
@@ -153,11 +153,11 @@ class Lowering:
         """Build the error for a keyword of a node (of a node itself when there is no keyword)."""
         return self.document.error(node, keyword, reason, hint)
 
-    def limit(self, node: Any, keyword: str, reason: str, limit: str | None = None) -> LimitError:
-        """Build the error for a limit that a keyword of a node reaches."""
+    def limit(self, node: Any, keyword: str | None, reason: str, limit: str | None = None) -> LimitError:
+        """Build the error for a limit that a keyword of a node (or the node itself) reaches."""
         value = None if limit is None else getattr(self.options, limit)
         more = "" if limit is None else f"; the limit {limit} is {value}"
-        self._limit_place = self.document.pointer(node, keyword)
+        self._limit_place = self.document.pointer(node, *(() if keyword is None else (keyword,)))
         return LimitError(f"{reason}{more}", limit=limit, value=value)
 
     def located(self, error: LimitError) -> LimitError:
@@ -199,7 +199,7 @@ class Lowering:
         if handle is not None and handle >= 0:
             return handle
         if handle is None and isinstance(node, dict):
-            if self._constraining.isdisjoint(node):
+            if not self.document.mixed and self._constraining.isdisjoint(node):
                 # Most schemas of a property say a type and, but for annotations, nothing else.
                 name = node.get("type")
                 if isinstance(name, str) and name in TYPE_BITS:
@@ -323,8 +323,8 @@ class Lowering:
             raise self.error(node, None, f"a schema must be an object or a bool, not {_json_type(node)}")
         self.path = (*self.path, id(node))
         if self.document.mixed or not _NAMING.isdisjoint(node):
-            draft = self.document.draft_of(node)
-            alone, handlers = draft in _REFERENCE_ALONE, KEYWORDS[draft]
+            dialect = self.document.dialect_of(node)
+            alone, handlers = dialect.draft in _REFERENCE_ALONE, keywords_of(dialect)
         else:
             alone, handlers = self._reference_alone, self.handlers
         if alone and "$ref" in node:
@@ -335,8 +335,8 @@ class Lowering:
                 handler(self, shape, node, value)
 
     def handlers_of(self, node: Any) -> dict[str, Any]:
-        """Return the keywords of the draft of a node."""
-        return KEYWORDS[self.document.draft_of(node)]
+        """Return the keywords of the dialect of a node."""
+        return keywords_of(self.document.dialect_of(node))
 
     def refers(self, node: Any) -> bool:
         """Tell whether a node is a reference beside which nothing else counts."""
@@ -519,19 +519,16 @@ class Lowering:
 
     def _presence_of(self, node: Any, key: str) -> list[Any]:
         """Return schemas of the objects with a key, of those without it, and of all other values."""
-        once = self.synthetic.once
+        schema = self.synthetic.schema
         return [
-            once(node, ("present", key), lambda: {"type": "object", "required": [key]}),
-            once(node, ("absent", key), lambda: {"type": "object", "properties": {key: False}}),
-            once(node, ("no object",), lambda: {"type": [name for name in TYPE_BITS if name != "object"]}),
+            schema(node, {"type": "object", "required": [key]}),
+            schema(node, {"type": "object", "properties": {key: False}}),
+            schema(node, {"type": [name for name in TYPE_BITS if name != "object"]}),
         ]
 
     def _branches_of(self, node: Any, condition: Any, then: Any, other: Any) -> list[Any]:
-        once, negation = self.synthetic.once, self.synthetic.negation(condition)
-        return [
-            once(node, ("then",), lambda: {"allOf": [condition, then]}),
-            once(node, ("else",), lambda: {"allOf": [negation, other]}),
-        ]
+        schema, negation = self.synthetic.schema, self.synthetic.negation(condition)
+        return [schema(node, {"allOf": [condition, then]}), schema(node, {"allOf": [negation, other]})]
 
     def _untangle(self, shape: Shape) -> None:
         """Turn each ``oneOf`` into alternatives: its branches, or groups of those that overlap."""
@@ -556,23 +553,19 @@ class Lowering:
 
     def _group(self, node: Any, branches: list[Any]) -> Any:
         """Return the schema that exactly one of some branches holds, which overlap."""
-
-        def make() -> dict[str, Any]:
-            self._tangled.add(id(branches))
-            key = self.disjointness.optional_discriminator(branches)
-            if key is None:
-                return {"oneOf": branches}
-            # With the property the branches are disjoint; the others look at the group as it is.
-            cases = self._presence_of(node, key)
-            groups = [list(branches), branches, branches]
-            schema = self.synthetic.schema
-            return {
-                "anyOf": [
-                    schema(node, {**case, "oneOf": group}) for case, group in zip(cases, groups, strict=True)
-                ]
-            }
-
-        return self.synthetic.once(node, ("group", *map(id, branches)), make)
+        schema = self.synthetic.schema
+        key = self.disjointness.optional_discriminator(branches)
+        if key is None:
+            group = schema(node, {"oneOf": branches})
+            self._tangled.add(id(group["oneOf"]))
+            return group
+        # With the property the branches are disjoint; other values look at the group as it is.
+        present, *others = self._presence_of(node, key)
+        cases = [schema(node, {**present, "oneOf": list(branches)})]
+        for other in others:
+            cases.append(schema(node, {**other, "oneOf": branches}))
+            self._tangled.add(id(cases[-1]["oneOf"]))
+        return schema(node, {"anyOf": cases})
 
     def _postpone(self, shape: Shape) -> None:
         """Keep ``anyOf`` keywords with too many combinations as claims, which are decided while parsing."""

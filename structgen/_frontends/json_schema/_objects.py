@@ -1,7 +1,7 @@
 """Objects: declared keys, pattern keys and additional keys of several schemas, merged key by key.
 
-A formula about the object (see ``_formulas``) joins in three ways: what it asks in any case becomes part of the members; what is
-left is counted while the object is parsed (see ``_tally``).
+A formula about the object (see ``_formulas``) joins in three ways: what it asks in any case becomes part of
+the members; what is left is counted while the object is parsed (see ``_tally``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_KEY_CLASSES = 256
 def lower_object(
     lowering: Lowering, shape: Shape, exact: dict[str, Any] | None = None, formula: Formula = TRUE
 ) -> int:
-    """Lower the objects of a shape for which a formula holds; with ``exact``, only those equal to that constant."""
+    """Lower the objects of a shape for which a formula holds; with ``exact``, only those equal to it."""
     nodes = shape.objects
     lowering.level += 1
     if exact is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ._enum import identity
@@ -12,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class SyntheticSchemas:
-    """Makes schemas and keeps them: nodes are told apart by identity, so equal demands must get the same node."""
+    """Makes schemas and keeps them: nodes are told apart by identity, so equal demands need the same node."""
 
     def __init__(self, lowering: Lowering) -> None:
         self._lowering = lowering
-        self._made: dict[tuple[int, tuple[Any, ...]], dict[str, Any]] = {}
+        self._schemas: dict[Any, dict[str, Any]] = {}
         self._negations: dict[int, Any] = {}
         self._originals: dict[int, Any] = {}
         self._constants: dict[int, dict[str, Any]] = {}
@@ -25,15 +24,20 @@ class SyntheticSchemas:
         self._first: dict[int, Any] = {}
 
     def schema(self, node: Any, schema: dict[str, Any]) -> dict[str, Any]:
-        """Let a new schema stand for something that a keyword of ``node`` means."""
-        self._lowering.document.alias(schema, node)
-        return schema
+        """Return the schema that stands for something that a keyword of ``node`` means.
 
-    def once(self, node: Any, key: tuple[Any, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Make a schema for something that ``node`` means, the first time that it is asked for by ``key``."""
-        known = self._made.get((id(node), key))
-        if known is None:
-            known = self._made[id(node), key] = self.schema(node, make())
+        Parameters
+        ----------
+        node : dict
+            A node of the document.
+        schema : dict
+            Its keywords; values are plain, or lists of plain values or of schemas.
+        """
+        # Without this, the demands of a recursive schema would never repeat.
+        key = (id(node), *((keyword, _identity(value)) for keyword, value in schema.items()))
+        known = self._schemas.setdefault(key, schema)
+        if known is schema:
+            self._lowering.document.alias(schema, node)
         return known
 
     def negation(self, node: Any) -> Any:
@@ -113,3 +117,12 @@ _BELOW = {"map": "schema", "data": "data"}
 _ANNOTATIONS = frozenset(
     ("$comment", "default", "deprecated", "description", "examples", "readOnly", "title", "writeOnly")
 )
+
+
+def _identity(value: Any) -> Any:
+    """Return what equals for the same schemas and for equal plain values."""
+    if isinstance(value, list):
+        return tuple(map(_identity, value))
+    if isinstance(value, dict) and all(isinstance(item, bool) for item in value.values()):
+        return tuple(value.items())
+    return id(value) if isinstance(value, dict) else value

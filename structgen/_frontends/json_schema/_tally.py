@@ -1,9 +1,10 @@
 """Counting what a formula asks about the members of an object or the items of an array.
 
-One parse decides the whole formula: every atom "so many elements at these places satisfy that schema" becomes a
-counter, and every element takes one of its *cells*, the combinations of counters that it can hit. A cell's language says what the
-counters need: a hit that helps the formula must really satisfy the schema; a miss that helps must really not. Where only one of the
-two can help, the other promises nothing, which spares the complement of the schema.
+One parse decides the whole formula: every atom "so many elements at these places satisfy that schema" becomes
+a counter, and every element takes one of its *cells*, the combinations of counters that it can hit. A cell's
+language says what the counters need: a hit that helps the formula must really satisfy the schema; a miss that
+helps must really not. Where only one of the two can help, the other promises nothing, which spares the
+complement of the schema.
 """
 
 from __future__ import annotations

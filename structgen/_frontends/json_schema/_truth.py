@@ -1,8 +1,8 @@
 """Which values satisfy a schema: its Boolean formula for each JSON type.
 
-What a conjunction cannot absorb (``not``, branches that overlap under ``oneOf``, conditions, counts) is turned into a formula over
-one value. The keywords are read by the same handlers as everywhere else; this module only says what their merged shape
-means for the values of one type, in a form that can be negated.
+What a conjunction cannot absorb (``not``, branches that overlap under ``oneOf``, conditions, counts) is
+turned into a formula over one value. The keywords are read by the same handlers as everywhere else; this
+module only says what their merged shape means for the values of one type, in a form that can be negated.
 """
 
 from __future__ import annotations

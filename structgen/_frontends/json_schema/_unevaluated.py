@@ -1,8 +1,9 @@
 """``unevaluatedProperties`` and ``unevaluatedItems``.
 
-Which members a schema has evaluated depends on which of its branches hold. So every place where a member can be evaluated comes with a
-condition, the formula of its branch; and the keyword asks of each class of members that one of its conditions holds, or that
-the members satisfy the keyword's own schema. (JSON Schema Core, section 11.)
+Which members a schema has evaluated depends on which of its branches hold. So every place where a member can
+be evaluated comes with a condition, the formula of its branch; and the keyword asks of each class of members
+that one of its conditions holds, or that the members satisfy the keyword's own schema. (JSON Schema Core,
+section 11.)
 """
 
 from __future__ import annotations
@@ -195,9 +196,6 @@ class _Items(_Sources):
                 schemas = [self.schema, *always, *(schema for schema, _ in chosen)]
                 schema = schemas[0]
                 if len(schemas) > 1:
-                    name = ("evaluated", *map(id, schemas))
-                    schema = self.lowering.synthetic.once(
-                        self.node, name, lambda schemas=schemas: {"anyOf": schemas}
-                    )
+                    schema = self.lowering.synthetic.schema(self.node, {"anyOf": schemas})
                 parts.append(all_of([self.truth.none_but(places, schema), *(when for _, when in chosen)]))
         return any_of(parts)
