@@ -206,4 +206,6 @@ def compile_json_schema(
     if automaton is None:
         raise lowering.unsatisfiable()
     automaton.vocabulary = vocabulary
+    if lowering.asks:
+        automaton.lowering = lowering
     return automaton

@@ -419,7 +419,7 @@ NB_MODULE(_native, m) {
 
   nb::class_<TokenAutomaton> automaton(m, "TokenAutomaton", nb::dynamic_attr(), doc::kAutomaton);
   bind_automaton(automaton);
-  automaton.def("session", &TokenAutomaton::session, doc::kSessionMethod);
+  automaton.def("session", &TokenAutomaton::session, nb::keep_alive<0, 1>(), doc::kSessionMethod);
   nb::class_<Session> session(m, "Session", doc::kSession);
   bind_automaton(session);
 }

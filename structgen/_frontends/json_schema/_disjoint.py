@@ -311,7 +311,7 @@ class Disjointness:
         return None
 
     def implied(self, condition: Shape, shape: Shape) -> bool:
-        """Tell whether every value of ``shape`` is known to satisfy ``condition``; only properties are looked at."""
+        """Tell whether all values of ``shape`` satisfy ``condition``, as far as properties say so."""
         if not _OF_OBJECTS.issuperset(condition.__dict__) or shape.types & ~condition.types:
             return False
         if not shape.types & OBJECT:

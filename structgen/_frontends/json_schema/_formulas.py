@@ -43,7 +43,7 @@ class Any_(Formula):  # noqa: N801 - Any is what typing calls something else
 
 
 class Text(Formula):
-    """The value is spelled by a member of ``regex``; ``test`` says the same of numbers, however long their spelling."""
+    """The value is spelled by a member of ``regex``; ``test`` says so of numbers, however long they are."""
 
     __slots__ = ("regex", "test")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ._formulas import Formula
     from ._lower import Lowering
     from ._shapes import Claim, Shape
+    from ._truth import Truth
 
 
 class Guards:
@@ -23,6 +25,9 @@ class Guards:
     def __init__(self, lowering: Lowering) -> None:
         self._lowering = lowering
         self._formats: dict[str, tuple[int | None, int | None]] = {}
+        self._names: dict[int, int] = {}
+        # Whether a guard asks about schemas, so that the automaton has to keep them.
+        self.asks = False
         self._places: dict[int, str] = {}
         self._checks: dict[int, Callable[[Any], bool]] = {}
         # Claims that became guards, and the nodes whose contains went with them.
@@ -64,13 +69,37 @@ class Guards:
         )
         name = f"the schema at {self._place(node)!r}"
         self.claimed.append((shape.claims, [part[0] for part in shape.contains] if kind == ARRAY else []))
-        evaluate = lowering.truth.evaluate
+        return self._asking(
+            name, lambda truth, value: kind_of(value) == kind and truth.evaluate(formula, value)
+        )
 
-        def holds(text: str) -> bool:
-            value = json.loads(text, parse_float=Decimal)
-            return kind_of(value) == kind and evaluate(formula, value)
+    def names(self, node: Any, schema: Any) -> int:
+        """Return the guard that all keys of an object satisfy a schema, for what no regex can say of them."""
+        known = self._names.get(id(schema))
+        if known is None:
+            known = self._names[id(schema)] = self._asking(
+                f"the propertyNames at {self._place(node)!r}",
+                lambda truth, value: all(truth.satisfies(schema, key) for key in value),
+            )
+        self._lowering.note(node, "propertyNames", "guarded", "a format is checked when the object ends")
+        return known
 
-        return lowering.builder.guard(name, holds)
+    def _asking(self, name: str, holds: Callable[[Truth, Any], bool]) -> int:
+        """Make a guard that asks about schemas of the document."""
+        # The core holds the predicate, and the formulas hold the core's builder: a strong reference would
+        # keep all of them for ever. The automaton keeps the formulas instead.
+        self.asks = True
+        reference = weakref.ref(self._lowering.truth)
+
+        def predicate(text: str) -> bool:
+            truth = reference()
+            if truth is None:
+                raise ReferenceError("the automaton of a session is gone")
+            return holds(truth, json.loads(text, parse_float=Decimal))
+
+        guard = self._lowering.builder.guard(name, predicate)
+        self._checks[guard] = lambda value: holds(self._lowering.truth, value)
+        return guard
 
     def _place(self, node: Any) -> str:
         """Return the pointer of a node; one search of the document serves all guards."""

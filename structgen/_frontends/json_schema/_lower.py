@@ -126,6 +126,11 @@ class Lowering:
         """Checks that no automaton can do."""
         return Guards(self)
 
+    @property
+    def asks(self) -> bool:
+        """Whether guards of the automaton will ask about schemas of the document."""
+        return "guards" in self.__dict__ and self.guards.asks
+
     @cached_property
     def synthetic(self) -> SyntheticSchemas:
         """Schemas that stand in no document."""

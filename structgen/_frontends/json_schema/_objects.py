@@ -184,7 +184,7 @@ class _Merge:
             return lowering.nothing
         if not set(shape.required) <= set(self.keys):
             return lowering.nothing
-        names = [lowering.truth.key_regex(node, schema) for node, schema in shape.property_names]
+        names = [lowering.truth.key_regex(schema) for _, schema in shape.property_names]
         if not lowering.options.ordered:
             self.keys += self.others
             self.others = []
@@ -203,8 +203,14 @@ class _Merge:
         for regex, matched in self._key_classes(unnamed):
             extras.append((regex, self._cells_of_class(matched)))
         if self.formula is TRUE:
-            return self._plain(cells, extras)
-        return self._tallied(cells, extras, singles)
+            expression = self._plain(cells, extras)
+        else:
+            expression = self._tallied(cells, extras, singles)
+        for node, schema in shape.property_names:
+            guard = lowering.truth.key_guard(node, schema)
+            if guard is not None:
+                expression = lowering.guards.guarded(expression, guard, False)
+        return expression
 
     def _plain(self, cells: list[Cells], extras: list[tuple[int, Cells]]) -> int:
         """Nothing has to be counted: every element has one expression."""

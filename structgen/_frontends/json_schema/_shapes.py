@@ -26,7 +26,8 @@ TYPE_BITS = {
 }
 
 # A claim about the value that a node is about, by schemas of the same value: ("is", schema), ("not", claim),
-# ("all", claims), ("any", claims), ("one", node, schemas, path), ("if", node, condition, then, else, path), ("evaluated", node, keyword).
+# ("all", claims), ("any", claims), ("one", node, schemas, path), ("evaluated", node, keyword),
+# ("if", node, condition, then, else, path).
 Claim = tuple[Any, ...]
 
 # The ids of the nodes between the start of a conjunction and a node, for the detection of cycles.

@@ -77,7 +77,7 @@ class SyntheticSchemas:
     def same(self, node: Any) -> Any:
         """Return the first schema met that says the same as ``node``, but for annotations.
 
-        Counting tells the schemas of one place apart: branches that repeat a property must not look different.
+        Counting tells the schemas of one place apart: branches that repeat a property must not differ.
         """
         if isinstance(node, bool) or self._lowering.document.embedded:
             return node

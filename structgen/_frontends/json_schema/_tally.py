@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Cells = list[tuple[int, list[int]]]
 
-# The next counter, what the element satisfies, what it hits, the newest hit (-1: none), a mark of the prospects.
+# The next counter, what the element satisfies, what it hits, its newest hit (-1: none), a mark in the trail.
 _Case = tuple[int, list[Any], list[int], int, int]
 
 
@@ -131,11 +131,14 @@ class Tally:
                 todo.append((at + 1, chosen, hit, counter.number, mark))
                 continue
             # A choice that promises nothing is made only where it can pay: the other one then says more.
-            miss = lowering.synthetic.negation(counter.schema) if counter.miss else None
-            if miss is None or (more := self._with(chosen, miss)) is not None:
-                todo.append((at + 1, chosen if miss is None else more, hits, -1, mark))
-            if not counter.hit or (more := self._with(chosen, counter.schema)) is not None:
-                todo.append((at + 1, more if counter.hit else chosen, hit, counter.number, mark))
+            missed = (
+                self._with(chosen, lowering.synthetic.negation(counter.schema)) if counter.miss else chosen
+            )
+            if missed is not None:
+                todo.append((at + 1, missed, hits, -1, mark))
+            satisfied = self._with(chosen, counter.schema) if counter.hit else chosen
+            if satisfied is not None:
+                todo.append((at + 1, satisfied, hit, counter.number, mark))
         return found
 
     def _with(self, chosen: list[Any], schema: Any) -> list[Any] | None:

@@ -26,6 +26,7 @@ from ._formulas import (
     exactly_one,
     fold,
     negated,
+    substituted,
     walk,
 )
 from ._keywords import number_of
@@ -101,7 +102,7 @@ class Truth:
             case "any":
                 return any_of([self.of_claim(part, kind) for part in claim[1]])
             case "if":
-                # As two implications, each schema is asked for in one direction only where there is one branch.
+                # As two implications: with one branch, each schema is asked for in one direction only.
                 condition, then, other = (self.of(node, kind) for node in claim[2:5])
                 return all_of([any_of([self.negated(condition), then]), any_of([condition, other])])
             case "one":
@@ -249,7 +250,10 @@ class Truth:
             if "additionalProperties" in node:
                 parts.append(self.none_but(self.undeclared(node), node["additionalProperties"]))
         for node, schema in shape.property_names:
-            parts.append(Count(self.outside(self.key_regex(node, schema)), True, 0, 0))
+            parts.append(Count(self.outside(self.key_regex(schema)), True, 0, 0))
+            guard = self.key_guard(node, schema)
+            if guard is not None:
+                parts.append(Check(guard, True))
         return parts
 
     def none_but(self, places: Any, schema: Any) -> Formula:
@@ -280,14 +284,16 @@ class Truth:
             patterns.append(self._builder.re_words(declared))
         return self.outside(self._builder.re_union(patterns)) if patterns else self.every_key
 
-    def key_regex(self, node: Any, schema: Any) -> int:
-        """Return the regex of the keys that satisfy a schema of ``propertyNames``."""
-        formula = self.of(schema, STRING)
-        if any(isinstance(atom, Check) for atom in walk(formula)):
-            raise self._lowering.error(
-                node, "propertyNames", "a format that no regular expression describes cannot be asked of keys"
-            )
-        return self.regex_of(formula, STRING)
+    def key_regex(self, schema: Any) -> int:
+        """Return the regex of the keys that satisfy a schema, as far as a regex can tell."""
+        formula = substituted(self.of(schema, STRING), lambda atom: TRUE if isinstance(atom, Check) else atom)
+        return self.regex_of(formula, STRING) if formula is not FALSE else self._builder.re_none()
+
+    def key_guard(self, node: Any, schema: Any) -> int | None:
+        """Return the guard of an object for what no regex can say of its keys."""
+        if any(isinstance(atom, Check) for atom in walk(self.of(schema, STRING))):
+            return self._lowering.guards.names(node, schema)
+        return None
 
     # -- scalars ---------------------------------------------------------------------------
 
@@ -306,7 +312,7 @@ class Truth:
         return builder.re_intersection([self.universe(kind), regex])
 
     def is_possible(self, nodes: list[Any]) -> bool:
-        """Tell whether some value may satisfy all of several schemas; scalars are decided, the others guessed."""
+        """Tell whether some value may satisfy all of several schemas; only scalars are decided."""
         key = frozenset(map(id, nodes))
         known = self._possible.get(key)
         if known is None:
