@@ -118,6 +118,8 @@ def _plain(lowering: Lowering, shape: Shape, members: list[tuple[list[Any], Any]
     if high < 0 and other == lowering.nothing:
         high = length
     if shape.unique is not None:
+        schemas = [_schemas_at(members, rules, index) for index in range(length + 1)]
+        lowering.distinct_items.append((shape.unique, schemas if other != lowering.nothing else schemas[:-1]))
         return lowering.builder.array(items, other, low, high, True)
     return lowering.builder.array(items, other, low, high)
 
@@ -139,7 +141,7 @@ def _tallied(
     rest = [] if 0 <= shape.max_items <= length else cells[length]
     expression = lowering.builder.tallied_array(cells[:length], rest, tally.goal())
     if shape.unique is not None:
-        return lowering.guards.guarded(expression, lowering.guards.unique(), False)
+        return lowering.guards.guarded(expression, lowering.guards.unique(shape.unique), False)
     return expression
 
 

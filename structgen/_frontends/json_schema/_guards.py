@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ._enum import identity
-from ._shapes import kind_of
+from ._shapes import ARRAY, kind_of
 
 if TYPE_CHECKING:
     from ._formats import Format
     from ._formulas import Formula
     from ._lower import Lowering
-    from ._shapes import Shape
+    from ._shapes import Claim, Shape
 
 
 class Guards:
@@ -25,6 +25,8 @@ class Guards:
         self._formats: dict[str, tuple[int | None, int | None]] = {}
         self._places: dict[int, str] = {}
         self._checks: dict[int, Callable[[Any], bool]] = {}
+        # Claims that became guards, and the nodes whose contains went with them.
+        self.claimed: list[tuple[tuple[Claim, ...], list[Any]]] = []
         # The guard of uniqueItems, once there is one.
         self.known_unique = -1
 
@@ -44,8 +46,11 @@ class Guards:
             )
         return known
 
-    def unique(self) -> int:
+    def unique(self, node: Any) -> int:
         """Return the guard that the items of an array are distinct."""
+        self._lowering.note(
+            node, "uniqueItems", "guarded", "beside other conditions it is checked when the array ends"
+        )
         if self.known_unique < 0:
             self.known_unique = self._lowering.builder.guard("uniqueItems", None)
             self._checks[self.known_unique] = lambda value: len(set(map(identity, value))) == len(value)
@@ -58,11 +63,7 @@ class Guards:
             (claim[1] for claim in shape.claims if claim[0] in ("one", "if", "evaluated")), lowering.node
         )
         name = f"the schema at {self._place(node)!r}"
-        for claim in shape.claims:
-            keyword = {"one": "oneOf", "if": "if", "not": "not"}.get(claim[0])
-            if keyword is not None:
-                reason = "its cases are too many to tell apart; it is checked when the value ends"
-                lowering.note(node, keyword, "guarded", reason)
+        self.claimed.append((shape.claims, [part[0] for part in shape.contains] if kind == ARRAY else []))
         evaluate = lowering.truth.evaluate
 
         def holds(text: str) -> bool:

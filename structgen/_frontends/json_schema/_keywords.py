@@ -187,6 +187,7 @@ def _format(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) 
     if not isinstance(value, str):
         raise lowering.error(node, "format", "the value must be a string")
     if not lowering.options.assert_formats:
+        lowering.note(node, "format", "annotation", 'the option formats="annotate" says so')
         return
     known = format_of(value)
     if known is None:
@@ -357,6 +358,11 @@ def _unique_items(lowering: Lowering, shape: Shape, node: dict[str, Any], value:
     if not isinstance(value, bool):
         raise lowering.error(node, "uniqueItems", "the value must be true or false")
     if value:
+        if shape.unique is not None:
+            # Of several, one stands for all; how exact it is, is known of that one only.
+            lowering.note(
+                shape.unique, "uniqueItems", "guarded", "another uniqueItems is about the same array"
+            )
         shape.unique = node
 
 

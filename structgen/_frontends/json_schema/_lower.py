@@ -69,6 +69,7 @@ class Lowering:
         self.document = document
         self.builder = builder
         self.options = options
+        self.whitespace = whitespace
         self.nothing = builder.nothing()
         # Draft 4 tells integers by their spelling; later drafts by their value, which "all" spells freely.
         self.integers_have_digits_only = document.draft == "4" or not options.all_numbers
@@ -94,6 +95,8 @@ class Lowering:
         self._numbers: NumberRegexes | None = None
         # How keywords are enforced that are not simply exact, by the id of their node and their name.
         self.notes: dict[tuple[int, str], tuple[Any, str, str]] = {}
+        # Arrays of distinct items: the node with uniqueItems, and the schemas of each item and of the others.
+        self.distinct_items: list[tuple[Any, list[list[Any]]]] = []
         self._multiples: dict[Decimal, int] = {}
         self._tangled: set[int] = set()
         self._dead: list[tuple[Any, str | None, str]] = []
@@ -161,7 +164,7 @@ class Lowering:
         """Say where a limit was reached, be it one of ours or one of the core's."""
         place = self.document.pointer(self.node) if self._limit_place is None else self._limit_place
         where = f"at {place!r}" if place else "at the root"
-        return LimitError(f"{where}: {error}", limit=error.limit, value=error.value)
+        return LimitError(f"{where}: {error}", limit=error.limit, value=error.value, pointer=place)
 
     def too_deep(self, node: Any) -> LimitError:
         """Build the error for schemas that apply to one value and nest too deeply."""

@@ -227,7 +227,7 @@ class Truth:
             parts.append(self.none_but(Positions(len(prefix), -1), rest))
         parts.append(self.counted_items(shape))
         if shape.unique is not None:
-            parts.append(Check(self._lowering.guards.unique(), True))
+            parts.append(Check(self._lowering.guards.unique(shape.unique), True))
         return parts
 
     def counted_items(self, shape: Shape) -> Formula:
