@@ -1,6 +1,6 @@
 """Structured generation: a language model's output always conforms to a JSON Schema or regular expression."""
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
 from structgen._compile import compile_json_schema, compile_regex
 from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
@@ -16,7 +16,8 @@ from structgen._errors import (
 from structgen._formats import register_format, unregister_format
 from structgen._vocabulary import Vocabulary
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
+    from structgen._explain import Explanation, explain
     from structgen._types import compile_type, parse_output, schema_of
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DEAD",
     "FINISHED",
+    "Explanation",
     "GuardDeadEnd",
     "LimitError",
     "RegexError",
@@ -38,6 +40,7 @@ __all__ = [
     "compile_json_schema",
     "compile_regex",
     "compile_type",
+    "explain",
     "parse_output",
     "register_format",
     "schema_of",
@@ -45,12 +48,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     # What reads types is imported by its first use: it needs modules that nothing else does.
     if name in {"compile_type", "parse_output", "schema_of"}:
         from structgen import _types
 
         return globals().setdefault(name, getattr(_types, name))
+    if name in {"Explanation", "explain"}:
+        from structgen import _explain
+
+        return globals().setdefault(name, getattr(_explain, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

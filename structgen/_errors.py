@@ -113,15 +113,25 @@ class LimitError(StructgenError):
         Name of the limit, as the option that sets it is called.
     value : int or float, optional
         The value of the limit that was reached.
+    pointer : str, optional
+        JSON Pointer of the place in the schema where it was reached, where that is known.
     """
 
-    def __init__(self, message: str, *, limit: str | None = None, value: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str | None = None,
+        value: float | None = None,
+        pointer: str | None = None,
+    ) -> None:
         self.limit = limit
         self.value = value
+        self.pointer = pointer
         super().__init__(message)
 
 
-class GuardDeadEnd(StructgenError):
+class GuardDeadEnd(StructgenError):  # noqa: N818 - what happened, not what was done wrong
     """Guards left no token, and the output may not end here.
 
     Guards are keywords that no automaton expresses; they are checked when a value would end. Each refusal is

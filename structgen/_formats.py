@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BUILT_IN_FORMATS = frozenset(
     """
@@ -12,8 +12,7 @@ BUILT_IN_FORMATS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RegisteredFormat:
+class RegisteredFormat(NamedTuple):
     """What a registered format asserts of a string; at least one of the two is given."""
 
     pattern: str | None

@@ -108,8 +108,8 @@ def _with_pattern(node: Node, pattern: re.Pattern[Any], path: str) -> Node:
     counterexample = _difference(pattern.pattern, pattern.flags, keyword)
     if counterexample is not None:
         raise TypeError(
-            f"{path}: {pattern!r} means something else in JSON Schema, which reads ECMA-262: they disagree on "
-            f"{counterexample!r}. Write it so that both agree, for example [0-9] for \\d"
+            f"{path}: {pattern!r} means something else in JSON Schema, which reads ECMA-262: they disagree "
+            f"on {counterexample!r}. Write it so that both agree, for example [0-9] for \\d"
         )
     return Constrained(
         node,

@@ -179,8 +179,9 @@ class Union(Node):
         return {"anyOf": [branch.schema(spelling) for branch in self.branches]}
 
     def load(self, value: Any, exact: bool, loading: Loading) -> Any:
-        # The memo keeps nested unions from trying everything again at every level. An entry is a mismatch while
-        # it is being made: an alias that leads back to itself without reading anything takes no value that way.
+        # The memo keeps nested unions from trying everything again at every level. An entry is a mismatch
+        # while it is being made: an alias that leads back to itself without reading anything takes no value
+        # that way.
         key = id(self), id(value), exact
         if key not in loading.tried:
             loading.tried[key] = False, Mismatch("the union leads back to itself")
@@ -404,7 +405,7 @@ class Constrained(Node):
         # Two bounds of one kind both hold: the outer annotation does not replace the inner one.
         if inner.keys() & self.keywords.keys():
             return {"allOf": [inner, dict(self.keywords)]}
-        return inner | self.keywords
+        return {**inner, **self.keywords}
 
     def load(self, value: Any, exact: bool, loading: Loading) -> Any:
         loaded = self.node.load(value, exact, loading)

@@ -140,3 +140,28 @@ def test_duplicate_keys(engine: str) -> None:
 def test_unknown_values(option: str, value: object, engine: str) -> None:
     with pytest.raises(ValueError, match=option):
         language(True, engine, **{option: value})
+
+
+def test_formats(engine: str) -> None:
+    day = {"type": "string", "format": "date"}
+    check(day, engine, ['"2024-02-29"'], ['"2023-02-29"', '"day"'])
+    check(day, engine, ['"day"'], ["1"], formats="annotate")
+    with pytest.raises(ValueError, match="formats"):
+        language(day, engine, formats="ignore")
+
+
+def test_nullable(engine: str) -> None:
+    schema = {"properties": {"a": {"type": "integer", "nullable": True}, "b": {"type": "integer"}}}
+    check(schema, engine, ['{"a":null}', '{"a":1,"b":2}'], ['{"b":null}', '{"a":""}'], nullable=True)
+    check(schema, engine, ['{"a":1}'], ['{"a":null}'], nullable=False)
+    # As in OpenAPI 3.0, it is about the type next to it, and an enumeration decides as ever.
+    check({"nullable": True, "enum": [1]}, engine, ["1"], ["null"], nullable=True)
+    check({"type": "integer", "nullable": False}, engine, ["1"], ["null"], nullable=True)
+
+
+@pytest.mark.parametrize(
+    "options", [{"nullable": 1}, {"nullable": None}, {"registry": {}}, {"whitespace": None}]
+)
+def test_options_of_the_wrong_type(options: dict[str, object], engine: str) -> None:
+    with pytest.raises(TypeError, match=next(iter(options))):
+        language({}, engine, **options)

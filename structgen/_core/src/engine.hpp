@@ -178,7 +178,7 @@ class Engine {
   // Items of an array so far, as canonical texts; the array must not repeat them.
   struct SeenItems {
     std::vector<std::string> values;  // sorted
-    Exclusion excluded;
+    Re strings = -1, texts = -1;      // their exclusions, made on demand
   };
   // The nodes of a suffix trie that can follow a lexeme. Whether those below `unsure` can depends on captured text.
   struct Walk {
@@ -248,7 +248,7 @@ class Engine {
   std::int32_t intern_seen_items(std::vector<std::string> values);
   bool closed(Lex q);
   void expand_distinct(const Frame& f, Stacks below, Expansion& out);
-  void expand_item(Expr e, const Exclusion& excluded, Stacks below, Expansion& out, int depth);
+  void expand_item(Expr e, SeenItems& excluded, Stacks below, Expansion& out, int depth);
   void settle();
   std::vector<std::string> refusals() const;
   void find_dead_end(MaskRecord& record, bool ends);

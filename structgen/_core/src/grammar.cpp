@@ -249,8 +249,11 @@ bool Grammar::finish(Expr e) {
     for (ExprNode& n : exprs_)
       if (!n.nullable && compute_nullable(n)) n.nullable = changed = true;
   }
+  const auto nullable = [&](Expr i) { return exprs_[static_cast<std::size_t>(i)].nullable; };
   for (const ExprNode& n : exprs_)
-    if (n.op == ExprOp::kGuarded && exprs_[static_cast<std::size_t>(n.a)].nullable) throw std::invalid_argument("a guarded expression must not match the empty string");
+    if (n.op == ExprOp::kGuarded && nullable(n.a)) throw std::invalid_argument("a guarded expression must not match the empty string");
+  for (const ArrayNode& a : arrays_)
+    if (a.unique && (nullable(a.rest) || std::any_of(a.prefix.begin(), a.prefix.end(), nullable))) throw std::invalid_argument("an item of a unique array must not match the empty string");
   for (ObjectNode& o : objects_) prune(o);
   for (ArrayNode& a : arrays_) prune(a);
   start = e;

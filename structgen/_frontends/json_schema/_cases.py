@@ -1,7 +1,8 @@
 """Lowering the claims of a shape, type by type.
 
-For a scalar type the formula becomes a regex, for arrays and objects what has to be counted. Checks that no automaton can do are decided
-first: each way of them to come out is a case of its own, with the guards that make sure of it.
+For a scalar type the formula becomes a regex, for arrays and objects what has to be counted. Checks that no
+automaton can do are decided first: each way of them to come out is a case of its own, with the guards that
+make sure of it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,19 @@ def lower_claims(lowering: Lowering, shape: Shape) -> int:
 def _lower_kind(lowering: Lowering, shape: Shape, kind: int, formula: Formula) -> int:
     if formula is FALSE:
         return lowering.nothing
+    if kind not in (ARRAY, OBJECT) or formula is TRUE:
+        return _lower_exactly(lowering, shape, kind, formula)
+    expression = lowering.attempt(lambda: _lower_exactly(lowering, shape, kind, formula))
+    if expression is not None:
+        return expression
+    part = shape.copy()
+    part.types = kind
+    return lowering.guards.guarded(
+        lowering.relaxed(part), lowering.guards.claims(shape, kind, formula), False
+    )
+
+
+def _lower_exactly(lowering: Lowering, shape: Shape, kind: int, formula: Formula) -> int:
     wanted: dict[int, set[bool]] = {}
     for part in walk(formula):
         if isinstance(part, Check):
@@ -46,16 +60,12 @@ def _lower_kind(lowering: Lowering, shape: Shape, kind: int, formula: Formula) -
     cases = []
     for outcomes in product((True, False), repeat=len(wanted)):
         outcome = dict(zip(wanted, outcomes, strict=True))
-        rest = substituted(
-            formula,
-            lambda atom, outcome=outcome: (
-                (TRUE if outcome[atom.guard] == atom.wanted else FALSE) if isinstance(atom, Check) else atom
-            ),
-        )
+        rest = _decided(formula, outcome)
         if rest is FALSE:
             continue
         case = shape
-        # An outcome that nothing asks for need not be made sure of: the formula holds with the other one, too.
+        # An outcome that nothing asks for need not be made sure of: the formula holds with the other one as
+        # well.
         sure = [guard for guard in wanted if outcome[guard] in wanted[guard]]
         if (
             kind == ARRAY
@@ -70,6 +80,17 @@ def _lower_kind(lowering: Lowering, shape: Shape, kind: int, formula: Formula) -
             expression = lowering.guards.guarded(expression, guard, not outcome[guard])
         cases.append(expression)
     return lowering.choice(cases)
+
+
+def _decided(formula: Formula, outcome: dict[int, bool]) -> Formula:
+    """Return what is left of a formula when the outcomes of its checks are known."""
+
+    def decide(atom: Formula) -> Formula:
+        if isinstance(atom, Check):
+            return TRUE if outcome[atom.guard] == atom.wanted else FALSE
+        return atom
+
+    return substituted(formula, decide)
 
 
 def _lower_decided(lowering: Lowering, shape: Shape, kind: int, formula: Formula) -> int:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin
 
-from ._resolve import UnresolvableError, identify, known_draft, walk
+from ._dialects import Dialect, Dialects, UnresolvableError, draft_of_specification, identify
+from ._resolve import walk
 
 if TYPE_CHECKING:
     from referencing import Registry
 
-_SCHEMA, _LIST, _MAP = 1, 2, 4
+SCHEMA, LIST, MAP = 1, 2, 4
 
 
 def _positions() -> dict[str, dict[str, int]]:
@@ -19,39 +20,31 @@ def _positions() -> dict[str, dict[str, int]]:
 
     Keywords that a draft has dropped stay, since schemas keep them; "$defs" is in use in every draft.
     """
-    known = dict.fromkeys(("additionalItems", "additionalProperties", "not"), _SCHEMA)
-    known |= {"items": _SCHEMA | _LIST} | dict.fromkeys(("allOf", "anyOf", "oneOf"), _LIST)
-    known |= dict.fromkeys(("$defs", "definitions", "dependencies", "patternProperties", "properties"), _MAP)
+    known = dict.fromkeys(("additionalItems", "additionalProperties", "not"), SCHEMA)
+    known |= {"items": SCHEMA | LIST} | dict.fromkeys(("allOf", "anyOf", "oneOf"), LIST)
+    known |= dict.fromkeys(("$defs", "definitions", "dependencies", "patternProperties", "properties"), MAP)
     positions = {"4": known}
     for draft, more in {
-        "6": {"contains": _SCHEMA, "propertyNames": _SCHEMA},
-        "7": {"else": _SCHEMA, "if": _SCHEMA, "then": _SCHEMA},
+        "6": {"contains": SCHEMA, "propertyNames": SCHEMA},
+        "7": {"else": SCHEMA, "if": SCHEMA, "then": SCHEMA},
         "2019-09": {
-            "contentSchema": _SCHEMA,
-            "dependentSchemas": _MAP,
-            "unevaluatedItems": _SCHEMA,
-            "unevaluatedProperties": _SCHEMA,
+            "contentSchema": SCHEMA,
+            "dependentSchemas": MAP,
+            "unevaluatedItems": SCHEMA,
+            "unevaluatedProperties": SCHEMA,
         },
-        "2020-12": {"prefixItems": _LIST},
+        "2020-12": {"prefixItems": LIST},
     }.items():
         positions[draft] = known = known | more
     return positions
 
 
-_POSITIONS = _positions()
+POSITIONS = _positions()
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 # The name of "$recursiveAnchor: true" among the dynamic anchors of a resource; no other is empty.
 RECURSIVE = ""
-
-_DRAFT_OF_SPECIFICATION = {
-    "draft-04": "4",
-    "draft-06": "6",
-    "draft-07": "7",
-    "draft2019-09": "2019-09",
-    "draft2020-12": "2020-12",
-}
 
 
 class Resource:
@@ -59,7 +52,7 @@ class Resource:
 
     __slots__ = (
         "anchors",
-        "draft",
+        "dialect",
         "dynamic",
         "explored",
         "names",
@@ -70,10 +63,10 @@ class Resource:
         "uri",
     )
 
-    def __init__(self, root: Any, uri: str, draft: str, parent: Resource | None) -> None:
+    def __init__(self, root: Any, uri: str, dialect: Dialect, parent: Resource | None) -> None:
         self.root = root
         self.uri = uri
-        self.draft = draft
+        self.dialect = dialect
         # The resource that this one is embedded in.
         self.parent = parent
         self.anchors: dict[str, Any] = {}
@@ -89,8 +82,11 @@ class Resource:
 class Resources:
     """Every resource that has been read, by address and by node."""
 
-    def __init__(self, root: Any, draft: str, registry: Registry[Any] | None) -> None:
-        self._registry = registry
+    def __init__(
+        self, root: Any, dialect: Dialect, dialects: Dialects, registry: Registry[Any] | None
+    ) -> None:
+        self.registry = registry
+        self._dialects = dialects
         self._bundled = False
         self._by_uri: dict[str, Resource] = {}
         self._owners: dict[int, Resource] = {}
@@ -98,10 +94,10 @@ class Resources:
         self.documents: list[Resource] = []
         # Goes up whenever a reference or a resource is added.
         self.version = 0
-        # Whether there are resources of more than one draft.
+        # Whether there are resources of more than one dialect, or of one that lacks keywords.
         self.mixed = False
-        self._draft = draft
-        self.main = self._read(root, "", draft)
+        self._dialect = dialect
+        self.main = self._read(root, "", dialect)
         self._by_uri.setdefault("", self.main)
 
     def owner(self, node: Any) -> Resource | None:
@@ -110,21 +106,21 @@ class Resources:
 
     # -- reading ---------------------------------------------------------------------------
 
-    def _read(self, root: Any, uri: str, draft: str) -> Resource:
+    def _read(self, root: Any, uri: str, dialect: Dialect) -> Resource:
         """Add a document whose root has the given address, unless it says another one itself."""
-        name = identify(root, draft)[1] if isinstance(root, dict) else None
+        name = identify(root, dialect, self._dialects)[1] if isinstance(root, dict) else None
         if name is not None:
             uri = _join(uri, name.partition("#")[0])
-        resource = self._resource(root, uri, draft, None)
+        resource = self._resource(root, uri, dialect, None)
         self.documents.append(resource)
         self._scan(root, resource)
         return resource
 
-    def _resource(self, root: Any, uri: str, draft: str, parent: Resource | None) -> Resource:
-        resource = Resource(root, uri, draft, parent)
+    def _resource(self, root: Any, uri: str, dialect: Dialect, parent: Resource | None) -> Resource:
+        resource = Resource(root, uri, dialect, parent)
         # Of two resources with one address, the first has it.
         self._by_uri.setdefault(uri, resource)
-        self.mixed = self.mixed or draft != self._draft
+        self.mixed = self.mixed or dialect != self._dialect or bool(dialect.ignored)
         return resource
 
     def adopt(self, node: Any, resource: Resource) -> Resource:
@@ -152,13 +148,13 @@ class Resources:
                 if isinstance(node.get(keyword), str):
                     resource.references.append((keyword, node[keyword]))
                     self.version += 1
-            stack.extend((child, resource) for child in [*_subschemas(node, resource.draft)][::-1])
+            stack.extend((child, resource) for child in [*_subschemas(node, resource.dialect.draft)][::-1])
 
     def _check_shared(self, node: Any, owner: Resource, resource: Resource) -> None:
         """Refuse one Python object in two resources where that makes it two different schemas."""
         if owner is resource or (owner.root is node and owner.parent is resource):
             return
-        if owner.draft != resource.draft or _has_reference(node):
+        if owner.dialect != resource.dialect or _has_reference(node):
             raise UnresolvableError(
                 f"one Python object is a part of two resources, {owner.uri!r} and {resource.uri!r}",
                 "pass the schema as JSON text",
@@ -166,15 +162,15 @@ class Resources:
 
     def _enter(self, node: dict[str, Any], resource: Resource) -> Resource:
         """Record the names that ``node`` gives itself; return the resource it belongs to."""
-        draft, name = identify(node, resource.draft)
+        dialect, name = identify(node, resource.dialect, self._dialects)
         address, _, fragment = ("" if name is None else name).partition("#")
         if node is not resource.root and address:
             uri = _join(resource.uri, address)
             if uri != resource.uri:
-                outer, resource = resource, self._resource(node, uri, draft, resource)
+                outer, resource = resource, self._resource(node, uri, dialect, resource)
                 outer.targets.add(resource)
                 self.version += 1
-        draft = resource.draft
+        draft = resource.dialect.draft
         if draft in ("4", "6", "7"):
             if fragment:
                 resource.anchors.setdefault(unquote(fragment), node)
@@ -217,33 +213,33 @@ class Resources:
             return resource
         found = self._by_uri.get(address)
         if found is None:
-            found = self._by_uri[address] = self._retrieve(address, reference, resource.draft)
+            found = self._by_uri[address] = self._retrieve(address, reference, resource.dialect)
         return found
 
-    def _retrieve(self, address: str, reference: str, draft: str) -> Resource:
+    def _retrieve(self, address: str, reference: str, dialect: Dialect) -> Resource:
         # Imported late: next to no schema leaves its document.
         from jsonschema_specifications import REGISTRY
 
         if not self._bundled:
-            self._registry = REGISTRY if self._registry is None else REGISTRY.combine(self._registry)
+            self.registry = REGISTRY if self.registry is None else REGISTRY.combine(self.registry)
             self._bundled = True
-        assert self._registry is not None
+        assert self.registry is not None
         try:
             # Whatever the caller's registry raises, the reference is what cannot be followed.
-            retrieved = self._registry.get_or_retrieve(address)
+            retrieved = self.registry.get_or_retrieve(address)
         except Exception as error:
             cause = "" if error.__cause__ is None else f" ({error.__cause__})"
             raise UnresolvableError(
                 f"the reference {reference!r} leaves the document, and no registry has {address!r}{cause}",
                 "give its document in registry=, a referencing.Registry, or copy it into the schema",
             ) from error
-        self._registry = retrieved.registry
+        self.registry = retrieved.registry
         root = _own(retrieved.value.contents)
         # A document says its draft itself, or the registry does; else it is that of the reference.
-        specification = getattr(retrieved.value, "_specification", None)
-        draft = _DRAFT_OF_SPECIFICATION.get(getattr(specification, "name", ""), draft)
-        said = known_draft(root.get("$schema")) if isinstance(root, dict) else None
-        return self._read(root, address, said or draft)
+        said = self._dialects.of(root.get("$schema")) if isinstance(root, dict) else None
+        if said is None and (draft := draft_of_specification(retrieved.value)) is not None:
+            said = Dialect(draft)
+        return self._read(root, address, said or dialect)
 
 
 def _join(base: str, address: str) -> str:
@@ -254,15 +250,15 @@ def _join(base: str, address: str) -> str:
 
 
 def _subschemas(node: dict[str, Any], draft: str) -> Iterator[Any]:
-    positions = _POSITIONS[draft]
+    positions = POSITIONS[draft]
     for keyword, value in node.items():
         kind = positions.get(keyword, 0)
         if isinstance(value, dict):
-            if kind & _SCHEMA:
+            if kind & SCHEMA:
                 yield value
-            elif kind & _MAP:
+            elif kind & MAP:
                 yield from value.values()
-        elif isinstance(value, list) and kind & _LIST:
+        elif isinstance(value, list) and kind & LIST:
             yield from value
 
 

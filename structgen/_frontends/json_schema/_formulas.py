@@ -1,7 +1,8 @@
 """Boolean formulas about one value of one JSON type.
 
-A formula is built from atoms by conjunction and disjunction; negation is pushed down to the atoms at once, so that
-an atom occurs only as what is *asked for*. Parts are shared: "exactly one of n" has size O(n), not O(n squared).
+A formula is built from atoms by conjunction and disjunction; negation is pushed down to the atoms at once, so
+that an atom occurs only as what is *asked for*. Parts are shared: "exactly one of n" has size O(n), not O(n
+squared).
 
 Atoms:
 
@@ -35,20 +36,21 @@ class All(Formula):
     __slots__ = ()
 
 
-class Any_(Formula):
+class Any_(Formula):  # noqa: N801 - Any is what typing calls something else
     """At least one part holds."""
 
     __slots__ = ()
 
 
 class Text(Formula):
-    """The value is spelled by a member of ``regex``."""
+    """The value is spelled by a member of ``regex``; ``test`` says so of numbers, however long they are."""
 
-    __slots__ = ("regex",)
+    __slots__ = ("regex", "test")
 
-    def __init__(self, regex: int) -> None:
+    def __init__(self, regex: int, test: Callable[[Any], bool] | None = None) -> None:
         super().__init__()
         self.regex = regex
+        self.test = test
 
 
 class Check(Formula):
@@ -117,8 +119,13 @@ class Count(Formula):
         return self.places.identity, True if self.schema is True else id(self.schema)
 
 
-TRUE = All()
-FALSE = Any_()
+def counted(places: Any, schema: Any, low: int, high: int) -> Formula:
+    """Return the atom for a range of counts; no count is in an empty one."""
+    return FALSE if 0 <= high < low else Count(places, schema, low, high)
+
+
+TRUE: Formula = All()
+FALSE: Formula = Any_()
 TRUE.opposite = FALSE
 FALSE.opposite = TRUE
 

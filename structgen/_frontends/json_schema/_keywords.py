@@ -6,10 +6,12 @@ entry (annotations, unknown ones) put no constraint on anything.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ._dialects import Dialect
 from ._formats import format_of
 from ._options import COUNT_LIMIT
 from ._shapes import NULL, TYPE_BITS, Shape
@@ -21,13 +23,15 @@ Handler = Callable[["Lowering", Shape, dict[str, Any], Any], None]
 
 # -- values of keywords --------------------------------------------------------------------
 
+_PLAIN = frozenset((str, int, bool, type(None)))
+
 
 def _count(lowering: Lowering, node: Any, keyword: str, value: Any) -> int:
-    if isinstance(value, (float, Decimal)) and value == value // 1:
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    number = number_of(value)
+    if number is None or number < 0 or number != number.to_integral_value():
         raise lowering.error(node, keyword, "the value must be an integer that is not negative")
-    return value
+    # Larger ones are all alike, and may have a great many digits.
+    return COUNT_LIMIT if number >= COUNT_LIMIT else int(number)
 
 
 def _minimum_count(lowering: Lowering, node: Any, keyword: str, value: Any) -> int:
@@ -64,6 +68,30 @@ def _bound(lowering: Lowering, node: Any, keyword: str, value: Any, hint: str | 
 def _schema_map(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
     if not isinstance(value, dict):
         raise lowering.error(node, keyword, "the value must be an object whose values are schemas")
+    _check_keys(lowering, node, keyword, value)
+
+
+def _check_keys(lowering: Lowering, node: Any, keyword: str, value: dict[Any, Any]) -> None:
+    if not all(isinstance(key, str) for key in value):
+        raise lowering.error(node, keyword, "the keys of an object must be strings")
+
+
+def _check_constant(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
+    """Refuse what is no JSON value; Python values can also contain themselves."""
+    stack, seen = [value], set()
+    while stack:
+        here = stack.pop()
+        if type(here) in _PLAIN or isinstance(here, str):
+            continue
+        if isinstance(here, (dict, list)):
+            if id(here) in seen:
+                continue
+            seen.add(id(here))
+            if isinstance(here, dict):
+                _check_keys(lowering, node, keyword, here)
+            stack.extend(here.values() if isinstance(here, dict) else here)
+        elif number_of(here) is None:
+            raise lowering.error(node, keyword, f"{here!r} is not a JSON value")
 
 
 def _schema_list(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
@@ -103,10 +131,12 @@ def _enum(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) ->
         raise lowering.error(node, "enum", "the value must be an array")
     if not value:
         lowering.dead(node, "enum", "no value is enumerated")
+    _check_constant(lowering, node, "enum", value)
     shape.enums += ((node, "enum"),)
 
 
 def _const(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    _check_constant(lowering, node, "const", value)
     shape.enums += ((node, "const"),)
 
 
@@ -138,11 +168,20 @@ def _not(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> 
 
 
 def _if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    # As two implications, each schema is asked for in one direction only where there is one branch.
-    if "then" in node:
-        shape.claims += (("any", (("not", ("is", value)), ("is", node["then"]))),)
-    if "else" in node:
-        shape.claims += (("any", (("is", value), ("is", node["else"]))),)
+    lowering.check_schema(node, "if", value)
+    then, other = (
+        node[keyword] if lowering.has_keyword(node, keyword) else True for keyword in ("then", "else")
+    )
+    lowering.check_schema(node, "then", then)
+    lowering.check_schema(node, "else", other)
+    if isinstance(value, bool):
+        shape.pending += ((node, "then" if value else "else", then if value else other),)
+    elif then is not True or other is not True:
+        shape.claims += (("if", node, value, then, other, lowering.path),)
+
+
+def _with_if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    """``then`` and ``else`` are read by ``if``."""
 
 
 def _ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
@@ -178,6 +217,7 @@ def _format(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) 
     if not isinstance(value, str):
         raise lowering.error(node, "format", "the value must be a string")
     if not lowering.options.assert_formats:
+        lowering.note(node, "format", "annotation", 'the option formats="annotate" says so')
         return
     known = format_of(value)
     if known is None:
@@ -279,11 +319,12 @@ def _dependencies(keyword: str, *, keys: bool = True, schemas: bool = True) -> H
     def handler(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
         if not isinstance(value, dict):
             raise lowering.error(node, keyword, "the value must be an object")
+        _check_keys(lowering, node, keyword, value)
         for key, wanted in value.items():
             if isinstance(wanted, list) and keys and all(isinstance(name, str) for name in wanted):
                 if not wanted:
                     continue
-                then = lowering.synthetic.schema(node, {"type": "object", "required": wanted})
+                then: Any = lowering.synthetic.schema(node, {"type": "object", "required": wanted})
             elif isinstance(wanted, (dict, bool)) and schemas:
                 then = wanted
             else:
@@ -344,6 +385,11 @@ def _unique_items(lowering: Lowering, shape: Shape, node: dict[str, Any], value:
     if not isinstance(value, bool):
         raise lowering.error(node, "uniqueItems", "the value must be true or false")
     if value:
+        if shape.unique is not None:
+            # Of several, one stands for all; how exact it is, is known of that one only.
+            lowering.note(
+                shape.unique, "uniqueItems", "guarded", "another uniqueItems is about the same array"
+            )
         shape.unique = node
 
 
@@ -398,7 +444,7 @@ _COMMON: dict[str, Handler] = {
 }
 
 _DRAFT_6: dict[str, Handler] = _COMMON
-_DRAFT_7: dict[str, Handler] = {**_DRAFT_6, "if": _if}
+_DRAFT_7: dict[str, Handler] = {**_DRAFT_6, "else": _with_if, "if": _if, "then": _with_if}
 _DRAFT_2019: dict[str, Handler] = {
     **{key: handler for key, handler in _DRAFT_7.items() if key != "dependencies"},
     "$recursiveRef": _recursive_ref,
@@ -416,11 +462,7 @@ _DRAFT_2020: dict[str, Handler] = {
     "prefixItems": _prefix_items,
 }
 _DRAFT_4: dict[str, Handler] = {
-    **{
-        key: handler
-        for key, handler in _COMMON.items()
-        if key not in ("const", "contains", "propertyNames")
-    },
+    **{key: handler for key, handler in _COMMON.items() if key not in ("const", "contains", "propertyNames")},
     "exclusiveMaximum": _exclusive_maximum_draft4,
     "exclusiveMinimum": _exclusive_minimum_draft4,
 }
@@ -435,3 +477,12 @@ KEYWORDS: dict[str, dict[str, Handler]] = {
 
 # Up to draft 7 a reference stands alone: what is next to it is ignored.
 REFERENCE_ONLY: dict[str, Handler] = {"$ref": _ref}
+
+
+@functools.cache
+def keywords_of(dialect: Dialect) -> dict[str, Handler]:
+    """Return the keywords of a dialect that constrain."""
+    keywords = KEYWORDS[dialect.draft]
+    if not dialect.ignored:
+        return keywords
+    return {name: handler for name, handler in keywords.items() if name not in dialect.ignored}

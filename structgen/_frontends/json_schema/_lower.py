@@ -8,7 +8,9 @@ also ends recursion: a conjunction met again while it is being lowered becomes a
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from structgen._frontends.regex import lower_ecma
 from . import _arrays, _cases, _enum, _objects, _scalars
 from ._disjoint import Disjointness
 from ._guards import Guards
-from ._keywords import KEYWORDS, REFERENCE_ONLY
+from ._keywords import KEYWORDS, REFERENCE_ONLY, keywords_of
 from ._numbers import NumberRegexes
 from ._options import Options
 from ._resolve import Document
@@ -42,12 +44,22 @@ _MANY_BRANCHES = 256
 # What can make a node the root of a resource of its own.
 _NAMING = frozenset(("$id", "$schema", "id"))
 
+# So many conditions of one value are always told apart beforehand.
+_FEW_CONDITIONS = 2
+
+# Cases of one value's claims that are looked at before a guard is made of them instead.
+_CASES = 20_000
+
 _REFERENCE_ALONE = ("4", "6", "7")
 
 # The keywords of any draft, for a reference may lead into another one; and the one that says so.
 _CONSTRAINING = frozenset().union(*KEYWORDS.values(), ("$schema",)) - {"type"}
 
 Key = int | frozenset[int]
+
+
+class TooManyCases(Exception):  # noqa: N818
+    """The claims of a value have more cases than an attempt looks at."""
 
 
 class Lowering:
@@ -57,6 +69,7 @@ class Lowering:
         self.document = document
         self.builder = builder
         self.options = options
+        self.whitespace = whitespace
         self.nothing = builder.nothing()
         # Draft 4 tells integers by their spelling; later drafts by their value, which "all" spells freely.
         self.integers_have_digits_only = document.draft == "4" or not options.all_numbers
@@ -82,11 +95,17 @@ class Lowering:
         self._numbers: NumberRegexes | None = None
         # How keywords are enforced that are not simply exact, by the id of their node and their name.
         self.notes: dict[tuple[int, str], tuple[Any, str, str]] = {}
+        # Arrays of distinct items: the node with uniqueItems, and the schemas of each item and of the others.
+        self.distinct_items: list[tuple[Any, list[list[Any]]]] = []
         self._multiples: dict[Decimal, int] = {}
         self._tangled: set[int] = set()
         self._dead: list[tuple[Any, str | None, str]] = []
         self._nodes = 0
         self._branches = 0
+        # Cases of claims that were looked at, the number at which an attempt ends, what it has to take back.
+        self._cases = 0
+        self._last_case = sys.maxsize
+        self._journal: list[Key] = []
         self._deadline = time.monotonic() + options.max_compile_seconds
         builder.json_style(whitespace, options.all_escapes)
 
@@ -106,6 +125,11 @@ class Lowering:
     def guards(self) -> Guards:
         """Checks that no automaton can do."""
         return Guards(self)
+
+    @property
+    def asks(self) -> bool:
+        """Whether guards of the automaton will ask about schemas of the document."""
+        return "guards" in self.__dict__ and self.guards.asks
 
     @cached_property
     def synthetic(self) -> SyntheticSchemas:
@@ -134,18 +158,18 @@ class Lowering:
         """Build the error for a keyword of a node (of a node itself when there is no keyword)."""
         return self.document.error(node, keyword, reason, hint)
 
-    def limit(self, node: Any, keyword: str, reason: str, limit: str | None = None) -> LimitError:
-        """Build the error for a limit that a keyword of a node reaches."""
+    def limit(self, node: Any, keyword: str | None, reason: str, limit: str | None = None) -> LimitError:
+        """Build the error for a limit that a keyword of a node (or the node itself) reaches."""
         value = None if limit is None else getattr(self.options, limit)
         more = "" if limit is None else f"; the limit {limit} is {value}"
-        self._limit_place = self.document.pointer(node, keyword)
+        self._limit_place = self.document.pointer(node, *(() if keyword is None else (keyword,)))
         return LimitError(f"{reason}{more}", limit=limit, value=value)
 
     def located(self, error: LimitError) -> LimitError:
         """Say where a limit was reached, be it one of ours or one of the core's."""
         place = self.document.pointer(self.node) if self._limit_place is None else self._limit_place
         where = f"at {place!r}" if place else "at the root"
-        return LimitError(f"{where}: {error}", limit=error.limit, value=error.value)
+        return LimitError(f"{where}: {error}", limit=error.limit, value=error.value, pointer=place)
 
     def too_deep(self, node: Any) -> LimitError:
         """Build the error for schemas that apply to one value and nest too deeply."""
@@ -180,7 +204,7 @@ class Lowering:
         if handle is not None and handle >= 0:
             return handle
         if handle is None and isinstance(node, dict):
-            if self._constraining.isdisjoint(node):
+            if not self.document.mixed and self._constraining.isdisjoint(node):
                 # Most schemas of a property say a type and, but for annotations, nothing else.
                 name = node.get("type")
                 if isinstance(name, str) and name in TYPE_BITS:
@@ -223,6 +247,7 @@ class Lowering:
     def _later(self, key: Key, nodes: tuple[Any, ...]) -> int:
         rule = self.builder.rule()
         self.memo[key] = rule
+        self._journal.append(key)
         self._waiting.append((key, nodes, rule))
         return rule
 
@@ -236,6 +261,7 @@ class Lowering:
                 rule = self._rules[key] = self.builder.rule()
             return rule
         self.memo[key] = -1 - self.level
+        self._journal.append(key)
         body = self._body(nodes)
         rule = self._rules.pop(key, None)
         if rule is not None:
@@ -283,7 +309,7 @@ class Lowering:
                 return self._same_value(shape.pending[0][2])
             if "any_of" in constraints and len(shape.any_of) == 1:
                 return self.choice([self._same_value(branch) for branch in shape.any_of[0][1]])
-        if "pending" in constraints or "any_of" in constraints:
+        if "pending" in constraints or "any_of" in constraints or "claims" in constraints:
             return None
         return self.lower_shape(shape)
 
@@ -302,8 +328,8 @@ class Lowering:
             raise self.error(node, None, f"a schema must be an object or a bool, not {_json_type(node)}")
         self.path = (*self.path, id(node))
         if self.document.mixed or not _NAMING.isdisjoint(node):
-            draft = self.document.draft_of(node)
-            alone, handlers = draft in _REFERENCE_ALONE, KEYWORDS[draft]
+            dialect = self.document.dialect_of(node)
+            alone, handlers = dialect.draft in _REFERENCE_ALONE, keywords_of(dialect)
         else:
             alone, handlers = self._reference_alone, self.handlers
         if alone and "$ref" in node:
@@ -314,8 +340,8 @@ class Lowering:
                 handler(self, shape, node, value)
 
     def handlers_of(self, node: Any) -> dict[str, Any]:
-        """Return the keywords of the draft of a node."""
-        return KEYWORDS[self.document.draft_of(node)]
+        """Return the keywords of the dialect of a node."""
+        return keywords_of(self.document.dialect_of(node))
 
     def refers(self, node: Any) -> bool:
         """Tell whether a node is a reference beside which nothing else counts."""
@@ -385,6 +411,7 @@ class Lowering:
             return self.nothing
         if shape.claims:
             self._untangle(shape)
+            self._decide(shape, fed)
         if len(shape.any_of) > 1:
             self._postpone(shape)
         if not shape.any_of:
@@ -403,6 +430,111 @@ class Lowering:
             parts.append(self._expand(merged, known))
         return self.choice(parts)
 
+    # -- attempts ----------------------------------------------------------------------------
+
+    def spend(self) -> None:
+        """Note one more case of a claim; ends the attempt when it has become too many."""
+        self._cases += 1
+        if self._cases > self._last_case:
+            raise TooManyCases
+        if not self._cases & 255:
+            self._check_time()
+
+    def attempt(self, work: Callable[[], int]) -> int | None:
+        """Lower something that may have very many cases; None, and nothing done, when it has too many."""
+        outer = self._last_case
+        # An attempt within another one leaves it half of what is left.
+        allowed = _CASES if outer == sys.maxsize else (outer - self._cases) // 2
+        self._last_case = self._cases + allowed
+        journal, waiting = len(self._journal), len(self._waiting)
+        state = self.level, self.node, self.path, self._same_value_depth, self._branches
+        try:
+            return work()
+        except TooManyCases:
+            self.level, self.node, self.path, self._same_value_depth, self._branches = state
+            unfinished = [rule for _, _, rule in self._waiting[waiting:]]
+            del self._waiting[waiting:]
+            for key in self._journal[journal:]:
+                self.memo.pop(key, None)
+                if key in self._rules:
+                    unfinished.append(self._rules.pop(key))
+            # Nothing refers to these rules any more, but the core wants every rule defined.
+            for rule in unfinished:
+                self.builder.define(rule, self.nothing)
+            del self._journal[journal:]
+            return None
+        finally:
+            self._last_case = outer
+
+    # -- alternatives ------------------------------------------------------------------------
+
+    def relaxed(self, shape: Shape) -> int:
+        """Lower a shape without its claims, but for one branch of every ``oneOf``."""
+        shape = shape.copy()
+        any_of = [(claim[1], claim[2], claim[3]) for claim in shape.claims if claim[0] == "one"]
+        shape.claims, shape.contains = (), ()
+        combinations = 1
+        for entry in any_of:
+            combinations *= len(entry[1])
+            if combinations <= _MANY_BRANCHES:
+                shape.any_of += (entry,)
+        return self._expand(shape, set())
+
+    def _decide(self, shape: Shape, fed: set[int]) -> None:
+        """Settle conditions that cannot hold, and tell apart those that exclude each other."""
+        while True:
+            claims, shape.claims = shape.claims, ()
+            settled = []
+            for claim in claims:
+                if claim[0] == "if" and self.disjointness.shapes(
+                    self.disjointness.merged(claim[2]), shape, 0
+                ):
+                    settled.append((claim[4], claim[5]))
+                else:
+                    shape.claims += (claim,)
+            if not settled:
+                break
+            self._feed(shape, fed, settled)
+        conditions = [claim for claim in shape.claims if claim[0] == "if"]
+        merged = self.disjointness.merged
+        key = self.disjointness.optional_discriminator([claim[2] for claim in conditions])
+        if key is not None and key not in shape.required and key not in shape.told_apart:
+            shape.told_apart += (key,)
+            node, path = conditions[0][1], conditions[0][5]
+            shape.any_of = ((node, self._presence_of(node, key), path), *shape.any_of)
+            return
+        for claim in conditions:
+            _, node, condition, then, other, path = claim
+            few = len(conditions) <= _FEW_CONDITIONS
+            if (
+                few
+                or self._is_nested(then, other)
+                or any(
+                    self.disjointness.shapes(merged(condition), merged(another[2]), 0, shape)
+                    for another in conditions
+                    if another is not claim
+                )
+            ):
+                shape.claims = tuple(kept for kept in shape.claims if kept is not claim)
+                shape.any_of = ((node, self._branches_of(node, condition, then, other), path), *shape.any_of)
+                return
+
+    def _is_nested(self, *schemas: Any) -> bool:
+        return any(isinstance(schema, dict) and self.has_keyword(schema, "if") for schema in schemas)
+
+    def _presence_of(self, node: Any, key: str) -> list[Any]:
+        """Return schemas of the objects with a key, of those without it, and of all other values."""
+        schema = self.synthetic.schema
+        return [
+            schema(node, {"type": "object", "required": [key]}),
+            schema(node, {"type": "object", "properties": {key: False}}),
+            schema(node, {"type": [name for name in TYPE_BITS if name != "object"]}),
+        ]
+
+    def _branches_of(self, node: Any, condition: Any, then: Any, other: Any) -> list[Any]:
+        schema, negation = self.synthetic.schema, self.synthetic.negation(condition)
+        return [schema(node, {"allOf": [condition, then]}), schema(node, {"allOf": [negation, other]})]
+
     def _untangle(self, shape: Shape) -> None:
         """Turn each ``oneOf`` into alternatives: its branches, or groups of those that overlap."""
         kept = []
@@ -412,19 +544,33 @@ class Lowering:
                 continue
             groups = self.disjointness.components(claim[2], shape)
             if len(groups) == 1 and len(groups[0]) > 1:
-                self._tangled.add(id(claim[2]))
-                kept.append(claim)
-                continue
+                key = self.disjointness.optional_discriminator(groups[0])
+                if key is None:
+                    self._tangled.add(id(claim[2]))
+                    kept.append(claim)
+                    continue
             branches = [group[0] if len(group) == 1 else self._group(claim[1], group) for group in groups]
             shape.any_of += ((claim[1], branches, claim[3]),)
         if kept:
             shape.claims = tuple(kept)
         else:
-            del shape.claims
+            shape.__dict__.pop("claims", None)
 
     def _group(self, node: Any, branches: list[Any]) -> Any:
-        self._tangled.add(id(branches))
-        return self.synthetic.schema(node, {"oneOf": branches})
+        """Return the schema that exactly one of some branches holds, which overlap."""
+        schema = self.synthetic.schema
+        key = self.disjointness.optional_discriminator(branches)
+        if key is None:
+            group = schema(node, {"oneOf": branches})
+            self._tangled.add(id(group["oneOf"]))
+            return group
+        # With the property the branches are disjoint; other values look at the group as it is.
+        present, *others = self._presence_of(node, key)
+        cases = [schema(node, {**present, "oneOf": list(branches)})]
+        for other in others:
+            cases.append(schema(node, {**other, "oneOf": branches}))
+            self._tangled.add(id(cases[-1]["oneOf"]))
+        return schema(node, {"anyOf": cases})
 
     def _postpone(self, shape: Shape) -> None:
         """Keep ``anyOf`` keywords with too many combinations as claims, which are decided while parsing."""
@@ -445,7 +591,11 @@ class Lowering:
                 limit="max_schema_nodes",
                 value=self.options.max_schema_nodes,
             )
-        if not self._nodes & 63 and time.monotonic() > self._deadline:
+        if not self._nodes & 63:
+            self._check_time()
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline:
             raise LimitError(
                 f"lowering the schema took more than {self.options.max_compile_seconds} seconds; "
                 "the limit is max_compile_seconds",

@@ -66,12 +66,24 @@ class Options:
         self.all_numbers = _one_of("numbers", numbers, "plain", "all") == "all"
         self.distinct_keys = _one_of("duplicate_keys", duplicate_keys, "undeclared", "forbid") == "forbid"
         self.assert_formats = _one_of("formats", formats, "assert", "annotate") == "assert"
+        if not isinstance(nullable, bool):
+            raise TypeError(f"nullable must be a bool, not {type(nullable).__name__}")
         self.nullable = nullable
-        self.registry = registry
+        self.registry = _registry(registry)
         self.draft = None if draft is None else _one_of("draft", draft, *DRAFTS)
         self.max_schema_nodes = max_schema_nodes
         self.max_branches = max_branches
         self.max_compile_seconds = max_compile_seconds
+
+
+def _registry(value: Any) -> Any:
+    if value is not None:
+        # Imported late: most schemas need no other document.
+        from referencing import Registry
+
+        if not isinstance(value, Registry):
+            raise TypeError(f"registry must be a referencing.Registry, not {type(value).__name__}")
+    return value
 
 
 def _one_of(name: str, value: str, *allowed: str) -> str:

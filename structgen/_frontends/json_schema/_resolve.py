@@ -10,19 +10,12 @@ from urllib.parse import unquote
 
 from structgen._errors import LimitError, SchemaError
 
+from ._dialects import Dialect, Dialects, UnresolvableError, identify
+
 if TYPE_CHECKING:
     from referencing import Registry
 
     from ._scopes import Scopes
-
-_DRAFT_OF_URI = {
-    "json-schema.org/draft-04/schema": "4",
-    "json-schema.org/draft-06/schema": "6",
-    "json-schema.org/draft-07/schema": "7",
-    "json-schema.org/draft/2019-09/schema": "2019-09",
-    "json-schema.org/draft/2020-12/schema": "2020-12",
-    "json-schema.org/schema": "2020-12",
-}
 
 
 def parse_document(schema: Any) -> Any:
@@ -56,36 +49,6 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def known_draft(uri: Any) -> str | None:
-    """Name the draft of a ``$schema`` value, None when it is not a published one."""
-    if not isinstance(uri, str):
-        return None
-    return _DRAFT_OF_URI.get(uri.rstrip("#").removeprefix("http://").removeprefix("https://"))
-
-
-def identify(node: dict[str, Any], draft: str) -> tuple[str, str | None]:
-    """Return the draft of a node inside a schema of some draft, and the identifier that it gives itself.
-
-    Only the root of a resource can choose its draft: elsewhere ``$schema`` has no meaning.
-    """
-    own = (known_draft(node["$schema"]) or draft) if "$schema" in node else draft
-    name = node.get("id" if own == "4" else "$id")
-    if own != draft and not isinstance(name, str):
-        name = node.get("id" if draft == "4" else "$id")
-    if not isinstance(name, str) or ("$ref" in node and own in ("4", "6", "7")):
-        return draft, None
-    return (draft if name[:1] in ("", "#") else own), name
-
-
-class UnresolvableError(Exception):
-    """A reference that leads nowhere; the document knows the place and makes a SchemaError of it."""
-
-    def __init__(self, reason: str, hint: str | None = None) -> None:
-        self.reason = reason
-        self.hint = hint
-        super().__init__(reason)
-
-
 class Document:
     """A schema document: its draft, its references and the pointers of its nodes.
 
@@ -104,6 +67,8 @@ class Document:
 
     __slots__ = (
         "_aliases",
+        "_dialect",
+        "_dialects",
         "_identifier",
         "_registry",
         "_scopes",
@@ -116,20 +81,27 @@ class Document:
 
     def __init__(self, root: Any, draft: str | None, registry: Registry[Any] | None = None) -> None:
         self.root = root
-        if draft is None and isinstance(root, dict):
-            # An unknown dialect is read as the current draft, as validators do.
-            draft = known_draft(root.get("$schema"))
-        self.draft = draft or "2020-12"
+        self._aliases: dict[int, tuple[Any, Any, tuple[str | int, ...]]] = {}
+        self._scopes: Scopes | None = None
+        self._dialects = Dialects(registry)
+        said: Dialect | None = Dialect("2020-12" if draft is None else draft)
+        if draft is None and isinstance(root, dict) and "$schema" in root:
+            try:
+                said = self._dialects.of(root["$schema"])
+            except UnresolvableError as problem:
+                raise self.error(root, "$schema", problem.reason, problem.hint) from None
+        # An unknown dialect is read as the current draft, as validators do.
+        self._dialect = said or Dialect("2020-12")
+        self.draft = self._dialect.draft
         self._identifier = "id" if self.draft == "4" else "$id"
         # Set once a node below the root with an identifier of its own has been met: until then every
         # reference that begins with "#" is relative to the root.
         self.embedded = False
-        # Set once a resource of another draft has been met: until then every node has the root's draft.
-        self.mixed = False
+        # Set once a resource of another dialect has been met, or one that lacks keywords: until then every
+        # node has all keywords of the root's draft.
+        self.mixed = bool(self._dialect.ignored)
         self._registry = registry
         self._targets: dict[str, Any] = {}
-        self._scopes: Scopes | None = None
-        self._aliases: dict[int, tuple[Any, Any, tuple[str | int, ...]]] = {}
 
     # -- places ----------------------------------------------------------------------------
 
@@ -144,20 +116,37 @@ class Document:
             keys = more + keys
         return node, keys
 
+    def is_alias(self, node: Any) -> bool:
+        """Tell whether ``node`` stands in no document."""
+        return id(node) in self._aliases
+
+    def origin(self, node: Any) -> Any:
+        """Return the node of a document that ``node`` is, stands for, or was copied from."""
+        node = self._aliased(node, ())[0]
+        return node if self._scopes is None else self._scopes.original(node)
+
+    def others(self) -> list[tuple[str, Any]]:
+        """Return the documents that references led to: what their pointers begin with, and their roots."""
+        if self._scopes is None:
+            return []
+        return [(f"{other.uri}#", other.root) for other in self._scopes.resources.documents[1:]]
+
+    @property
+    def registry(self) -> Registry[Any] | None:
+        """The registry, with what has been retrieved so far."""
+        return self._registry if self._scopes is None else self._scopes.resources.registry
+
     def pointer(self, node: Any, *keys: str | int) -> str:
         """Return the JSON Pointer of ``node`` (found by identity) followed by ``keys``.
 
         In a document that a reference led to, the pointer is the fragment of that document's URI.
         """
         node, keys = self._aliased(node, keys)
-        roots = [("", self.root)]
-        if self._scopes is not None:
-            node = self._scopes.original(node)
-            roots += [(f"{other.uri}#", other.root) for other in self._scopes.resources.documents[1:]]
-        for prefix, root in roots:
+        node = self.origin(node)
+        for prefix, root in [("", self.root), *self.others()]:
             path = _find(root, node)
             if path is not None:
-                return prefix + "".join(f"/{_escape(str(key))}" for key in (*path, *keys))
+                return prefix + "".join(f"/{escape(str(key))}" for key in (*path, *keys))
         # A part of a constant that was lowered as a schema of its own.
         return ""
 
@@ -170,19 +159,34 @@ class Document:
 
     def is_resource(self, node: dict[str, Any]) -> bool:
         """Tell whether a node is the root of a resource: it has an address of its own."""
-        name = identify(node, self.draft_of(node) if self.mixed else self.draft)[1]
+        dialect = self.dialect_of(node) if self.mixed else self._dialect
+        try:
+            name = identify(node, dialect, self._dialects)[1]
+        except UnresolvableError as problem:
+            raise self.error(node, "$schema", problem.reason, problem.hint) from None
         return name is not None and name[:1] not in ("", "#")
 
     def draft_of(self, node: dict[str, Any]) -> str:
         """Return the draft of a node; to be asked before the references of the node are resolved."""
+        return self.dialect_of(node).draft
+
+    def dialect_of(self, node: dict[str, Any]) -> Dialect:
+        """Return the dialect of a node; to be asked before the references of the node are resolved."""
         if not self.mixed and (
             node is self.root
             or ("$schema" not in node and self._identifier not in node)
             or not self.is_resource(node)
         ):
-            return self.draft
+            return self._dialect
         scopes = self._open(node, self._identifier)
-        return scopes.resource_of(self._aliased(node, ())[0]).draft
+        original = self._aliased(node, ())[0]
+        dialect = scopes.resource_of(original).dialect
+        if dialect.ignored and (
+            original is not node or scopes.resources.owner(scopes.original(node)) is None
+        ):
+            # What a keyword means is written with all keywords of the draft.
+            return Dialect(dialect.draft)
+        return dialect
 
     def _open(self, node: Any, keyword: str) -> Scopes:
         """Return the scopes; made when the first reference is met that is no pointer into the root."""
@@ -192,7 +196,7 @@ class Document:
 
             self.embedded = True
             try:
-                self._scopes = Scopes(self.root, self.draft, self._registry)
+                self._scopes = Scopes(self.root, self._dialect, self._dialects, self._registry)
                 for target in self._targets.values():
                     self._scopes.resources.adopt(target, self._scopes.resources.main)
             except UnresolvableError as problem:
@@ -273,7 +277,7 @@ def _find(root: Any, node: Any) -> tuple[str | int, ...] | None:
     seen: set[int] = set()
     while stack:
         here, trail = stack.pop()
-        if here is node:
+        if here is node and (isinstance(node, (dict, list)) or _is_for_schemas(trail)):
             path: list[str | int] = []
             while trail:
                 path.append(trail[1])
@@ -290,5 +294,18 @@ def _find(root: Any, node: Any) -> tuple[str | int, ...] | None:
     return None
 
 
-def _escape(key: str) -> str:
+def _is_for_schemas(trail: tuple[Any, ...]) -> bool:
+    """Tell whether a schema belongs at a place: what is no schema there may stand as a number elsewhere."""
+    from ._documents import LIST, MAP, POSITIONS, SCHEMA
+
+    positions = POSITIONS["2020-12"]
+    if not trail:
+        return True
+    key, outer = trail[1], trail[0][1] if trail[0] else ""
+    kind = LIST if isinstance(key, int) else MAP
+    return bool(positions.get(key, 0) & SCHEMA or positions.get(outer, 0) & kind)
+
+
+def escape(key: str) -> str:
+    """Write a key as a reference token of a JSON Pointer."""
     return key.replace("~", "~0").replace("/", "~1")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def lower_string(lowering: Lowering, shape: Shape, formula: Formula = TRUE) -> int:
-    """Lower the strings of a shape for which a formula holds: one regex over the decoded value, and guards."""
+    """Lower the strings of a shape for which a formula holds: a regex over the decoded value, and guards."""
     low, high = shape.min_length, shape.max_length
     builder = lowering.builder
     if 0 <= high < low:
@@ -29,9 +29,9 @@ def lower_string(lowering: Lowering, shape: Shape, formula: Formula = TRUE) -> i
     parts = [lowering.pattern(node, "pattern", pattern) for node, pattern in shape.patterns]
     guards = []
     for node, form in shape.formats:
-        regex, guard = lowering.guards.format(node, form)
-        if regex is not None:
-            parts.append(regex)
+        described, guard = lowering.guards.format(node, form)
+        if described is not None:
+            parts.append(described)
         if guard is not None:
             guards.append(guard)
     if formula is not TRUE:

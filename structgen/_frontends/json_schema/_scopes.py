@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._dialects import Dialect, Dialects, UnresolvableError
 from ._documents import RECURSIVE, Resource, Resources
-from ._resolve import UnresolvableError
 
 if TYPE_CHECKING:
     from referencing import Registry
@@ -35,8 +35,10 @@ class Scope:
 class Scopes:
     """The resources of a document, and the scopes they have been entered with."""
 
-    def __init__(self, root: Any, draft: str, registry: Registry[Any] | None) -> None:
-        self.resources = Resources(root, draft, registry)
+    def __init__(
+        self, root: Any, dialect: Dialect, dialects: Dialects, registry: Registry[Any] | None
+    ) -> None:
+        self.resources = Resources(root, dialect, dialects, registry)
         self._scopes: dict[tuple[Resource, frozenset[tuple[str, Resource]]], Scope] = {}
         self._lexical: dict[Resource, Scope] = {}
         self._copies: dict[int, tuple[Scope, Any]] = {}

@@ -1,8 +1,9 @@
 """``unevaluatedProperties`` and ``unevaluatedItems``.
 
-Which members a schema has evaluated depends on which of its branches hold. So every place where a member can be evaluated comes with a
-condition, the formula of its branch; and the keyword asks of each class of members that one of its conditions holds, or that
-the members satisfy the keyword's own schema. (JSON Schema Core, section 11.)
+Which members a schema has evaluated depends on which of its branches hold. So every place where a member can
+be evaluated comes with a condition, the formula of its branch; and the keyword asks of each class of members
+that one of its conditions holds, or that the members satisfy the keyword's own schema. (JSON Schema Core,
+section 11.)
 """
 
 from __future__ import annotations
