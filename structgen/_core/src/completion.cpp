@@ -129,7 +129,7 @@ std::int64_t Completion::item(const Item& i) {
     const Engine::Entry e = engine_.entries_[at];
     const Engine::Frame& f = engine_.frames_[static_cast<std::size_t>(e.frame)];
     // Read so far and still to come, less the quotes and what follows them.
-    const std::int64_t key = static_cast<std::int64_t>(engine_.texts_[static_cast<std::size_t>(f.text)].size()) + own - lexeme(lexer_.exit(i.lex)) - 2;
+    const std::int64_t key = engine_.keys_.length({f.text, {}}) + own - lexeme(lexer_.exit(i.lex)) - 2;
     least = std::min(least, own + frame(f, f.phase == Engine::kKey ? key : -1) + stacks(e.below));
   }
   return least;

@@ -103,6 +103,7 @@ Domain Distinct::domain(Expr root) const {
       case ExprOp::kChoice:
         for (std::int32_t i = 0; i < n.b; ++i) todo.push_back(grammar_.child(n, i));
         break;
+      case ExprOp::kSequence: out.sequences = true; [[fallthrough]];
       default: out.open = true;
     }
   }

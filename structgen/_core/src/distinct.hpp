@@ -18,6 +18,7 @@ struct Domain {
   Re strings = RegexStore::kNone;
   Re texts = RegexStore::kNone;
   bool open = false;  // objects, arrays or other values besides, taken to be as many as ever needed
+  bool sequences = false;  // a terminal need not be all of a value
 };
 
 class Distinct {

@@ -132,6 +132,7 @@ class Engine {
   // of distinct items, in the phase kItem: `at` is the number of items after this one, `member` its position.
   enum FrameKind : std::uint8_t { kSequenceFrame, kObjectFrame, kArrayFrame, kGuardFrame };
   enum Phase : std::uint8_t { kFirst, kAfterValue, kAfterComma, kValue, kKey, kItem };
+  static constexpr std::int32_t kUnread = -1;
   struct Frame {
     FrameKind kind;
     Phase phase;
@@ -140,7 +141,7 @@ class Engine {
     std::int32_t count;      // properties so far, as far as they matter; of tallied nodes, the goal that is left
     std::int32_t member;     // kValue: the member; extras are ~index
     std::int32_t excluded;   // distinct extras: regex of the extra keys seen; distinct items: number of the set of items seen
-    std::int32_t text = 0;   // kKey: number of the bytes of the key read so far
+    std::int32_t text = 0;   // kKey: node of the bytes of the key read so far; kUnread where `excluded` lacks the last key or item
     bool operator==(const Frame& o) const {
       return kind == o.kind && phase == o.phase && node == o.node && at == o.at && count == o.count && member == o.member && excluded == o.excluded && text == o.text;
     }
@@ -159,6 +160,8 @@ class Engine {
     bool checks = false;
     // Somewhere in the stacks: a check whose value has not begun, one whose value has, items seen.
     bool pending = false, capturing = false, seen = false;
+    // Whether this may follow depends on a key or item that was not read.
+    bool unsure = false;
     bool guarded() const { return pending || capturing; }
   };
   struct Expansion {
@@ -203,6 +206,7 @@ class Engine {
   std::int32_t extra_room(const ObjectNode& o, std::int32_t excluded);
   struct Open;
   Open open_members(const ObjectNode& o, std::int32_t at) const;
+  bool keys_abound(const ObjectNode& o, Re excluded);
   bool some_feasible(const Cells& cells, Goal goal, Plan here, Plan rest);
   void expand_cells(const Cells& cells, Goal goal, Plan here, Plan rest, Frame next, Stacks below, Expansion& out);
   template <class Member>
@@ -211,8 +215,8 @@ class Engine {
   void offer_in_any_order(const ObjectNode& o, Goal goal, const Open& open, Plan extras, Member&& member);
   void expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, Expansion& out);
   void expand_tallied(const ArrayNode& a, const Frame& f, Stacks below, Expansion& out);
-  std::int32_t intern_text(std::string text);
   Stacks capture(Stacks s, std::uint8_t byte, bool closed);
+  Stacks unread(Stacks s);
   Frame first_frame(const ExprNode& n) const;
   std::int32_t seen_with(std::int32_t seen, std::int32_t member);
   bool has_seen(std::int32_t seen, std::int32_t member) const;
@@ -269,15 +273,14 @@ class Engine {
   FlatMap united_;
   int unite_depth_ = 0;
   std::vector<std::unique_ptr<Expansion>> expansions_;
-  std::vector<std::string> texts_;
-  Index text_index_;
+  TextTrie keys_;  // what was read of keys
   std::vector<std::vector<std::uint64_t>> seen_;
   Index seen_index_;
   TextTrie captured_;
   std::vector<SeenItems> seen_items_;
   Index seen_items_index_;
   std::vector<std::int8_t> closed_;  // by lexer state; -1 unknown
-  FlatMap passed_;
+  FlatMap passed_, unread_;
   // Of the operation under way.
   std::vector<Verdicts::Question> asked_;
   std::vector<bool> refused_;  // by guard, and one for arrays of distinct items

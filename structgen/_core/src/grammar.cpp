@@ -233,6 +233,7 @@ void Grammar::prune(ArrayNode& a) const {
   while (possible < static_cast<std::int32_t>(a.prefix.size()) && productive(a.item(possible))) ++possible;
   const bool bounded = possible < static_cast<std::int32_t>(a.prefix.size()) || !productive(a.rest);
   if (bounded && (a.high == kInfinity || a.high > possible)) a.high = possible;
+  for (std::int32_t i = 0; a.unique && i <= static_cast<std::int32_t>(a.prefix.size()); ++i) a.plain = a.plain && !distinct_->domain(a.item(i)).sequences;
 }
 
 bool Grammar::finish(Expr e) {

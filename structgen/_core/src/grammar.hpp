@@ -66,6 +66,7 @@ struct ArrayNode {
   std::int32_t low = 0, high = kInfinity;
   std::unique_ptr<Tally> tally;  // prefix, rest and bounds are unused then
   bool unique = false;  // items are pairwise distinct
+  bool plain = true;    // of distinct items: a terminal that can begin one is all of it
   Expr item(std::int32_t i) const { return i < static_cast<std::int32_t>(prefix.size()) ? prefix[static_cast<std::size_t>(i)] : rest; }
 };
 

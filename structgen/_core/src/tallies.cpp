@@ -175,6 +175,15 @@ void Engine::offer_in_any_order(const ObjectNode& o, Goal goal, const Open& open
   }
 }
 
+// Whether the cells of a value are the same whichever extra key was taken: so many keys are left that one less never matters.
+bool Engine::keys_abound(const ObjectNode& o, Re excluded) {
+  if (!o.tally) return true;
+  const std::int32_t enough = o.tally->most_hits + 2;
+  for (std::size_t j = 0; j < o.extras.size(); ++j)
+    if (lexer_.regexes().count(grammar_->extra_key(o, j, excluded), enough) < enough) return false;
+  return true;
+}
+
 void Engine::expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, Expansion& out) {
   GoalStore& goals = grammar_->goals();
   const Tally& t = *o.tally;
@@ -186,7 +195,7 @@ void Engine::expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, E
     const std::size_t i = static_cast<std::size_t>(f.member >= 0 ? f.member : ~f.member);
     // The goal was settled for the member to come, too.
     const Plan before = goals.then(f.member >= 0 ? t.slot_options[i] : t.extra_options[i], here, false);
-    expand_cells(f.member >= 0 ? t.slots[i] : t.extras[i], goal, before, here, {kObjectFrame, kAfterValue, f.node, f.at, 0, 0, f.excluded}, below, out);
+    expand_cells(f.member >= 0 ? t.slots[i] : t.extras[i], goal, before, here, {kObjectFrame, kAfterValue, f.node, f.at, 0, 0, f.excluded, f.text}, below, out);
     return;
   }
   if (f.phase != kAfterComma && open.complete && goals.holds(goal)) out.items.push_back({grammar_->close_brace, below});
