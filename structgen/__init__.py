@@ -1,5 +1,7 @@
 """Structured generation: a language model's output always conforms to a JSON Schema or regular expression."""
 
+from typing import TYPE_CHECKING, Any
+
 from structgen._compile import compile_json_schema, compile_regex
 from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
 from structgen._errors import (
@@ -11,6 +13,9 @@ from structgen._errors import (
     VocabularyError,
 )
 from structgen._vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from structgen._types import compile_type, parse_output, schema_of
 
 __version__ = "0.1.0"
 
@@ -29,4 +34,20 @@ __all__ = [
     "__version__",
     "compile_json_schema",
     "compile_regex",
+    "compile_type",
+    "parse_output",
+    "schema_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What reads types is imported by its first use: it needs modules that nothing else does.
+    if name in {"compile_type", "parse_output", "schema_of"}:
+        from structgen import _types
+
+        return globals().setdefault(name, getattr(_types, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
