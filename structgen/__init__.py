@@ -1,6 +1,6 @@
 """Structured generation: a language model's output always conforms to a JSON Schema or regular expression."""
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
 from structgen._compile import compile_json_schema, compile_regex
 from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
@@ -14,7 +14,7 @@ from structgen._errors import (
 )
 from structgen._vocabulary import Vocabulary
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from structgen._types import compile_type, parse_output, schema_of
 
 __version__ = "0.1.0"
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     # What reads types is imported by its first use: it needs modules that nothing else does.
     if name in {"compile_type", "parse_output", "schema_of"}:
         from structgen import _types

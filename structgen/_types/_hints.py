@@ -34,7 +34,7 @@ def fallback(variable: Any) -> Any:
     if not isinstance(variable, TypeVar) and type(variable).__name__ != "TypeVar":
         raise TypeError(f"{variable} is not supported")
     if getattr(variable, "has_default", lambda: False)():
-        return variable.__default__  # type: ignore[union-attr]
+        return variable.__default__
     if variable.__bound__ is not None:
         return variable.__bound__
     if variable.__constraints__:
@@ -54,9 +54,8 @@ def substitute(hint: Any, environment: Environment) -> Any:
 
 def bind(generic: Any, arguments: Iterable[Any]) -> Environment:
     """Return what the type parameters of a generic class or alias stand for."""
-    parameters = getattr(generic, "__parameters__", None) or getattr(generic, "__type_params__", ())
-    arguments = list(arguments)
-    return {p: a for p, a in zip(parameters, arguments or map(fallback, parameters), strict=False)}
+    parameters: Any = getattr(generic, "__parameters__", ()) or getattr(generic, "__type_params__", ())
+    return dict(zip(parameters, list(arguments) or map(fallback, parameters), strict=False))
 
 
 def hints_of(cls: Any, arguments: Iterable[Any]) -> dict[str, Any]:

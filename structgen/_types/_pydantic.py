@@ -81,7 +81,7 @@ def schemas_of(nodes: list[Foreign]) -> tuple[list[Schema], dict[str, Schema]]:
         schemas, shared = TypeAdapter.json_schemas(inputs, schema_generator=Generator)
     except PydanticInvalidForJsonSchema as error:
         raise TypeError(f"{', '.join(node.path for node in nodes)}: {error.message}") from None
-    return [schemas[number, "validation"] for number in range(len(nodes))], shared.get("$defs", {})  # type: ignore[index]
+    return [schemas[number, "validation"] for number in range(len(nodes))], shared.get("$defs", {})
 
 
 def _closed(schema: Schema, *, root: bool = False) -> Schema:
