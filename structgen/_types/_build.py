@@ -252,12 +252,13 @@ class Builder:
     def _function(self, function: Any, path: str) -> Node:
         bare = function.func if isinstance(function, functools.partial) else function
         try:
-            signature, hints = inspect.signature(function), typing.get_type_hints(bare, include_extras=True)
+            signature = inspect.signature(function)
+            hints = typing.get_type_hints(bare, localns=_hints.parameters_of(bare), include_extras=True)
         except (NameError, ValueError) as error:
             raise TypeError(f"{path}: {error}") from None
         node = Object(dict)
         for name, parameter in signature.parameters.items():
-            hint = hints.get(name, Any)
+            hint = _hints.substitute(hints.get(name, Any), {})
             if parameter.kind is parameter.POSITIONAL_ONLY:
                 raise TypeError(f"{path}.{name}: a positional-only parameter cannot be passed by name")
             if parameter.kind is parameter.VAR_KEYWORD:

@@ -113,6 +113,10 @@ class IntPair(Pair[int]):
     third: bool
 
 
+class Narrowed(Pair[int]):
+    first: typing_extensions.ReadOnly[Literal[1]]  # type: ignore[misc]
+
+
 class Row(NamedTuple):
     key: str
     value: int = 0
@@ -206,6 +210,7 @@ OWN: list[Any] = [
     list[int] | list[float],
     Frozen,
     Plain,
+    Narrowed,
     dict[int, str],
     dict[Annotated[str, re.compile("[a-z]{2}")], int],
     Annotated[str, re.compile("[0-9]{2}|x+")],

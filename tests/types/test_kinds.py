@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typing_extensions import TypeAliasType
 
 import structgen
-from tests.types.examples import Bare, Colour, Crate, Level, Mixed, Order, Point, Tree
+from tests.types.examples import Bare, Colour, Crate, Level, Mixed, Narrowed, Order, Point, Tree
 from tests.types.support import exact, parses, validates
 
 
@@ -188,6 +188,18 @@ def test_branches_keep_the_order_they_were_written_in() -> None:
 
     assert structgen.parse_output('{"x":1}', A | B) == A(1)
     assert structgen.parse_output('{"x":1}', B | A) == B(1)
+
+
+def test_inherited_type_variables_are_those_of_their_class() -> None:
+    assert structgen.schema_of(Crate[int])["properties"] == {
+        "content": {"type": "array", "items": {"type": "integer"}},
+        "more": {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+        "label": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+    }
+    assert structgen.schema_of(Narrowed)["properties"] == {
+        "first": {"const": 1},
+        "second": {"type": "array", "items": {"type": "integer"}},
+    }
 
 
 def test_definitions_of_one_name_are_kept_apart() -> None:
