@@ -91,10 +91,10 @@ def schema_of(type_: Any) -> dict[str, Any]:
     Parameters
     ----------
     type_ : type or type hint
-        A Pydantic model, dataclass, ``TypedDict``, ``NamedTuple``, ``Enum``, ``Literal``, a union, a
-        container or scalar type, ``Annotated`` with the constraints of :mod:`annotated_types` or a compiled
-        :mod:`re` pattern (for the whole text), ``NewType``, a ``type`` alias, or a function (an object of its
-        parameters). ``docs/types.md`` lists what becomes what.
+        A Pydantic model, dataclass, ``TypedDict``, ``NamedTuple``, ``Enum``, ``Literal``, union, container or
+        scalar type, ``Annotated`` with the constraints of :mod:`annotated_types` or a compiled :mod:`re`
+        pattern (for the whole text), ``NewType``, ``type`` alias, or function (an object of its parameters).
+        ``docs/types.md`` lists what becomes what.
 
     Returns
     -------

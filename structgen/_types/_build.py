@@ -160,8 +160,7 @@ class Builder:
                 named.target = make()
             except NameError as error:
                 raise TypeError(
-                    f"{path}: {error}; a forward reference has to name something in the module of "
-                    f"{named.name}"
+                    f"{path}: {error}; forward references are looked up in the module of {named.name}"
                 ) from None
         return named
 
@@ -192,9 +191,7 @@ class Builder:
             if inner is not argument or getattr(argument, "__unpacked__", False):
                 of = get_args(inner)
                 if place < len(arguments) - 1 or get_origin(inner) is not tuple or of[-1:] != (Ellipsis,):
-                    raise TypeError(
-                        f"{path}[{place}]: only the last item may be unpacked, as in *tuple[X, ...]"
-                    )
+                    raise TypeError(f"{path}[{place}]: only the last item may be a *tuple[X, ...]")
                 rest = self.build(of[0], f"{path}[]")
             else:
                 items.append(self.build(argument, f"{path}[{place}]"))
@@ -208,8 +205,8 @@ class Builder:
         key = self.build(key_hint, f"{path}{{key}}") if key_hint is not Any else SCALARS[str]
         if not _is_text(key):
             raise TypeError(
-                f"{path}{{key}}: the keys of a JSON object are strings; {name_of(key_hint)} is not among "
-                "them: use str, int, a Literal or Enum of strings, UUID or a date, or a list of pairs"
+                f"{path}{{key}}: the keys of a JSON object are strings, not {name_of(key_hint)}; use str, "
+                "int, a Literal or Enum of strings, UUID or a date, or a list of pairs"
             )
         return Map(key, value)
 
@@ -234,7 +231,7 @@ class Builder:
     def _typed_dict(self, cls: Any, arguments: Iterable[Any], path: str) -> Node:
         node = Object(dict)
         for name, hint in _hints.hints_of(cls, arguments).items():
-            # Postponed annotations hide these forms from Python 3.11, which then takes every key as required.
+            # Postponed annotations hide these forms from Python 3.11: it takes every key for required.
             required = name in cls.__required_keys__
             inner = hint
             while (form := _hints.special_form(get_origin(inner))) is not None or get_origin(
@@ -255,12 +252,13 @@ class Builder:
     def _function(self, function: Any, path: str) -> Node:
         bare = function.func if isinstance(function, functools.partial) else function
         try:
-            signature, hints = inspect.signature(function), typing.get_type_hints(bare, include_extras=True)
+            signature = inspect.signature(function)
+            hints = typing.get_type_hints(bare, localns=_hints.parameters_of(bare), include_extras=True)
         except (NameError, ValueError) as error:
             raise TypeError(f"{path}: {error}") from None
         node = Object(dict)
         for name, parameter in signature.parameters.items():
-            hint = hints.get(name, Any)
+            hint = _hints.substitute(hints.get(name, Any), {})
             if parameter.kind is parameter.POSITIONAL_ONLY:
                 raise TypeError(f"{path}.{name}: a positional-only parameter cannot be passed by name")
             if parameter.kind is parameter.VAR_KEYWORD:
@@ -297,7 +295,7 @@ def _forward(hint: Any) -> str:
 def _is_text(node: Node) -> bool:
     """Return whether every value of the type is a JSON string, as the keys of an object are."""
     if isinstance(node, Named):
-        return _is_text(node.target)
+        return "target" in node.__dict__ and _is_text(node.target)
     if isinstance(node, Union):
         return all(map(_is_text, node.branches))
     if isinstance(node, Constant):

@@ -55,12 +55,15 @@ def _constrained_by(node: Node, item: Any, path: str) -> Node:
         attribute, keyword, holds = _BOUNDS[name]
         bound = getattr(item, attribute)
         limit = _exact(bound, path)
-        return Constrained(node, {keyword: bound}, [lambda v: (n := _number(v)) is None or holds(n, limit)])
+        return Constrained(
+            node, {keyword: _written(limit, path)}, [lambda v: (n := _number(v)) is None or holds(n, limit)]
+        )
     if name == "MultipleOf" and "number" in kinds:
-        factor = Fraction(_exact(item.multiple_of, path))
+        step = _exact(item.multiple_of, path)
+        factor = Fraction(step)
         if factor <= 0:
             raise TypeError(f"{path}: a factor has to be greater than 0, not {item.multiple_of!r}")
-        return Constrained(node, {"multipleOf": item.multiple_of}, [lambda v: _is_multiple(v, factor)])
+        return Constrained(node, {"multipleOf": _written(step, path)}, [lambda v: _is_multiple(v, factor)])
     if name in {"MinLen", "MaxLen"} and kinds & _LENGTHS.keys():
         least = name == "MinLen"
         length = item.min_length if least else item.max_length
@@ -85,6 +88,15 @@ def _exact(bound: Any, path: str) -> Decimal:
     if not number.is_finite():
         raise TypeError(f"{path}: the bound {bound!r} is not finite")
     return number
+
+
+def _written(number: Decimal, path: str) -> int | float:
+    """Return the number as schemas hold it, so that they can be dumped."""
+    if number == number.to_integral_value():
+        return int(number)
+    if Decimal(repr(float(number))) != number:
+        raise TypeError(f"{path}: the bound {number} has more digits than a float")
+    return float(number)
 
 
 def _number(value: Any) -> Any:

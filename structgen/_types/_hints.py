@@ -52,46 +52,57 @@ def substitute(hint: Any, environment: Environment) -> Any:
     return hint
 
 
+def parameters_of(owner: Any) -> dict[str, Any]:
+    """Return the type parameters of a class or function by name, as its forward references use them."""
+    return {parameter.__name__: parameter for parameter in getattr(owner, "__type_params__", ())}
+
+
 def bind(generic: Any, arguments: Iterable[Any]) -> Environment:
     """Return what the type parameters of a generic class or alias stand for."""
-    parameters: Iterable[Any] = getattr(generic, "__parameters__", ()) or getattr(
-        generic, "__type_params__", ()
-    )
+    parameters: Any = getattr(generic, "__parameters__", ()) or getattr(generic, "__type_params__", ())
     return dict(zip(parameters, list(arguments) or map(fallback, parameters), strict=False))
 
 
 def hints_of(cls: Any, arguments: Iterable[Any]) -> dict[str, Any]:
     """Return the annotations of a class with its bases', every type variable replaced.
 
+    Class by class, as type variables of one name can mean different things in two of them.
+
     Raises
     ------
     NameError
         A forward reference cannot be resolved.
     """
-    names = {p.__name__: p for p in getattr(cls, "__type_params__", ())}
-    hints = typing.get_type_hints(cls, localns={**names, cls.__name__: cls}, include_extras=True)
-    environments = _environments(cls, bind(cls, arguments))
-    return {name: substitute(hint, environments.get(name, {})) for name, hint in hints.items()}
+    return _with_bases(cls, bind(cls, arguments))
 
 
-def _environments(cls: type, environment: Environment) -> dict[str, Environment]:
-    """Return, for each annotated name, what type variables stand for in the class that annotates it."""
-    found: dict[str, Environment] = {}
+def _with_bases(cls: type, environment: Environment) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    inherited: dict[str, Any] = {}
     for base in reversed(cls.__dict__.get("__orig_bases__", cls.__bases__)):
         origin = get_origin(base) or base
         if isinstance(origin, type) and origin is not Generic:
             arguments = [substitute(argument, environment) for argument in get_args(base)]
-            found.update(_environments(origin, bind(origin, arguments)))
-    for name in inspect.get_annotations(cls):
-        if not (is_typed_dict(cls) and name in found):  # a TypedDict copies its bases' annotations
-            found[name] = environment
-    return found
+            hints |= _with_bases(origin, bind(origin, arguments))
+            inherited |= inspect.get_annotations(origin)
+    own = inspect.get_annotations(cls)
+    if is_typed_dict(cls):  # it has its bases' annotations, too
+        own = {name: hint for name, hint in own.items() if name not in hints or hint != inherited[name]}
+    if own:
+        module = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
+        # A class for these annotations alone, with the names that they may use: those of the class come
+        # after those of its module, as typing.get_type_hints has it, and the class itself: it may be local.
+        holder = type(cls.__name__, (), {"__annotations__": own, "__module__": cls.__module__})
+        names = {**vars(cls), **module, cls.__name__: cls, **parameters_of(cls)}
+        for name, hint in typing.get_type_hints(holder, localns=names, include_extras=True).items():
+            hints[name] = substitute(hint, environment)
+    return hints
 
 
 def alias_value(alias: Any, arguments: Iterable[Any]) -> Any:
     """Return what a ``type`` alias stands for; strings in it are names of its module."""
     holder = types.SimpleNamespace(__annotations__={"value": alias.__value__})
     module = sys.modules.get(alias.__module__)
-    names = {alias.__name__: alias} | {p.__name__: p for p in alias.__type_params__}
+    names = {alias.__name__: alias, **parameters_of(alias)}
     hints = typing.get_type_hints(holder, vars(module) if module else {}, names, include_extras=True)
     return substitute(hints["value"], bind(alias, arguments))

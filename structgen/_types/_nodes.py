@@ -160,9 +160,8 @@ class Constant(Node):
     def load(self, value: Any, exact: bool, loading: Loading) -> Any:
         found = None if isinstance(value, list | dict) else self.values.get(identity(value))
         if found is None:
-            raise Mismatch(
-                f"{shown(value)} is none of {', '.join(shown(v) for v, _ in self.values.values())}"
-            )
+            allowed = ", ".join(shown(allowed) for allowed, _ in reversed(self.values.values()))
+            raise Mismatch(f"{shown(value)} is none of {allowed}")
         return found[1]
 
 
@@ -180,8 +179,7 @@ class Union(Node):
 
     def load(self, value: Any, exact: bool, loading: Loading) -> Any:
         # The memo keeps nested unions from trying everything again at every level. An entry is a mismatch
-        # while it is being made: an alias that leads back to itself without reading anything takes no value
-        # that way.
+        # while it is being made: an alias that leads back to itself takes no value that way.
         key = id(self), id(value), exact
         if key not in loading.tried:
             loading.tried[key] = False, Mismatch("the union leads back to itself")
@@ -403,7 +401,7 @@ class Constrained(Node):
     def schema(self, spelling: Spelling) -> Schema:
         inner = self.node.schema(spelling)
         # Two bounds of one kind both hold: the outer annotation does not replace the inner one.
-        if inner.keys() & self.keywords.keys():
+        if inner.keys() & self.keywords.keys() - {"description"}:
             return {"allOf": [inner, dict(self.keywords)]}
         return {**inner, **self.keywords}
 

@@ -38,13 +38,13 @@ def _lower_kind(lowering: Lowering, shape: Shape, kind: int, formula: Formula) -
         return lowering.nothing
     if kind not in (ARRAY, OBJECT) or formula is TRUE:
         return _lower_exactly(lowering, shape, kind, formula)
-    expression = lowering.attempt(lambda: _lower_exactly(lowering, shape, kind, formula))
+    expression = lowering.attempts.attempt(lambda: _lower_exactly(lowering, shape, kind, formula))
     if expression is not None:
         return expression
     part = shape.copy()
     part.types = kind
     return lowering.guards.guarded(
-        lowering.relaxed(part), lowering.guards.claims(shape, kind, formula), False
+        lowering.alternatives.relaxed(part), lowering.guards.claims(shape, kind, formula), False
     )
 
 

@@ -8,9 +8,7 @@ also ends recursion: a conjunction met again while it is being lowered becomes a
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,8 @@ from structgen._errors import LimitError, RegexError, SchemaError, Unsatisfiable
 from structgen._frontends.regex import lower_ecma
 
 from . import _arrays, _cases, _enum, _objects, _scalars
+from ._alternatives import Alternatives
+from ._attempts import Attempts
 from ._disjoint import Disjointness
 from ._guards import Guards
 from ._keywords import KEYWORDS, REFERENCE_ONLY, keywords_of
@@ -38,17 +38,8 @@ _INLINE_DEPTH = 32
 # Schemas that apply to one value (anyOf in anyOf, references to references) may nest this deep.
 _SAME_VALUE_DEPTH = 64
 
-# Combinations of branches from which on they are told apart while parsing, not beforehand.
-_MANY_BRANCHES = 256
-
 # What can make a node the root of a resource of its own.
 _NAMING = frozenset(("$id", "$schema", "id"))
-
-# So many conditions of one value are always told apart beforehand.
-_FEW_CONDITIONS = 2
-
-# Cases of one value's claims that are looked at before a guard is made of them instead.
-_CASES = 20_000
 
 _REFERENCE_ALONE = ("4", "6", "7")
 
@@ -56,10 +47,6 @@ _REFERENCE_ALONE = ("4", "6", "7")
 _CONSTRAINING = frozenset().union(*KEYWORDS.values(), ("$schema",)) - {"type"}
 
 Key = int | frozenset[int]
-
-
-class TooManyCases(Exception):  # noqa: N818
-    """The claims of a value have more cases than an attempt looks at."""
 
 
 class Lowering:
@@ -98,14 +85,11 @@ class Lowering:
         # Arrays of distinct items: the node with uniqueItems, and the schemas of each item and of the others.
         self.distinct_items: list[tuple[Any, list[list[Any]]]] = []
         self._multiples: dict[Decimal, int] = {}
-        self._tangled: set[int] = set()
         self._dead: list[tuple[Any, str | None, str]] = []
         self._nodes = 0
         self._branches = 0
-        # Cases of claims that were looked at, the number at which an attempt ends, what it has to take back.
-        self._cases = 0
-        self._last_case = sys.maxsize
-        self._journal: list[Key] = []
+        # The conjunctions in the order in which they were begun.
+        self.journal: list[Key] = []
         self._deadline = time.monotonic() + options.max_compile_seconds
         builder.json_style(whitespace, options.all_escapes)
 
@@ -132,6 +116,16 @@ class Lowering:
         return "guards" in self.__dict__ and self.guards.asks
 
     @cached_property
+    def alternatives(self) -> Alternatives:
+        """What ``oneOf`` and ``if`` tell apart."""
+        return Alternatives(self)
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        """The budget of claims with many cases."""
+        return Attempts(self)
+
+    @cached_property
     def synthetic(self) -> SyntheticSchemas:
         """Schemas that stand in no document."""
         return SyntheticSchemas(self)
@@ -151,6 +145,26 @@ class Lowering:
         if start == self.nothing:
             raise self.unsatisfiable()
         return start
+
+    def state(self) -> tuple[Any, ...]:
+        """Return where the lowering is, for :meth:`take_back`."""
+        place = self.level, self.node, self.path, self._same_value_depth, self._branches
+        return len(self.journal), len(self._waiting), place
+
+    def take_back(self, state: tuple[Any, ...]) -> None:
+        """Forget what has been lowered since; nothing else may refer to it."""
+        journal, waiting, place = state
+        self.level, self.node, self.path, self._same_value_depth, self._branches = place
+        unfinished = [rule for _, _, rule in self._waiting[waiting:]]
+        del self._waiting[waiting:]
+        for key in self.journal[journal:]:
+            self.memo.pop(key, None)
+            if key in self._rules:
+                unfinished.append(self._rules.pop(key))
+        del self.journal[journal:]
+        # Nothing refers to these rules any more, but the core wants every rule defined.
+        for rule in unfinished:
+            self.builder.define(rule, self.nothing)
 
     # -- errors ----------------------------------------------------------------------------
 
@@ -247,7 +261,7 @@ class Lowering:
     def _later(self, key: Key, nodes: tuple[Any, ...]) -> int:
         rule = self.builder.rule()
         self.memo[key] = rule
-        self._journal.append(key)
+        self.journal.append(key)
         self._waiting.append((key, nodes, rule))
         return rule
 
@@ -261,7 +275,7 @@ class Lowering:
                 rule = self._rules[key] = self.builder.rule()
             return rule
         self.memo[key] = -1 - self.level
-        self._journal.append(key)
+        self.journal.append(key)
         body = self._body(nodes)
         rule = self._rules.pop(key, None)
         if rule is not None:
@@ -283,17 +297,17 @@ class Lowering:
             self.path = ()
             self._absorb(shape, nodes[0])
             if shape.claims:
-                self._untangle(shape)
+                self.alternatives.untangle(shape)
             handle = self._plain(shape)
             if handle is not None:
                 return handle
             fed = {id(nodes[0])}
-            self._feed(shape, fed, [(node, (id(nodes[0]),)) for _, _, node in self._take_pending(shape)])
+            self.feed(shape, fed, [(node, (id(nodes[0]),)) for _, _, node in self._take_pending(shape)])
         else:
             fed = set()
-            self._feed(shape, fed, [(node, ()) for node in nodes])
+            self.feed(shape, fed, [(node, ()) for node in nodes])
         branches, self._branches = self._branches, 0
-        handle = self._expand(shape, fed)
+        handle = self.expand(shape, fed)
         self._branches = branches
         return handle
 
@@ -372,7 +386,7 @@ class Lowering:
         """Return the conjunction of nodes as a shape, apart from what is being lowered."""
         outer, self.path = self.path, ()
         shape = Shape()
-        self._feed(shape, set(), [(node, ()) for node in nodes])
+        self.feed(shape, set(), [(node, ()) for node in nodes])
         self.path = outer
         return shape
 
@@ -383,7 +397,7 @@ class Lowering:
             del shape.pending
         return pending
 
-    def _feed(self, shape: Shape, fed: set[int], nodes: list[tuple[Any, Path]]) -> None:
+    def feed(self, shape: Shape, fed: set[int], nodes: list[tuple[Any, Path]]) -> None:
         """Merge nodes and, in turn, everything that they are conjunctions of."""
         stack = nodes[::-1]
         while stack:
@@ -405,15 +419,15 @@ class Lowering:
             path = self.path
             stack.extend((other, path) for _, _, other in reversed(self._take_pending(shape)))
 
-    def _expand(self, shape: Shape, fed: set[int]) -> int:
+    def expand(self, shape: Shape, fed: set[int]) -> int:
         """Distribute the conjunction over the branches of its ``anyOf`` keywords, one keyword at a time."""
         if not shape.types:
             return self.nothing
         if shape.claims:
-            self._untangle(shape)
-            self._decide(shape, fed)
+            self.alternatives.untangle(shape)
+            self.alternatives.decide(shape, fed)
         if len(shape.any_of) > 1:
-            self._postpone(shape)
+            self.alternatives.postpone(shape)
         if not shape.any_of:
             return self.lower_shape(shape)
         node, branches, path = shape.any_of[0]
@@ -426,161 +440,11 @@ class Lowering:
             merged = shape.copy()
             merged.any_of = shape.any_of[1:]
             known = set(fed)
-            self._feed(merged, known, [(branch, path)])
-            parts.append(self._expand(merged, known))
+            self.feed(merged, known, [(branch, path)])
+            parts.append(self.expand(merged, known))
         return self.choice(parts)
 
-    # -- attempts ----------------------------------------------------------------------------
-
-    def spend(self) -> None:
-        """Note one more case of a claim; ends the attempt when it has become too many."""
-        self._cases += 1
-        if self._cases > self._last_case:
-            raise TooManyCases
-        if not self._cases & 255:
-            self._check_time()
-
-    def attempt(self, work: Callable[[], int]) -> int | None:
-        """Lower something that may have very many cases; None, and nothing done, when it has too many."""
-        outer = self._last_case
-        # An attempt within another one leaves it half of what is left.
-        allowed = _CASES if outer == sys.maxsize else (outer - self._cases) // 2
-        self._last_case = self._cases + allowed
-        journal, waiting = len(self._journal), len(self._waiting)
-        state = self.level, self.node, self.path, self._same_value_depth, self._branches
-        try:
-            return work()
-        except TooManyCases:
-            self.level, self.node, self.path, self._same_value_depth, self._branches = state
-            unfinished = [rule for _, _, rule in self._waiting[waiting:]]
-            del self._waiting[waiting:]
-            for key in self._journal[journal:]:
-                self.memo.pop(key, None)
-                if key in self._rules:
-                    unfinished.append(self._rules.pop(key))
-            # Nothing refers to these rules any more, but the core wants every rule defined.
-            for rule in unfinished:
-                self.builder.define(rule, self.nothing)
-            del self._journal[journal:]
-            return None
-        finally:
-            self._last_case = outer
-
-    # -- alternatives ------------------------------------------------------------------------
-
-    def relaxed(self, shape: Shape) -> int:
-        """Lower a shape without its claims, but for one branch of every ``oneOf``."""
-        shape = shape.copy()
-        any_of = [(claim[1], claim[2], claim[3]) for claim in shape.claims if claim[0] == "one"]
-        shape.claims, shape.contains = (), ()
-        combinations = 1
-        for entry in any_of:
-            combinations *= len(entry[1])
-            if combinations <= _MANY_BRANCHES:
-                shape.any_of += (entry,)
-        return self._expand(shape, set())
-
-    def _decide(self, shape: Shape, fed: set[int]) -> None:
-        """Settle conditions that cannot hold, and tell apart those that exclude each other."""
-        while True:
-            claims, shape.claims = shape.claims, ()
-            settled = []
-            for claim in claims:
-                if claim[0] == "if" and self.disjointness.shapes(
-                    self.disjointness.merged(claim[2]), shape, 0
-                ):
-                    settled.append((claim[4], claim[5]))
-                else:
-                    shape.claims += (claim,)
-            if not settled:
-                break
-            self._feed(shape, fed, settled)
-        conditions = [claim for claim in shape.claims if claim[0] == "if"]
-        merged = self.disjointness.merged
-        key = self.disjointness.optional_discriminator([claim[2] for claim in conditions])
-        if key is not None and key not in shape.required and key not in shape.told_apart:
-            shape.told_apart += (key,)
-            node, path = conditions[0][1], conditions[0][5]
-            shape.any_of = ((node, self._presence_of(node, key), path), *shape.any_of)
-            return
-        for claim in conditions:
-            _, node, condition, then, other, path = claim
-            few = len(conditions) <= _FEW_CONDITIONS
-            if (
-                few
-                or self._is_nested(then, other)
-                or any(
-                    self.disjointness.shapes(merged(condition), merged(another[2]), 0, shape)
-                    for another in conditions
-                    if another is not claim
-                )
-            ):
-                shape.claims = tuple(kept for kept in shape.claims if kept is not claim)
-                shape.any_of = ((node, self._branches_of(node, condition, then, other), path), *shape.any_of)
-                return
-
-    def _is_nested(self, *schemas: Any) -> bool:
-        return any(isinstance(schema, dict) and self.has_keyword(schema, "if") for schema in schemas)
-
-    def _presence_of(self, node: Any, key: str) -> list[Any]:
-        """Return schemas of the objects with a key, of those without it, and of all other values."""
-        schema = self.synthetic.schema
-        return [
-            schema(node, {"type": "object", "required": [key]}),
-            schema(node, {"type": "object", "properties": {key: False}}),
-            schema(node, {"type": [name for name in TYPE_BITS if name != "object"]}),
-        ]
-
-    def _branches_of(self, node: Any, condition: Any, then: Any, other: Any) -> list[Any]:
-        schema, negation = self.synthetic.schema, self.synthetic.negation(condition)
-        return [schema(node, {"allOf": [condition, then]}), schema(node, {"allOf": [negation, other]})]
-
-    def _untangle(self, shape: Shape) -> None:
-        """Turn each ``oneOf`` into alternatives: its branches, or groups of those that overlap."""
-        kept = []
-        for claim in shape.claims:
-            if claim[0] != "one" or id(claim[2]) in self._tangled:
-                kept.append(claim)
-                continue
-            groups = self.disjointness.components(claim[2], shape)
-            if len(groups) == 1 and len(groups[0]) > 1:
-                key = self.disjointness.optional_discriminator(groups[0])
-                if key is None:
-                    self._tangled.add(id(claim[2]))
-                    kept.append(claim)
-                    continue
-            branches = [group[0] if len(group) == 1 else self._group(claim[1], group) for group in groups]
-            shape.any_of += ((claim[1], branches, claim[3]),)
-        if kept:
-            shape.claims = tuple(kept)
-        else:
-            shape.__dict__.pop("claims", None)
-
-    def _group(self, node: Any, branches: list[Any]) -> Any:
-        """Return the schema that exactly one of some branches holds, which overlap."""
-        schema = self.synthetic.schema
-        key = self.disjointness.optional_discriminator(branches)
-        if key is None:
-            group = schema(node, {"oneOf": branches})
-            self._tangled.add(id(group["oneOf"]))
-            return group
-        # With the property the branches are disjoint; other values look at the group as it is.
-        present, *others = self._presence_of(node, key)
-        cases = [schema(node, {**present, "oneOf": list(branches)})]
-        for other in others:
-            cases.append(schema(node, {**other, "oneOf": branches}))
-            self._tangled.add(id(cases[-1]["oneOf"]))
-        return schema(node, {"anyOf": cases})
-
-    def _postpone(self, shape: Shape) -> None:
-        """Keep ``anyOf`` keywords with too many combinations as claims, which are decided while parsing."""
-        combinations = 1
-        for _, branches, _ in shape.any_of:
-            combinations *= max(1, len(branches))
-        if combinations > _MANY_BRANCHES:
-            for _, branches, _ in shape.any_of[1:]:
-                shape.claims += (("any", tuple(("is", branch) for branch in branches)),)
-            shape.any_of = shape.any_of[:1]
+    # -- limits ------------------------------------------------------------------------------
 
     def _count(self, node: Any) -> None:
         self._nodes += 1
@@ -592,9 +456,9 @@ class Lowering:
                 value=self.options.max_schema_nodes,
             )
         if not self._nodes & 63:
-            self._check_time()
+            self.check_time()
 
-    def _check_time(self) -> None:
+    def check_time(self) -> None:
         if time.monotonic() > self._deadline:
             raise LimitError(
                 f"lowering the schema took more than {self.options.max_compile_seconds} seconds; "

@@ -116,7 +116,7 @@ class Tally:
         todo: list[_Case] = [(0, schemas, [], -1, 0)]
         while todo:
             at, chosen, hits, number, mark = todo.pop()
-            lowering.spend()
+            lowering.attempts.spend()
             prospects.back_to(mark)
             if number >= 0 and not prospects.hit(number):
                 continue
