@@ -91,6 +91,25 @@ def without_repeats(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(members)
 
 
+def check_budget(automaton: structgen.TokenAutomaton, state: int, allowed: set[int], budget: int) -> None:
+    """Compare the mask of a budget with what each token leaves to complete."""
+    out = np.zeros_like(automaton.mask(state))
+    automaton.fill_mask_within(state, out, budget)
+    near = {t for t in allowed if t == END or len(automaton.shortest(automaton.step(state, t))) <= budget}
+    assert bits(out) == near, [TOKENS[token] for token in bits(out) ^ near]
+
+
+def test_a_budget_inside_a_key_leaves_nothing_behind() -> None:
+    """The tokens that a budget looks at inside a key don't fill the tables."""
+    automaton = structgen.compile_json_schema({"type": "object"}, VOCABULARY, duplicate_keys="forbid")
+    state = automaton.advance_bytes(automaton.start, b'{"a')
+    out = np.zeros_like(automaton.mask(state))
+    before = automaton.stats()["stack_sets"]
+    automaton.fill_mask_within(state, out, 4)
+    assert TOKENS.index(b'"') in bits(out)
+    assert automaton.stats()["stack_sets"] - before < len(TOKENS) / 4
+
+
 @pytest.mark.parametrize("options", ["compact", "flexible", "any order"])
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_masks_are_steps_and_texts_are_valid(name: str, options: str) -> None:
@@ -115,6 +134,8 @@ def test_masks_are_steps_and_texts_are_valid(name: str, options: str) -> None:
                 seen.add(state)
                 steps = {token for token in range(len(TOKENS)) if automaton.step(state, token) != DEAD}
                 assert mask == steps, (text, [TOKENS[token] for token in mask ^ steps])
+                if "distinct" not in name:
+                    check_budget(automaton, state, steps, len(automaton.shortest(state)) + rng.randint(-2, 3))
             long = sorted(token for token in mask if token > 256 and token != END)
             choice = rng.choice(long or sorted(mask))
             if choice == END:

@@ -119,7 +119,7 @@ std::int64_t Completion::evaluate(const ExprNode& n) {
   return kImpossible;
 }
 
-std::int64_t Completion::item(const Item& i) {
+std::int64_t Completion::item(const Item& i, std::int64_t held) {
   if (!engine_.sets_[static_cast<std::size_t>(i.stacks)].captures) return std::min(kImpossible, lexeme(i.lex) + stacks(i.stacks));
   // The key being read, completed as shortly as can be, is one that later members can't have.
   const Engine::StackSet set = engine_.sets_[static_cast<std::size_t>(i.stacks)];
@@ -129,7 +129,7 @@ std::int64_t Completion::item(const Item& i) {
     const Engine::Entry e = engine_.entries_[at];
     const Engine::Frame& f = engine_.frames_[static_cast<std::size_t>(e.frame)];
     // Read so far and still to come, less the quotes and what follows them.
-    const std::int64_t key = engine_.keys_.length({f.text, {}}) + own - lexeme(lexer_.exit(i.lex)) - 2;
+    const std::int64_t key = engine_.keys_.length({f.text, {}}) + held + own - lexeme(lexer_.exit(i.lex)) - 2;
     least = std::min(least, own + frame(f, f.phase == Engine::kKey ? key : -1) + stacks(e.below));
   }
   return least;
@@ -269,18 +269,43 @@ std::string Completion::shortest(Items items) {
   }
 }
 
+// Goes on inside keys, of which `read` has not been captured yet; those that end are captured, and join the other items. Tells whether
+// a guard is at work below any of them.
+bool Completion::advance_keys(const Items& in, const std::string& read, std::uint8_t byte, Items& inside, Items& ended) {
+  inside.clear();
+  const std::size_t before = ended.size();
+  bool capturing = false;
+  for (const Item& i : in) {
+    const Lex to = lexer_.next(i.lex, byte);
+    if (to == kDeadLex) continue;
+    capturing = capturing || engine_.sets_[static_cast<std::size_t>(i.stacks)].capturing;
+    if (lexer_[to].kind != Kind::kText) {
+      inside.push_back({to, i.stacks});
+      continue;
+    }
+    Stacks stacks = i.stacks;
+    for (const char c : read) stacks = engine_.capture(stacks, static_cast<std::uint8_t>(c), false);
+    ended.push_back({to, engine_.capture(stacks, byte, true)});
+  }
+  if (ended.size() > before) engine_.normalize(ended);
+  return capturing;
+}
+
 std::int64_t Completion::within(const Items& start, const Text& text, std::int64_t budget, std::uint32_t* out) {
   std::int64_t most = 0;
   const Trie& trie = lexer_.trie();
   struct Entry {
     std::uint32_t node;
     Items items;
+    Items keys;  // inside a key that must be remembered, as at the start: the stacks of each byte would fill the tables
     Text text;
+    std::string read;
   };
   const bool remembers = grammar_.remembers();
   std::vector<Entry> todo;
-  todo.push_back({0, start, text});
-  Items next;
+  todo.push_back({0, {}, {}, text, {}});
+  for (const Item& i : start) (engine_.sets_[static_cast<std::size_t>(i.stacks)].captures ? todo[0].keys : todo[0].items).push_back(i);
+  Items next, keys;
   Text read;
   while (!todo.empty()) {
     const Entry at = std::move(todo.back());
@@ -289,13 +314,18 @@ std::int64_t Completion::within(const Items& start, const Text& text, std::int64
     for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
       if (remembers) read = at.text;
       engine_.advance(at.items, trie[c].byte, next, remembers ? &read : nullptr);
-      if (next.empty()) continue;
+      if (advance_keys(at.keys, at.read, trie[c].byte, keys, next)) {
+        read = at.text;
+        read.tail.push_back(static_cast<char>(trie[c].byte));
+      }
+      if (next.empty() && keys.empty()) continue;
       if (trie.token_begin(c) != trie.token_end(c)) {
-        const std::int64_t left = cost(next);
+        std::int64_t left = cost(next);
+        for (const Item& i : keys) left = std::min(left, item(i, static_cast<std::int64_t>(at.read.size()) + 1));
         most = std::max(most, left);
         for (std::uint32_t i = trie.token_begin(c); i < trie.token_end(c) && left <= budget; ++i) out[trie.id(i) >> 5] |= 1U << (trie.id(i) & 31);
       }
-      if (trie[c].children) todo.push_back({c, next, read});
+      if (trie[c].children) todo.push_back({c, next, keys, read, keys.empty() ? std::string() : at.read + static_cast<char>(trie[c].byte)});
     }
   }
   return most;

@@ -27,7 +27,9 @@ class Completion {
  private:
   std::int64_t lexeme(Lex q);
   std::int64_t stacks(Stacks s);
-  std::int64_t item(const Item& i);
+  // `held`: bytes of the key being read that its frames have not captured.
+  std::int64_t item(const Item& i, std::int64_t held = 0);
+  bool advance_keys(const Items& in, const std::string& read, std::uint8_t byte, Items& inside, Items& ended);
   // `key`: the bytes of the key being read, when it will be complete; -1 for none.
   std::int64_t frame(const Engine::Frame& f, std::int64_t key = -1);
   std::int64_t object(const ObjectNode& o, const Engine::Frame& f, std::int64_t key = -1);

@@ -302,7 +302,8 @@ void Engine::collect(const Item& item, const Text& text, MaskRecord& record, std
   if (shape.exits.empty()) return;
   const auto& exits = shape.exits;
   // What follows may depend on the key or value that the token completes.
-  const Stacks behind = set.captures || set.checks ? unread(item.stacks) : item.stacks;
+  Stacks behind = item.stacks;
+  if (set.captures || set.checks) behind = may_repeat(item.stacks, text) ? kNoStack : unread(item.stacks);
   if (behind == kNoStack) {
     const Item first = begun();
     for (const auto& exit : exits) try_token(first, text, exit.second, record);

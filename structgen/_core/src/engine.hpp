@@ -206,7 +206,7 @@ class Engine {
   std::int32_t extra_room(const ObjectNode& o, std::int32_t excluded);
   struct Open;
   Open open_members(const ObjectNode& o, std::int32_t at) const;
-  bool keys_abound(const ObjectNode& o, Re excluded);
+  bool keys_abound(const ObjectNode& o, std::size_t extra, Re excluded);
   bool some_feasible(const Cells& cells, Goal goal, Plan here, Plan rest);
   void expand_cells(const Cells& cells, Goal goal, Plan here, Plan rest, Frame next, Stacks below, Expansion& out);
   template <class Member>
@@ -217,6 +217,7 @@ class Engine {
   void expand_tallied(const ArrayNode& a, const Frame& f, Stacks below, Expansion& out);
   Stacks capture(Stacks s, std::uint8_t byte, bool closed);
   Stacks unread(Stacks s);
+  std::vector<std::uint32_t> decoded(const std::string& text) const;
   Frame first_frame(const ExprNode& n) const;
   std::int32_t seen_with(std::int32_t seen, std::int32_t member);
   bool has_seen(std::int32_t seen, std::int32_t member) const;
@@ -242,6 +243,7 @@ class Engine {
   Stacks resolve(Stacks s, const Text* text, int depth = 0);
   Stacks ended(const Item& item, const Text* text) { return sets_[static_cast<std::size_t>(item.stacks)].checks ? resolve(item.stacks, text) : item.stacks; }
   Stacks passed(Stacks s);
+  bool may_repeat(Stacks s, const Text& text);
   bool may_follow(Stacks s, std::uint8_t byte);
   bool judge(std::int32_t guard, const std::string& value, bool negated);
   std::int32_t with_item(std::int32_t seen, const std::string& value);

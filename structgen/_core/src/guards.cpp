@@ -143,6 +143,24 @@ Stacks Engine::passed(Stacks s) {
   return out;
 }
 
+// Whether the string that is being read could still become an item seen.
+bool Engine::may_repeat(Stacks s, const Text& text) {
+  const StackSet set = sets_[static_cast<std::size_t>(s)];
+  for (std::uint32_t i = set.begin; i < set.end; ++i) {
+    const Frame& f = frames_[static_cast<std::size_t>(entries_[i].frame)];
+    if (f.phase != kItem) continue;
+    std::string begun;
+    if (f.member >= 0)
+      for (const std::uint32_t c : decoded(captured_.from(text, f.member))) append_utf8(begun, c);
+    for (const std::string& value : seen_items_[static_cast<std::size_t>(f.excluded)].values) {
+      if (value[0] != 's') continue;
+      checked_ = checked_ || f.member >= 0;
+      if (value.compare(value.find(':') + 1, begun.size(), begun) == 0) return true;
+    }
+  }
+  return false;
+}
+
 // Whether it is worth checking: the byte could begin what follows.
 bool Engine::may_follow(Stacks s, std::uint8_t byte) {
   const Items& next = expand(passed(s)).items;

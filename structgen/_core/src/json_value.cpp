@@ -11,23 +11,6 @@ constexpr std::size_t kExponentDigits = 36;  // what fits 128 bits; longer expon
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-void append_utf8(std::string& out, std::uint32_t c) {
-  const auto push = [&](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
-  if (c < 0x80) return push(c);
-  if (c < 0x800) {
-    push(0xC0 | c >> 6);
-  } else {
-    if (c < 0x10000) {
-      push(0xE0 | c >> 12);
-    } else {
-      push(0xF0 | c >> 18);
-      push(0x80 | (c >> 12 & 0x3F));
-    }
-    push(0x80 | (c >> 6 & 0x3F));
-  }
-  push(0x80 | (c & 0x3F));
-}
-
 std::string decimal_text(__int128 value) {
   if (value == 0) return "0";
   const bool negative = value < 0;
@@ -234,6 +217,23 @@ class Reader {
 };
 
 }  // namespace
+
+void append_utf8(std::string& out, std::uint32_t c) {
+  const auto push = [&](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+  if (c < 0x80) return push(c);
+  if (c < 0x800) {
+    push(0xC0 | c >> 6);
+  } else {
+    if (c < 0x10000) {
+      push(0xE0 | c >> 12);
+    } else {
+      push(0xF0 | c >> 18);
+      push(0x80 | (c >> 12 & 0x3F));
+    }
+    push(0x80 | (c >> 6 & 0x3F));
+  }
+  push(0x80 | (c & 0x3F));
+}
 
 std::string canonical_json(std::string_view text) {
   std::vector<std::string> out;

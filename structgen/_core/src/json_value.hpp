@@ -24,6 +24,7 @@ struct Decimal {
   std::int64_t exponent = 0;
 };
 bool parse_decimal(std::string_view canonical, Decimal& out);
+void append_utf8(std::string& out, std::uint32_t c);
 // The code points of a canonical string.
 std::vector<std::uint32_t> string_characters(std::string_view canonical);
 

@@ -292,6 +292,18 @@ std::int32_t Engine::extra_room(const ObjectNode& o, std::int32_t excluded) {
   return room;
 }
 
+// The characters of a string that has begun, quote included.
+std::vector<std::uint32_t> Engine::decoded(const std::string& text) const {
+  std::vector<std::uint32_t> out;
+  Decoder decoder = kDecoderOpen;
+  for (const char c : text) {
+    const Fed fed = feed(grammar_->string_kind, decoder, static_cast<std::uint8_t>(c));
+    if (fed.status == Fed::kChar) out.push_back(fed.value);
+    decoder = fed.status == Fed::kPending ? fed.value : static_cast<Decoder>(kClean);
+  }
+  return out;
+}
+
 // Remembers a byte of a key; behind its closing quote, excludes the key from those that may come later.
 Stacks Engine::capture(Stacks s, std::uint8_t byte, bool closed) {
   const StackSet set = sets_[static_cast<std::size_t>(s)];
@@ -302,14 +314,7 @@ Stacks Engine::capture(Stacks s, std::uint8_t byte, bool closed) {
     if (f.phase == kKey) {
       f.text = keys_.intern({f.text, {static_cast<char>(byte)}});
       if (closed) {
-        std::vector<std::uint32_t> key;
-        Decoder decoder = kDecoderOpen;
-        for (const char c : keys_.from({f.text, {}}, 0)) {
-          const Fed fed = feed(grammar_->string_kind, decoder, static_cast<std::uint8_t>(c));
-          if (fed.status == Fed::kChar) key.push_back(fed.value);
-          decoder = fed.status == Fed::kPending ? fed.value : static_cast<Decoder>(kClean);
-        }
-        f.excluded = lexer_.regexes().unite({f.excluded, lexer_.regexes().literal(key)});
+        f.excluded = lexer_.regexes().unite({f.excluded, lexer_.regexes().literal(decoded(keys_.from({f.text, {}}, 0)))});
         f.phase = kValue;
         f.text = 0;
       }
@@ -320,8 +325,8 @@ Stacks Engine::capture(Stacks s, std::uint8_t byte, bool closed) {
   return intern_set(std::move(out), set.done);
 }
 
-// The stacks behind a key or string that is still being read, without a look at it: none where a guard must judge it. That a string repeats
-// no item is known without reading it: its residual has none of those seen.
+// The stacks behind a key or string that is still being read, without a look at it: none where a guard must judge it. A string is
+// taken to repeat no item.
 Stacks Engine::unread(Stacks s) {
   const Stacks memo = unread_.get(static_cast<std::uint64_t>(s), -1);
   if (memo >= 0) return memo;
@@ -331,7 +336,8 @@ Stacks Engine::unread(Stacks s) {
   for (std::uint32_t i = set.begin; i < set.end; ++i) {
     Entry e = entries_[i];
     Frame f = frames_[static_cast<std::size_t>(e.frame)];
-    judged = judged || f.kind == kGuardFrame || (f.phase == kItem && !grammar_->array_at(f.node).plain) || (f.phase == kKey && !keys_abound(grammar_->object_at(f.node), f.excluded));
+    judged = judged || f.kind == kGuardFrame || (f.phase == kItem && !grammar_->array_at(f.node).plain);
+    judged = judged || (f.phase == kKey && !keys_abound(grammar_->object_at(f.node), static_cast<std::size_t>(~f.member), f.excluded));
     if (f.phase == kKey || f.phase == kItem) {
       f.phase = f.phase == kKey ? kValue : kAfterValue;
       f.text = kUnread;

@@ -175,13 +175,11 @@ void Engine::offer_in_any_order(const ObjectNode& o, Goal goal, const Open& open
   }
 }
 
-// Whether the cells of a value are the same whichever extra key was taken: so many keys are left that one less never matters.
-bool Engine::keys_abound(const ObjectNode& o, Re excluded) {
+// Whether the cells of an extra's value are the same whichever key was taken: so many are left that one less never matters.
+bool Engine::keys_abound(const ObjectNode& o, std::size_t extra, Re excluded) {
   if (!o.tally) return true;
   const std::int32_t enough = o.tally->most_hits + 2;
-  for (std::size_t j = 0; j < o.extras.size(); ++j)
-    if (lexer_.regexes().count(grammar_->extra_key(o, j, excluded), enough) < enough) return false;
-  return true;
+  return lexer_.regexes().count(grammar_->extra_key(o, extra, excluded), enough) == enough;
 }
 
 void Engine::expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, Expansion& out) {
