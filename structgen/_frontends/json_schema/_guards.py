@@ -12,11 +12,29 @@ from ._enum import identity
 from ._shapes import ARRAY, kind_of
 
 if TYPE_CHECKING:
+    from structgen._core import Builder
+
     from ._formats import Format
     from ._formulas import Formula
     from ._lower import Lowering
     from ._shapes import Claim, Shape
     from ._truth import Truth
+
+
+# Regexes of formats by the tables of their builder: formats are few and large, tables serve many builders.
+_known_regexes: dict[tuple[int, Format], int | None] = {}
+_MOST_KNOWN = 1000
+
+
+def _regex(form: Format, builder: Builder) -> int | None:
+    key = builder.tables, form
+    regex = _known_regexes.get(key, -1)
+    if regex == -1:
+        regex = form.regex(builder)
+        if len(_known_regexes) >= _MOST_KNOWN:
+            _known_regexes.clear()
+        _known_regexes[key] = regex
+    return regex
 
 
 class Guards:
@@ -44,7 +62,7 @@ class Guards:
             if predicate is not None:
                 guard = builder.guard(f"format {form.name}", lambda text: predicate(json.loads(text)))
                 self._checks[guard] = predicate
-            known = self._formats[form.name] = form.regex(builder), guard
+            known = self._formats[form.name] = _regex(form, builder), guard
         if known[1] is not None:
             self._lowering.note(
                 node, "format", "guarded", f"the format {form.name!r} is checked when the string ends"

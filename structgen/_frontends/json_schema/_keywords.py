@@ -7,7 +7,7 @@ entry (annotations, unknown ones) put no constraint on anything.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -72,12 +72,22 @@ def _schema_map(lowering: Lowering, node: Any, keyword: str, value: Any) -> None
 
 
 def _check_keys(lowering: Lowering, node: Any, keyword: str, value: dict[Any, Any]) -> None:
-    if not all(isinstance(key, str) for key in value):
+    if not _are_strings(value):
         raise lowering.error(node, keyword, "the keys of an object must be strings")
+
+
+def _are_strings(values: Iterable[Any]) -> bool:
+    try:
+        "".join(values)  # the quickest way to look at every one
+    except TypeError:
+        return False
+    return True
 
 
 def _check_constant(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
     """Refuse what is no JSON value; Python values can also contain themselves."""
+    if isinstance(value, list) and set(map(type, value)) == {str}:
+        return
     stack, seen = [value], set()
     while stack:
         here = stack.pop()
@@ -293,7 +303,7 @@ def _additional_properties(lowering: Lowering, shape: Shape, node: dict[str, Any
 
 
 def _required(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+    if not isinstance(value, list) or not _are_strings(value):
         raise lowering.error(node, "required", "the value must be an array of strings")
     if value:
         shape.required += tuple(value)
