@@ -8,6 +8,8 @@ Run ``python -m jsonschemabench --help``. The parts:
 ``engines``            one adapter per engine behind one small base class
 ``worker``, ``pool``   one process per engine: time-outs, memory limits, restarts
 ``masks``              the run: schemas in turn, engines alternating, one row per schema
+``official_suite``     the cases of the official JSON Schema Test Suite, and their remote documents
+``suite``              the run over them: what is right per keyword and draft
 ``results``            rows and the manifest, kept as JSON lines
 ``statistics``         counts, percentiles, comparisons of two engines
 ``report``             tables

@@ -1,4 +1,4 @@
-"""Command line: ``masks``, ``report``, ``memory``, ``import-time``."""
+"""Command line: ``masks``, ``suite``, ``report``, ``memory``, ``import-time``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-from jsonschemabench import datasets, failures, import_time, masks, memory, results, vocabularies
+from jsonschemabench import (
+    datasets,
+    failures,
+    import_time,
+    masks,
+    memory,
+    official_suite,
+    results,
+    suite,
+    vocabularies,
+)
 from jsonschemabench.datasets import Case, DatasetError
 from jsonschemabench.engines import ANY_ORDER, DEFAULT_ENGINES, EngineUnavailableError, engine_class
 from jsonschemabench.report import Printer, report
@@ -86,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_report_options(masks_parser)
     masks_parser.set_defaults(run=_run_masks)
 
+    suite_parser = commands.add_parser(
+        "suite", help="coverage of the official JSON Schema Test Suite, by keyword, draft and engine"
+    )
+    _add_suite_options(suite_parser)
+    suite_parser.set_defaults(run=_run_suite, seed=0)
+
     report_parser = commands.add_parser("report", help="print the tables of a results file again")
     report_parser.add_argument("results", type=Path, help="a file written by masks --out")
     _add_report_options(report_parser)
@@ -131,16 +147,60 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the sample and its order (default: %(default)s)"
     )
+    _add_limits(parser, vocabulary="tekken", timeout=60.0, memory_mib=8192)
+
+
+def _add_suite_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--vocabulary", default="tekken", choices=list(vocabularies.VOCABULARIES), help="default: %(default)s"
+        "--engines",
+        default=",".join(DEFAULT_ENGINES),
+        help="comma-separated; names or module:Class (default: %(default)s)",
+    )
+    parser.add_argument("--draft", action="append", choices=official_suite.DRAFTS, help="default: all")
+    parser.add_argument(
+        "--section",
+        action="append",
+        choices=official_suite.SECTIONS,
+        help="required, optional or format (the cases that assert formats); default: required and format",
     )
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="S", help="seconds a schema (default: %(default)s)"
+        "--data",
+        type=Path,
+        metavar="DIR_OR_TAR",
+        help=f"the suite, as a folder or a tar archive (default: {official_suite.ARCHIVE} in "
+        f"${datasets.DATA_VARIABLE}, else in {datasets.DEFAULT_FOLDER})",
+    )
+    _add_limits(parser, vocabulary="bytes", timeout=20.0, memory_mib=4096)
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="also write a manifest and rows as JSON lines"
+    )
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="run nothing: sum up a file written by --out"
+    )
+    parser.add_argument(
+        "--by", choices=("file", "group"), default="file", help="lines of the tables (default: %(default)s)"
+    )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
+    parser.add_argument(
+        "--failures", type=Path, metavar="FILE", help="also write every case that does not pass, by reason"
+    )
+    parser.add_argument("--plain", action="store_true", help="plain text even where rich is installed")
+
+
+def _add_limits(parser: argparse.ArgumentParser, *, vocabulary: str, timeout: float, memory_mib: int) -> None:
+    parser.add_argument(
+        "--vocabulary",
+        default=vocabulary,
+        choices=list(vocabularies.VOCABULARIES),
+        help="default: %(default)s",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=timeout, metavar="S", help="seconds a schema (default: %(default)s)"
     )
     parser.add_argument(
         "--memory-limit",
         type=_whole_number,
-        default=8192,
+        default=memory_mib,
         metavar="MIB",
         help="resident memory of a worker (default: %(default)s)",
     )
@@ -170,25 +230,44 @@ def _whole_number(text: str) -> int:
 
 
 def _run_masks(options: argparse.Namespace) -> int:
-    engines = [name.strip() for name in options.engines.split(",") if name.strip()]
+    engines = _engines(options)
     if options.property_order == "any":
         engines = [ANY_ORDER.get(name, name) for name in engines]
-    if not engines or len(set(engines)) != len(engines):
-        raise ValueError("--engines wants different names, separated by commas")
     cases, vocabulary, limits, data = _read_inputs(options, options.fresh_process_every)
     manifest = _manifest(options, engines, cases, vocabulary, limits, data)
+    rows = _collect(manifest, cases, vocabulary, limits, options.out)
+    report(manifest, rows, Printer(plain=options.plain), reference=options.reference, listed=options.list)
+    _write_failures(options, rows)
+    return 0 if rows or not cases else 2
+
+
+def _engines(options: argparse.Namespace) -> list[str]:
+    engines = [name.strip() for name in options.engines.split(",") if name.strip()]
+    if not engines or len(set(engines)) != len(engines):
+        raise ValueError("--engines wants different names, separated by commas")
+    return engines
+
+
+def _collect(
+    manifest: Manifest,
+    cases: Sequence[Case],
+    vocabulary: BenchVocabulary,
+    limits: masks.Limits,
+    file: Path | None,
+) -> list[Row]:
+    """Run the engines of the manifest; rows go to the file, if any, as they come."""
     collected: list[Row] = []
     with ExitStack() as stack:
-        out = stack.enter_context(options.out.open("w", encoding="utf-8")) if options.out else None
+        out = stack.enter_context(file.open("w", encoding="utf-8")) if file else None
         if out is not None:
             out.write(results.to_json(manifest) + "\n")
-        progress = stack.enter_context(_progress(len(cases) * len(engines)))
+        progress = stack.enter_context(_progress(len(cases) * len(manifest.engines)))
 
         def unavailable(name: str, reason: str) -> None:
             manifest.unavailable[name] = reason
             print(f"{name} is left out: {reason}", file=sys.stderr)
 
-        for row in masks.run(cases, engines, vocabulary, limits, unavailable=unavailable):
+        for row in masks.run(cases, manifest.engines, vocabulary, limits, unavailable=unavailable):
             collected.append(row)
             if out is not None:
                 out.write(results.to_json(row) + "\n")
@@ -197,21 +276,41 @@ def _run_masks(options: argparse.Namespace) -> int:
         if out is not None and manifest.unavailable:
             # Known only now; of two manifests in a file the later one counts.
             out.write(results.to_json(manifest) + "\n")
-    report(
-        manifest, collected, Printer(plain=options.plain), reference=options.reference, listed=options.list
-    )
-    _write_failures(options, collected)
-    return 0 if collected or not cases else 2
+    return collected
+
+
+def _run_suite(options: argparse.Namespace) -> int:
+    if options.results is not None:
+        manifest, rows = _read_results(options.results)
+    else:
+        engines, limits = _engines(options), _limits(options)
+        data = options.data or official_suite.default_data()
+        if data is None:
+            raise DatasetError(f"no data: name it with --data or in {datasets.DATA_VARIABLE}")
+        drafts, sections = options.draft or official_suite.DRAFTS, options.section or ("required", "format")
+        cases = suite.cases(data, drafts, sections)
+        vocabulary = vocabularies.load(options.vocabulary)
+        manifest = _manifest(options, engines, cases, vocabulary, limits, data)
+        rows = _collect(manifest, cases, vocabulary, limits, options.out)
+    suite.report(manifest, rows, Printer(plain=options.plain), options.by)
+    _write_failures(options, rows)
+    if options.markdown is not None:
+        options.markdown.write_text(suite.markdown(manifest, rows, options.by), encoding="utf-8")
+    return 0 if rows else 2
 
 
 def _run_report(options: argparse.Namespace) -> int:
-    try:
-        manifest, rows = results.read(options.results)
-    except OSError as error:
-        raise ValueError(str(error)) from error
+    manifest, rows = _read_results(options.results)
     report(manifest, rows, Printer(plain=options.plain), reference=options.reference, listed=options.list)
     _write_failures(options, rows)
     return 0
+
+
+def _read_results(path: Path) -> tuple[Manifest, list[Row]]:
+    try:
+        return results.read(path)
+    except OSError as error:
+        raise ValueError(str(error)) from error
 
 
 def _write_failures(options: argparse.Namespace, rows: list[Row]) -> None:
@@ -271,12 +370,16 @@ def _read_inputs(
     data = options.data or datasets.default_data()
     if data is None:
         raise DatasetError(f"no data: name it with --data or in {datasets.DATA_VARIABLE}")
-    if options.timeout <= 0:
-        raise ValueError("--timeout must be positive")
+    limits = _limits(options, fresh_process_every)
     vocabulary = vocabularies.load(options.vocabulary)
     cases = datasets.load(data, sample=options.sample, seed=options.seed)
-    limits = masks.Limits(options.timeout, options.memory_limit * _MIB, fresh_process_every)
     return cases, vocabulary, limits, data
+
+
+def _limits(options: argparse.Namespace, fresh_process_every: int = 0) -> masks.Limits:
+    if options.timeout <= 0:
+        raise ValueError("--timeout must be positive")
+    return masks.Limits(options.timeout, options.memory_limit * _MIB, fresh_process_every)
 
 
 def _manifest(

@@ -39,20 +39,48 @@ class Instance:
         The label.
     description
         Where the value came from, for reports.
+    text
+        Its JSON text where the spelling matters; by default what ``json.dumps`` writes.
     """
 
     data: Any
     valid: bool
     description: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a schema is meant where its text does not say so: for engines that can be told.
+
+    Attributes
+    ----------
+    draft
+        Its draft, when the schema does not name it.
+    dialect
+        The URI of that draft.
+    assert_formats
+        Whether ``format`` constrains.
+    suite, remotes
+        Place of the official suite, and the draft whose remote documents the schema may refer to.
+    """
+
+    draft: str | None
+    dialect: str
+    assert_formats: bool
+    suite: Path
+    remotes: str
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A schema with its labelled instances."""
+    """A schema with its labelled instances; ``text`` is its JSON text where the spelling matters."""
 
     name: str
     schema: Any
     instances: tuple[Instance, ...]
+    text: str = ""
+    reading: Reading | None = None
 
 
 def default_data() -> Path | None:
@@ -94,15 +122,7 @@ def load(path: Path, *, sample: int | None = None, seed: int = 0) -> list[Case]:
     DatasetError
         If there is nothing there, or a file is not a MaskBench case.
     """
-    if path.is_dir():
-        files = dict(_folder_files(path))
-    elif path.is_file():
-        try:
-            files = dict(_archive_files(path))
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise DatasetError(f"{path} is not a readable tar archive: {error}") from error
-    else:
-        raise DatasetError(f"{path} does not exist")
+    files = read_files(path)
     if not files:
         raise DatasetError(f"{path} holds no .json file")
     names = sorted(files)
@@ -127,6 +147,29 @@ def parse_maskbench(name: str, raw: bytes) -> Case:
         return Case(name, content["schema"], instances)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DatasetError(f"{name} is not a MaskBench case: {error!r}") from error
+
+
+def read_files(path: Path) -> dict[str, bytes]:
+    """Read the JSON files of a folder (searched recursively) or of a tar archive, compressed or not.
+
+    Returns
+    -------
+    dict of str to bytes
+        The contents by path, without the suffix.
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing there.
+    """
+    if path.is_dir():
+        return dict(_folder_files(path))
+    if not path.is_file():
+        raise DatasetError(f"{path} does not exist")
+    try:
+        return dict(_archive_files(path))
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DatasetError(f"{path} is not a readable tar archive: {error}") from error
 
 
 def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:

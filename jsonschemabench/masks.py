@@ -49,13 +49,13 @@ class Prepared:
 def prepare(case: Case, vocabulary: BenchVocabulary) -> Prepared:
     """Write and tokenise a case, once for all engines.
 
-    Instances are written by ``json.dumps(..., ensure_ascii=False)``. Those that hold lone surrogates
-    can't be UTF-8 text and are left out.
+    Instances without a text of their own are written by ``json.dumps(..., ensure_ascii=False)``. Those that
+    hold lone surrogates can't be UTF-8 text and are left out.
     """
     instances, descriptions = [], []
     for instance in case.instances:
         try:
-            tokens = vocabulary.encode(json.dumps(instance.data, ensure_ascii=False))
+            tokens = vocabulary.encode(instance.text or json.dumps(instance.data, ensure_ascii=False))
         except UnicodeEncodeError:
             continue
         instances.append((instance.valid, tokens))
@@ -134,12 +134,12 @@ def judge(case: Case, engine: Engine) -> Row:
 
 
 def _schema_input(case: Case) -> SchemaInput:
-    text = json.dumps(case.schema, ensure_ascii=False)
+    text = case.text or json.dumps(case.schema, ensure_ascii=False)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         text = json.dumps(case.schema)
-    return SchemaInput(text, case.schema)
+    return SchemaInput(text, case.schema, case.reading)
 
 
 def _row(engine: str, prepared: Prepared, done: Done, vocabulary: BenchVocabulary) -> Row:
@@ -156,6 +156,7 @@ def _row(engine: str, prepared: Prepared, done: Done, vocabulary: BenchVocabular
         first_visit=done.first_visit,
         rss_bytes=done.rss_bytes,
         peak_bytes=done.peak_bytes,
+        instances=len(prepared.task.instances),
     )
     if not row.judged:
         return row

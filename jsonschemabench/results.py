@@ -87,9 +87,11 @@ class Row:
     first_visit
         How many leading entries of ``step_ns`` belong to the first walk.
     verdicts
-        One per instance that can be written as UTF-8.
+        One per instance that can be written as UTF-8; none when the engine did not judge.
     rss_bytes, peak_bytes
         Resident memory of the worker process after this schema, and its highest so far.
+    instances
+        How many instances there were to judge.
     """
 
     engine: str
@@ -104,6 +106,7 @@ class Row:
     verdicts: list[Verdict] = field(default_factory=list)
     rss_bytes: int = 0
     peak_bytes: int = 0
+    instances: int = 0
 
     @property
     def judged(self) -> bool:

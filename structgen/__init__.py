@@ -17,6 +17,7 @@ from structgen._formats import register_format, unregister_format
 from structgen._vocabulary import Vocabulary
 
 if _typing.TYPE_CHECKING:
+    from structgen._explain import Explanation, explain
     from structgen._types import compile_type, parse_output, schema_of
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DEAD",
     "FINISHED",
+    "Explanation",
     "GuardDeadEnd",
     "LimitError",
     "RegexError",
@@ -38,6 +40,7 @@ __all__ = [
     "compile_json_schema",
     "compile_regex",
     "compile_type",
+    "explain",
     "parse_output",
     "register_format",
     "schema_of",
@@ -51,6 +54,10 @@ def __getattr__(name: str) -> _typing.Any:
         from structgen import _types
 
         return globals().setdefault(name, getattr(_types, name))
+    if name in {"Explanation", "explain"}:
+        from structgen import _explain
+
+        return globals().setdefault(name, getattr(_explain, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -177,7 +177,7 @@ def compile_json_schema(
     Notes
     -----
     ``format`` with an unknown name, unknown keywords and annotations constrain nothing, as the specification
-    says. A keyword that is not supported is refused wherever it could matter.
+    says. Every keyword, and every limit, is described in ``docs/json-schema.md``.
     """
     from structgen._frontends.json_schema import Options, lower_json_schema
 
@@ -206,4 +206,6 @@ def compile_json_schema(
     if automaton is None:
         raise lowering.unsatisfiable()
     automaton.vocabulary = vocabulary
+    if lowering.asks:
+        automaton.lowering = lowering
     return automaton

@@ -113,11 +113,21 @@ class LimitError(StructgenError):
         Name of the limit, as the option that sets it is called.
     value : int or float, optional
         The value of the limit that was reached.
+    pointer : str, optional
+        JSON Pointer of the place in the schema where it was reached, where that is known.
     """
 
-    def __init__(self, message: str, *, limit: str | None = None, value: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str | None = None,
+        value: float | None = None,
+        pointer: str | None = None,
+    ) -> None:
         self.limit = limit
         self.value = value
+        self.pointer = pointer
         super().__init__(message)
 
 

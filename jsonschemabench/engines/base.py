@@ -33,6 +33,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from jsonschemabench.datasets import Reading
 from jsonschemabench.vocabularies import BenchVocabulary
 
 
@@ -58,10 +59,13 @@ class SchemaInput:
         JSON text.
     value
         The same as Python objects.
+    reading
+        How the schema is meant, where the dataset says so; None leaves every engine its defaults.
     """
 
     text: str
     value: Any
+    reading: Reading | None = None
 
 
 class Engine(ABC):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Sequence
 from time import perf_counter_ns
@@ -47,8 +48,9 @@ class LLGuidanceEngine(Engine):
 
     def compile(self, schema: SchemaInput) -> None:
         """Build the grammar and a matcher; see the base class."""
+        text = _with_dialect(schema)
         try:
-            grammar = self._matcher_class.grammar_from_json_schema(schema.text)
+            grammar = self._matcher_class.grammar_from_json_schema(text)
         except ValueError as error:
             raise CompileError(str(error)) from error
         self._matcher = self._matcher_class(self._tokenizer, grammar, log_level=0)
@@ -56,7 +58,7 @@ class LLGuidanceEngine(Engine):
             reason = self._matcher.get_error()
             kind = UnsatisfiableError if "Unsatisfiable schema" in reason else CompileError
             raise kind(reason)
-        self._text = schema.text
+        self._text = text
 
     def release(self) -> None:
         """Let go of the compiled schema; see the base class."""
@@ -100,3 +102,12 @@ class LLGuidanceEngine(Engine):
         if self._matcher.is_error() or not self._matcher.reset():
             grammar = self._matcher_class.grammar_from_json_schema(self._text)
             self._matcher = self._matcher_class(self._tokenizer, grammar, log_level=0)
+
+
+def _with_dialect(schema: SchemaInput) -> str:
+    """Have the schema name its draft, which is the only way to tell the engine."""
+    reading, value = schema.reading, schema.value
+    if reading is None or not isinstance(value, dict) or "$schema" in value:
+        return schema.text
+    head = f'{{"$schema":{json.dumps(reading.dialect)}'
+    return f"{head},{schema.text[1:]}" if value else head + "}"

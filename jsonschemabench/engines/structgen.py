@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Any, ClassVar, Literal
 
+from jsonschemabench import official_suite
 from jsonschemabench.engines.base import (
     CompileError,
     Engine,
@@ -18,7 +19,10 @@ from jsonschemabench.vocabularies import BenchVocabulary
 
 
 class StructgenEngine(Engine):
-    """structgen with its default options; every instance is a session, as a request in a server is."""
+    """structgen with its default options; every instance is a session, as a request in a server is.
+
+    A schema that comes with a reading is compiled as that says, for every order of keys.
+    """
 
     name: ClassVar[str] = "structgen"
     distributions: ClassVar[tuple[str, ...]] = ("structgen",)
@@ -51,7 +55,7 @@ class StructgenEngine(Engine):
         """Compile the automaton; see the base class."""
         try:
             self._automaton = self._structgen.compile_json_schema(
-                schema.value, self._tokens, property_order=self.property_order
+                schema.value, self._tokens, **self._options(schema)
             )
         except self._structgen.UnsatisfiableSchemaError as error:
             raise UnsatisfiableError(str(error)) from error
@@ -91,7 +95,7 @@ class StructgenEngine(Engine):
 
     def accepts_any_order(self, schema: SchemaInput, tokens: Sequence[int]) -> bool:
         """Compile with ``property_order="any"`` and walk; see the base class."""
-        if self.property_order == "any":
+        if self._options(schema)["property_order"] == "any":
             return False
         if self._any_order is None:
             try:
@@ -104,6 +108,19 @@ class StructgenEngine(Engine):
         states = automaton.step_many(automaton.start, tokens)
         state = states[-1] if states else automaton.start
         return len(states) == len(tokens) and bool(automaton.accepts(state))
+
+    def _options(self, schema: SchemaInput) -> dict[str, Any]:
+        reading = schema.reading
+        if reading is None:
+            return {"property_order": self.property_order}
+        # What counts is which values are in the language: every order of keys and spelling of numbers.
+        return {
+            "property_order": "any",
+            "numbers": "all",
+            "formats": "assert" if reading.assert_formats else "annotate",
+            "draft": reading.draft,
+            "registry": official_suite.load(reading.suite).registry(reading.remotes),
+        }
 
 
 class StructgenAnyOrderEngine(StructgenEngine):

@@ -55,8 +55,9 @@ class XGrammarEngine(Engine):
         try:
             grammar = self._compiler.compile_json_schema(schema.text, any_whitespace=True, strict_mode=False)
         except (RuntimeError, ValueError, TypeError) as error:
-            kind = UnsatisfiableError if "unsatisfiable" in str(error).lower() else CompileError
-            raise kind(str(error)) from error
+            # A part that nothing satisfies is refused, too, but that says nothing about the whole.
+            nothing = "unsatisfiable" in str(error).lower() or schema.value is False
+            raise (UnsatisfiableError if nothing else CompileError)(str(error)) from error
         self._matcher = self._matcher_class(grammar)
 
     def release(self) -> None:

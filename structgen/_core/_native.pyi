@@ -128,6 +128,7 @@ class TokenAutomaton:
     """Lazy automaton over tokens whose states are plain integers."""
 
     vocabulary: Any
+    lowering: Any
     @property
     def start(self) -> int: ...
     def step(self, state: int, token: int) -> int: ...

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from structgen._core import DEAD, FINISHED
+from structgen._errors import GuardDeadEnd
 from structgen.hf._interfaces import Automaton, MaskArray, States
 from structgen.hf._marker import NEVER, Marker, pack
 
@@ -69,6 +70,8 @@ class RowConstraint:
         Tokens within which the output has to end, the end token included.
     end_dead_rows : bool
         Whether dead rows are offered the end tokens; else nothing.
+    mark_dead_ends : bool
+        Whether a row dies where guards leave it no token; else the error passes.
 
     Raises
     ------
@@ -77,13 +80,19 @@ class RowConstraint:
     """
 
     def __init__(
-        self, automaton: Automaton, marker: Marker | None, budget: int | None, end_dead_rows: bool
+        self,
+        automaton: Automaton,
+        marker: Marker | None,
+        budget: int | None,
+        end_dead_rows: bool,
+        mark_dead_ends: bool = False,
     ) -> None:
         self._automaton = automaton
         self._states: States = automaton
         self._marker = marker
         self._budget = budget
         self._end_dead_rows = end_dead_rows
+        self._mark_dead_ends = mark_dead_ends
         self._tokens: Sequence[bytes] = automaton.vocabulary.tokens
         self._free_masks: dict[int, tuple[int, MaskArray]] = {}
         self._growth: int | None = getattr(automaton, "max_growth", None)
@@ -109,6 +118,19 @@ class RowConstraint:
 
     def fill(self, nodes: Sequence[Node], out: MaskArray) -> None:
         """Write the masks of `nodes`, one per row of `out`."""
+        try:
+            self._fill(nodes, out)
+        except GuardDeadEnd:
+            if not self._mark_dead_ends:
+                raise
+            for row, node in enumerate(nodes):
+                try:
+                    self._fill([node], out[row : row + 1])
+                except GuardDeadEnd:
+                    self._kill(node)
+                    self._fill([node], out[row : row + 1])
+
+    def _fill(self, nodes: Sequence[Node], out: MaskArray) -> None:
         dead_as = FINISHED if self._end_dead_rows else DEAD
         special = []
         states = []
@@ -128,6 +150,10 @@ class RowConstraint:
             else:
                 self._fill_free(nodes[row], out[row])
 
+    @staticmethod
+    def _kill(node: Node) -> None:
+        node.state, node.matched = DEAD, _BEGUN
+
     # -- stepping --------------------------------------------------------------------------
 
     def _step(self, node: Node, token: int) -> Node:
@@ -137,8 +163,15 @@ class RowConstraint:
         if self._growth is not None and node.matched == _BEGUN and node.bound != NEVER:
             bound = node.bound + self._growth
         child = Node(state, matched, node.depth + 1, bound, plan)
-        if self._budget is not None and not child.ended and not plan and self._overdrawn(child):
-            child.state, child.matched = DEAD, _BEGUN
+        if self._budget is None or child.ended or plan:
+            return child
+        try:
+            if self._overdrawn(child):
+                self._kill(child)
+        except GuardDeadEnd:
+            if not self._mark_dead_ends:
+                raise
+            self._kill(child)
         return child
 
     def _next_state(self, node: Node, token: int) -> tuple[int, int]:

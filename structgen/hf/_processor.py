@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from structgen._core import FINISHED
 from structgen.hf._apply import MaskBuffer, masked_scores
 from structgen.hf._constraint import RowConstraint, Unconstrained
 from structgen.hf._history import RowHistory
@@ -39,6 +40,10 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         What a dead row gets, see :attr:`dead_rows`. "end": only the end tokens, so that it ends soon and no
         sampler meets a row without any token. "mask": no token at all (every score is minus infinity), for
         loops that look for that.
+    on_dead_end : {"raise", "mark"}, default "raise"
+        What happens where guards (keywords that are checked when a value ends) leave a row no token. "raise":
+        :class:`structgen.GuardDeadEnd`. "mark": the row is dead from there on, so that the rest of the batch
+        goes on; its output is not valid.
     prompt_length : int, optional
         Number of leading columns of ``input_ids`` that are the prompt, padding included. The default is the
         number of columns at the first call of a generation. Give it to resume an unfinished output:
@@ -96,10 +101,13 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         start_after: str | bytes | int | Sequence[int] | None = None,
         finish_by: int | None = None,
         on_dead: Literal["end", "mask"] = "end",
+        on_dead_end: Literal["raise", "mark"] = "raise",
         prompt_length: int | None = None,
     ) -> None:
         if on_dead not in ("end", "mask"):
             raise ValueError(f"on_dead must be 'end' or 'mask', not {on_dead!r}")
+        if on_dead_end not in ("raise", "mark"):
+            raise ValueError(f"on_dead_end must be 'raise' or 'mark', not {on_dead_end!r}")
         if finish_by is not None and finish_by < 1:
             raise ValueError(f"finish_by must be positive, not {finish_by}")
         if prompt_length is not None and prompt_length < 0:
@@ -113,11 +121,11 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
                 made[id(one)] = Unconstrained()
             elif id(one) not in made:
                 marker = None if start_after is None else make_marker(start_after, one)
-                made[id(one)] = RowConstraint(one, marker, finish_by, on_dead == "end")
+                made[id(one)] = RowConstraint(one, marker, finish_by, on_dead == "end", on_dead_end == "mark")
         constraints = [made[id(one)] for one in automata]
         first = next((one for one in automata if one is not None), None)
         self._tokens = 0 if first is None else len(first.vocabulary)
-        self._buffer = None if first is None else MaskBuffer(first.mask(first.start).shape[-1])
+        self._buffer = None if first is None else MaskBuffer(first.mask(FINISHED).shape[-1])
         self._history = RowHistory(constraints, prompt_length)
         self._free_slots = [one is None for one in automata]
         self._dead_rows: tuple[int, ...] = ()
@@ -141,8 +149,9 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
     def dead_rows(self) -> tuple[int, ...]:
         """Rows whose generated tokens leave the language (or overdraw the budget), as of the last call.
 
-        Tokens that this processor allowed never get there. Beams at minus infinity do, rejected
-        drafts, and rows into which another processor forced a token.
+        Tokens that this processor allowed never get there, but for the dead ends of guards
+        (``on_dead_end="mark"``). Beams at minus infinity do, rejected drafts, and rows into which another
+        processor forced a token.
         """
         return self._dead_rows
 
@@ -170,6 +179,8 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         ------
         ValueError
             `scores` is narrower than the vocabulary, or the batch is no multiple of the number of automata.
+        GuardDeadEnd
+            Guards leave a row no token, and `on_dead_end` is "raise".
         """
         if self._buffer is None:
             return scores

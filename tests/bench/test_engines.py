@@ -73,6 +73,12 @@ def test_real_engines_refuse_what_is_no_schema(engine: str) -> None:
     assert row.detail
 
 
+@pytest.mark.parametrize("engine", ["structgen", "llguidance", "xgrammar"])
+def test_the_schema_that_nothing_satisfies_is_recognised(engine: str) -> None:
+    [row] = run(engine, [Case("none", False, (Instance(1, False),))])
+    assert (row.status, row.passes) == (Status.UNSATISFIABLE, True)
+
+
 @pytest.mark.parametrize("engine", ["structgen", "llguidance"])
 def test_unsatisfiable_schemas_are_recognised(engine: str) -> None:
     schema = {"type": "object", "properties": {"a": False}, "required": ["a"]}

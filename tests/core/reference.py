@@ -5,8 +5,9 @@ match that begins here can end.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from structgen._core import Builder
@@ -88,6 +89,29 @@ class Array:
     rest: Expr = NOTHING
     low: int = 0
     high: int = -1
+    unique: bool = False
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """An expression, the guard on its text, and whether it must fail. No predicate: distinct items."""
+
+    body: Any
+    predicate: Callable[[str], bool] | None
+    negated: bool = False
+
+    def passes(self, value: str) -> bool:
+        value = value.rstrip(" \t\n\r")
+        verdict = _has_distinct_items(value) if self.predicate is None else self.predicate(value)
+        return verdict != self.negated
+
+
+def _has_distinct_items(value: str) -> bool:
+    try:
+        items = loads(value)
+    except ValueError:
+        return False
+    return isinstance(items, list) and len(set(map(canonical, items))) == len(items)
 
 
 # ("count", counter, low, high), ("all", goals) or ("any", goals)
@@ -143,6 +167,30 @@ class Grammar:
     rules: tuple[Expr | Object | Array, ...] = ()
     whitespace: Re | None = EPSILON  # None: json_style is not called
     all_escapes: bool = False
+
+
+def canonical(value: Any) -> Any:
+    """Equal exactly for equal JSON values; the input comes from :func:`loads`."""
+    match value:
+        case bool() | None:
+            return ("literal", value)
+        case Decimal():
+            sign, digits, exponent = value.as_tuple()
+            text = "".join(map(str, digits)).lstrip("0")
+            short = text.rstrip("0")
+            assert isinstance(exponent, int)
+            return ("number", sign, short, exponent + len(text) - len(short)) if short else ("number", 0)
+        case str():
+            return ("string", value)
+        case list():
+            return ("array", tuple(map(canonical, value)))
+        case dict():
+            return ("object", frozenset((key, canonical(member)) for key, member in value.items()))
+    raise AssertionError(value)
+
+
+def loads(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
 def build_regex(builder: Builder, regex: Re) -> int:
@@ -311,6 +359,8 @@ class _Parse:
                 return self._tallied_object(expr, at)
             case TalliedArray():
                 return self._tallied_array(expr, at)
+            case Guarded():
+                return {end for end in self.ends(expr.body, at) if expr.passes(self.text[at:end])}
         raise AssertionError(expr)
 
     def _string(self, at: int) -> tuple[str, int] | None:
@@ -370,19 +420,23 @@ class _Parse:
 
     def _array(self, array: Array, at: int) -> set[int]:
         found: set[int] = set()
-        done: set[tuple[int, int]] = set()
-        todo = [(place, 0) for place in self._mark("[", at)]
+        done: set[Any] = set()
+        none: frozenset[Any] = frozenset()
+        todo: list[Any] = [(place, 0, none) for place in self._mark("[", at)]
         while todo:
             state = todo.pop()
             if state in done:
                 continue
             done.add(state)
-            place, count = state
+            place, count, seen = state
             if count >= array.low and (array.high < 0 or count <= array.high):
                 found |= self._mark("]", place)
             item = array.prefix[count] if count < len(array.prefix) else array.rest
             for start in self._mark(",", place) if count else {place}:
-                todo += [(end, count + 1) for end in self.ends(item, start)]
+                for end in self.ends(item, start):
+                    value = self._value(start, end) if array.unique else None
+                    if value is None or value not in seen:
+                        todo.append((end, count + 1, seen | {value} if array.unique else none))
         return found
 
     def _tallied_object(self, obj: TalliedObject, at: int) -> set[int]:
@@ -444,6 +498,14 @@ class _Parse:
                     todo += [(end, count + 1, hit(hits, counters)) for end in self.ends(value, start)]
         return found
 
+    def _value(self, start: int, end: int) -> Any:
+        """What an item counts as: the JSON value, or the text of what is no JSON."""
+        text = self.text[start:end].rstrip(" \t\n\r")
+        try:
+            return canonical(loads(text))
+        except ValueError:
+            return ("text", text)
+
 
 def build_goal(builder: Builder, goal: Goal) -> int:
     match goal:
@@ -487,7 +549,11 @@ def build_grammar(builder: Builder, grammar: Grammar) -> int:
                     expr.distinct,
                 )
             case Array():
-                return builder.array([build(e) for e in expr.prefix], build(expr.rest), expr.low, expr.high)
+                prefix = [build(e) for e in expr.prefix]
+                return builder.array(prefix, build(expr.rest), expr.low, expr.high, expr.unique)
+            case Guarded():
+                guard = builder.guard("guard", expr.predicate)
+                return builder.guarded(build(expr.body), guard, expr.negated)
             case TalliedObject():
                 return builder.tallied_object(
                     list(expr.keys),

@@ -25,13 +25,16 @@ from tests.core.grammars import (
 from tests.core.reference import (
     ANY,
     EPSILON,
+    Expr,
     Grammar,
     Recogniser,
     chars,
+    choice,
     complement,
     concat,
     literal,
     repeat,
+    sequence,
     union,
 )
 
@@ -240,6 +243,24 @@ def test_masks_within_a_budget(grammar: Grammar, seed: int, budget: int) -> None
     assert bits(out) == set()
     automaton.fill_mask_within(FINISHED, out, 0)
     assert bits(out) == set(tokens.end)
+
+
+def test_budgets_tell_apart_what_masks_do_not() -> None:
+    """The same two lexemes can go on in both places, but in one of them something long follows the second."""
+
+    def text(word: str) -> Expr:
+        return ("text", literal(word))
+
+    def place(first: str, second: str) -> Expr:
+        return choice(sequence(text("aab"), text(first)), sequence(text("aac"), text(second)))
+
+    start = choice(sequence(text("1"), place("xy", "zw")), sequence(text("2"), place("xy", "z" * 50)))
+    automaton = compile_grammar(Grammar(start, whitespace=None), byte_vocabulary())
+    assert automaton is not None
+    out = np.zeros(9, dtype=np.int32)
+    for before, allowed in [(b"1aa", {ord("b"), ord("c")}), (b"2aa", {ord("b")})]:
+        automaton.fill_mask_within(automaton.advance_bytes(automaton.start, before), out, 5)
+        assert bits(out) == allowed
 
 
 @given(every_grammar, seeds)

@@ -6,48 +6,32 @@
     python -m tests.json_schema.official --update
 
 The suite is ``json-schema-test-suite.tar.xz``, in the folder that ``STRUCTGEN_DATA`` names or in
-``../shared/data``. Its ``tests/latest`` is a link to the newest released draft, so nothing of its own.
-``tests/v1`` and ``tests/draft3`` are other dialects, one unreleased and one older than what structgen reads,
-and are not run.
+``../shared/data``; :mod:`jsonschemabench.official_suite` reads it.
 """
 
 import argparse
-import functools
 import inspect
 import json
-import os
 import random
 import sys
-import tarfile
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import referencing
-from referencing.jsonschema import UnknownDialect, specification_with
 
 import structgen
-from tests.json_schema.spell import compact, parse, varied
+from jsonschemabench import official_suite
+from jsonschemabench.official_suite import DRAFTS, SECTIONS, Case, Test, compact
+from tests.json_schema.spell import varied
 from tests.json_schema.support import small_vocabulary
 
-DRAFTS = ("4", "6", "7", "2019-09", "2020-12")
-SECTIONS = ("required", "optional", "format")
 BASELINE = Path(__file__).parent / "official_baseline.json"
 
-_ARCHIVE = "json-schema-test-suite.tar.xz"
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_REMOTES = "http://localhost:1234/"
-_DIALECTS = {
-    "4": "http://json-schema.org/draft-04/schema#",
-    "6": "http://json-schema.org/draft-06/schema#",
-    "7": "http://json-schema.org/draft-07/schema#",
-    "2019-09": "https://json-schema.org/draft/2019-09/schema",
-    "2020-12": "https://json-schema.org/draft/2020-12/schema",
-}
 
 
 # -- the data ------------------------------------------------------------------------------
@@ -55,92 +39,29 @@ _DIALECTS = {
 
 def archive() -> Path | None:
     """Find the suite, or None."""
-    named = os.environ.get("STRUCTGEN_DATA")
-    folder = Path(named) if named else _REPOSITORY.parent / "shared" / "data"
-    return folder / _ARCHIVE if (folder / _ARCHIVE).is_file() else None
+    return official_suite.default_data(_REPOSITORY.parent / "shared" / "data")
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
-    """One instance of a case and whether it is valid."""
-
-    description: str
-    data: Any
-    valid: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A schema of the suite with its instances; numbers are exact."""
-
-    draft: str
-    file: str
-    description: str
-    schema: Any
-    tests: tuple[Test, ...]
-
-    @property
-    def section(self) -> str:
-        """Whether the specification requires it, leaves it open, or it asserts formats."""
-        if not self.file.startswith("optional/"):
-            return "required"
-        asserts = self.file.startswith(("optional/format/", "optional/format-assertion"))
-        return "format" if asserts else "optional"
-
-
-@functools.cache
-def _contents() -> dict[str, bytes]:
-    """Read the archive once per process; its links are left out."""
+def _suite() -> official_suite.OfficialSuite:
     path = archive()
     if path is None:
-        raise FileNotFoundError(f"no {_ARCHIVE} in $STRUCTGEN_DATA or ../shared/data")
-    with tarfile.open(path) as tar:
-        files = {member.name.removeprefix("./"): tar.extractfile(member) for member in tar if member.isfile()}
-        return {name: stream.read() for name, stream in files.items() if stream and name.endswith(".json")}
+        raise FileNotFoundError(f"no {official_suite.ARCHIVE} in $STRUCTGEN_DATA or ../shared/data")
+    return official_suite.load(path)
 
 
 def files(draft: str) -> list[str]:
     """Name the files of a draft, without suffix, such as ``oneOf`` and ``optional/format/date``."""
-    prefix = f"tests/draft{draft}/"
-    return sorted(name[len(prefix) : -5] for name in _contents() if name.startswith(prefix))
+    return _suite().files(draft)
 
 
 def cases(draft: str, file: str) -> list[Case]:
     """Read the cases of a file."""
-    return [
-        Case(
-            draft,
-            file,
-            case["description"],
-            case["schema"],
-            tuple(Test(test["description"], test["data"], test["valid"]) for test in case["tests"]),
-        )
-        for case in parse(_contents()[f"tests/draft{draft}/{file}.json"])
-    ]
+    return _suite().cases(draft, file)
 
 
-@functools.cache
 def remotes(draft: str) -> Any:
     """Make the registry of the documents that the cases of a draft refer to."""
-    return referencing.Registry().with_resources(_resources(draft) if archive() else ())
-
-
-def _resources(draft: str) -> Iterator[tuple[str, Any]]:
-    for name, raw in _contents().items():
-        if not name.startswith("remotes/"):
-            continue
-        path, document = name.removeprefix("remotes/"), json.loads(raw)
-        folder = path.split("/")[0].removeprefix("draft")
-        if folder in ("3", "v1"):
-            continue
-        # Documents in no draft's folder are read as the draft under test.
-        default = specification_with(_DIALECTS[folder if folder in DRAFTS else draft])
-        try:
-            resource = referencing.Resource.from_contents(document, default_specification=default)
-        except UnknownDialect:
-            # A metaschema of the suite's own: its vocabularies are those of the folder's draft.
-            resource = default.create_resource(document)
-        yield _REMOTES + path, resource
+    return _suite().registry(draft) if archive() else referencing.Registry()
 
 
 # -- the judgement -------------------------------------------------------------------------
@@ -178,12 +99,9 @@ def _options(case: Case) -> dict[str, Any]:
         "numbers": "all",
         "formats": "assert" if case.section == "format" else "annotate",
         "registry": remotes(case.draft),
+        "draft": case.option,
         "max_compile_seconds": 10.0,
     }
-    # Where schemas can say their draft themselves, they have to.
-    names = isinstance(case.schema, dict) and "$schema" in case.schema
-    if not (names and case.draft in ("2019-09", "2020-12")):
-        options["draft"] = case.draft
     return known_options(options)
 
 
@@ -325,7 +243,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--update", action="store_true", help="rewrite the baseline, keeping its reasons")
     options = parser.parse_args(arguments)
     if archive() is None:
-        print(f"no {_ARCHIVE} in $STRUCTGEN_DATA or ../shared/data", file=sys.stderr)
+        print(f"no {official_suite.ARCHIVE} in $STRUCTGEN_DATA or ../shared/data", file=sys.stderr)
         return 2
     if options.update:
         update()

@@ -1,4 +1,4 @@
-"""JSON texts of a value, seeded: compact, or re-spaced with shuffled keys, escapes and other numbers."""
+"""JSON texts of a value, seeded: re-spaced, with shuffled keys, escapes and other numbers."""
 
 import json
 import random
@@ -8,23 +8,13 @@ from typing import Any
 _BLANKS = ("", "", " ", "\n", "\t", "  ", "\r\n")
 
 
-def parse(text: str | bytes) -> Any:
-    """Parse JSON with exact numbers: ``int`` or :class:`decimal.Decimal`."""
-    return json.loads(text, parse_float=Decimal)
-
-
-def compact(value: Any) -> str:
-    """Write the text without white space, numbers as they are; lone surrogates are escaped."""
-    return _spell(value, None, escapes=False, numbers=False)
-
-
 def varied(value: Any, rng: random.Random, *, escapes: bool = False, numbers: bool = False) -> str:
     """Write a random text of the value: white space and order of keys vary.
 
     Parameters
     ----------
     value : Any
-        A JSON value as :func:`parse` gives it.
+        A JSON value as :func:`jsonschemabench.official_suite.parse` gives it.
     rng : random.Random
         Where the choices come from.
     escapes : bool
@@ -36,15 +26,14 @@ def varied(value: Any, rng: random.Random, *, escapes: bool = False, numbers: bo
     return blank + _spell(value, rng, escapes=escapes, numbers=numbers)
 
 
-def _spell(value: Any, rng: random.Random | None, *, escapes: bool, numbers: bool) -> str:
+def _spell(value: Any, rng: random.Random, *, escapes: bool, numbers: bool) -> str:
     def blank() -> str:
-        return rng.choice(_BLANKS) if rng else ""
+        return rng.choice(_BLANKS)
 
     def spell(item: Any) -> str:
         if isinstance(item, dict):
             keys = list(item)
-            if rng:
-                rng.shuffle(keys)
+            rng.shuffle(keys)
             members = [f"{blank()}{spell(key)}:{blank()}{spell(item[key])}" for key in keys]
             text = "{" + (",".join(members) or blank()) + "}"
         elif isinstance(item, list):
@@ -52,7 +41,7 @@ def _spell(value: Any, rng: random.Random | None, *, escapes: bool, numbers: boo
         elif isinstance(item, str):
             text = _string(item, rng if escapes else None)
         elif isinstance(item, (int, Decimal)) and not isinstance(item, bool):
-            text = _number(Decimal(item), rng) if rng and numbers else str(item)
+            text = _number(Decimal(item), rng) if numbers else str(item)
         else:
             text = json.dumps(item)
         return text + blank()

@@ -68,6 +68,17 @@ def language(schema: Any, engine: str = "core", **options: Any) -> Language:
     return holds
 
 
+def compiles(schema: Any, **options: Any) -> bool:
+    """Tell whether a schema compiles, where the alternative is to say why not."""
+    import structgen
+
+    try:
+        structgen.compile_json_schema(schema, small_vocabulary(), **options)
+    except (structgen.SchemaError, structgen.LimitError):
+        return False
+    return True
+
+
 def check(schema: Any, engine: str, accepted: list[str], rejected: list[str], **options: Any) -> None:
     """Assert which texts a schema's language holds."""
     holds = language(schema, engine, **options)

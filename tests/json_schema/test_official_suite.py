@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from jsonschemabench.official_suite import compact, parse
 from tests.json_schema import official
-from tests.json_schema.spell import compact, parse, varied
+from tests.json_schema.spell import varied
 from tests.json_schema.support import oracle
 
 _ABSENT = "the official suite is not here: json-schema-test-suite.tar.xz in $STRUCTGEN_DATA or ../shared/data"

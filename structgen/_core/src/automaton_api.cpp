@@ -128,9 +128,12 @@ State StateView::step(State s, std::int64_t token) {
     std::shared_lock<std::shared_mutex> lock(core_->lexer->mutex, std::try_to_lock);
     if (lock.owns_lock()) {
       check(s);
-      const State known = s >= kSessionBase ? own_->known_step(s - kSessionBase, id) : core_->engine.known_step(s, id);
-      if (known >= 0 && (s < kSessionBase || known <= kFinished)) return known;
-      if (known >= 0 && (!core_->grammar->remembers() || own_->remembers(known))) return known + kSessionBase;
+      const bool own = s >= kSessionBase;
+      const Engine& e = own ? *own_ : core_->engine;
+      const State known = e.known_step(own ? s - kSessionBase : s, id);
+      // Where text is captured, a session's states are its own; where it no longer is, they aren't.
+      const bool settled = known <= kFinished || !session_ || !core_->grammar->remembers() || e.remembers(known) == own;
+      if (known >= 0 && settled) return known > kFinished && own ? known + kSessionBase : known;
     }
   }
   return move(s, [&](Engine& e, State local) {
@@ -260,6 +263,7 @@ nb::dict StateView::stats() {
   read(kDead, [&](Engine& e, State) {
     if (!session_) add(e);
     if (own_) add(*own_);
+    if (!session_) bytes += core_->grammar->goals().bytes();
   });
   nb::dict d;
   d["states"] = states;

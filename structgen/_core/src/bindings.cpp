@@ -58,8 +58,8 @@ class Builder {
           const std::unique_lock<std::shared_mutex> turn(b.lexer->mutex);
         }
       }
-      if (b.finished) throw std::invalid_argument("the builder has finished");
-      re.deadline = b.deadline;
+      // Guards still ask about regexes once the automaton runs.
+      if (!b.finished) re.deadline = b.deadline;
       // Nodes that other grammars make meanwhile don't count against this one.
       re.node_limit = re.size() + (b.max_nodes - b.used_nodes);
       re.emptiness_limit = b.emptiness_limit;
@@ -75,6 +75,13 @@ class Builder {
     RegexStore& re;
     Builder& builder;
     std::size_t before = 0;
+  };
+
+  // For calls that make expressions: they end with finish().
+  struct OpenGuard : Guard {
+    explicit OpenGuard(Builder& b, bool long_call = false) : Guard(b, long_call) {
+      if (b.finished) throw std::invalid_argument("the builder has finished");
+    }
   };
 
   void check_re(Re r) const {
@@ -252,7 +259,7 @@ void bind_regexes(nb::class_<Builder>& c) {
 }
 
 void bind_expressions(nb::class_<Builder>& c) {
-  using G = Builder::Guard;
+  using G = Builder::OpenGuard;
   c.def("json_style", [](Builder& b, Re ws, bool all) { G g(b); b.check_re(ws); b.grammar->json_style(ws, all); }, "whitespace"_a, "all_escapes"_a)
       .def("text", [](Builder& b, Re r) { G g(b); b.check_re(r); return b.grammar->text(r); }, "regex"_a)
       .def("lexeme", [](Builder& b, Re r) { G g(b); b.check_re(r); return b.grammar->lexeme(r); }, "regex"_a)
@@ -412,7 +419,7 @@ NB_MODULE(_native, m) {
 
   nb::class_<TokenAutomaton> automaton(m, "TokenAutomaton", nb::dynamic_attr(), doc::kAutomaton);
   bind_automaton(automaton);
-  automaton.def("session", &TokenAutomaton::session, doc::kSessionMethod);
+  automaton.def("session", &TokenAutomaton::session, nb::keep_alive<0, 1>(), doc::kSessionMethod);
   nb::class_<Session> session(m, "Session", doc::kSession);
   bind_automaton(session);
 }

@@ -129,7 +129,7 @@ std::int64_t Completion::item(const Item& i) {
     const Engine::Entry e = engine_.entries_[at];
     const Engine::Frame& f = engine_.frames_[static_cast<std::size_t>(e.frame)];
     // Read so far and still to come, less the quotes and what follows them.
-    const std::int64_t key = static_cast<std::int64_t>(engine_.texts_[static_cast<std::size_t>(f.text)].size()) + own - lexeme(lexer_.exit(i.lex)) - 2;
+    const std::int64_t key = engine_.keys_.length({f.text, {}}) + own - lexeme(lexer_.exit(i.lex)) - 2;
     least = std::min(least, own + frame(f, f.phase == Engine::kKey ? key : -1) + stacks(e.below));
   }
   return least;
@@ -334,9 +334,14 @@ void Engine::mask_within(State s, std::int64_t budget, std::uint32_t* out) {
   if (!completion_) completion_ = std::make_unique<Completion>(*this);
   const Items here = items(s);
   const std::int64_t left = completion_->cost(here);
-  if (record.growth >= 0 && left + record.growth <= budget) return copy_mask(record, out);
+  const std::int64_t known = record.single ? record.growth : growth_.get(static_cast<std::uint64_t>(s), -1);
+  if (known >= 0 && left + known <= budget) return copy_mask(record, out);
   std::fill(out, out + vocabulary_->mask_words, 0);
-  record.growth = std::max<std::int64_t>(0, completion_->within(here, text(s), budget, out) - left);
+  const std::int64_t growth = std::max<std::int64_t>(0, completion_->within(here, text(s), budget, out) - left);
+  if (record.single)
+    record.growth = growth;
+  else if (growth <= kLongest)
+    growth_.put(static_cast<std::uint64_t>(s), static_cast<std::int32_t>(growth));
   settle();
   if (accepts(s))
     for (std::uint32_t t : vocabulary_->end_tokens) out[t >> 5] |= 1U << (t & 31);

@@ -10,6 +10,7 @@ namespace structgen {
 namespace {
 
 constexpr std::int64_t kLongestPlain = 1000;  // zeros that a number's exclusion spells out
+constexpr std::size_t kFewResiduals = 64;
 constexpr std::size_t kRareSpellings = 1000;
 
 bool contains(const std::vector<std::string>& sorted, const std::string& value) { return std::binary_search(sorted.begin(), sorted.end(), value); }
@@ -102,6 +103,7 @@ Domain Distinct::domain(Expr root) const {
       case ExprOp::kChoice:
         for (std::int32_t i = 0; i < n.b; ++i) todo.push_back(grammar_.child(n, i));
         break;
+      case ExprOp::kSequence: out.sequences = true; [[fallthrough]];
       default: out.open = true;
     }
   }
@@ -134,17 +136,16 @@ std::optional<std::vector<std::string>> Distinct::few(Expr e, std::int64_t enoug
   if (strings + re.count(plain, limit) >= enough) return std::nullopt;
   std::vector<std::string> values;
   for (const auto& word : all_words(re, d.strings)) values.push_back(canonical_json(utf8(word, true)));
-  Exclusion taken;
+  Re taken = RegexStore::kNone;
   const auto add = [&](const std::vector<std::uint32_t>& word) {
     const std::string value = canonical_json(trimmed(utf8(word, false)));
     if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
-    exclude(value, taken);
-    taken.texts = re.unite({taken.texts, re.literal(word)});
+    taken = re.unite({taken, excluded({value}, true), re.literal(word)});
   };
   for (const auto& word : all_words(re, plain)) add(word);
   // Values that only have other spellings.
   for (std::size_t rounds = 0;; ++rounds) {
-    const Re rest = re.intersect({d.texts, re.complement(taken.texts)});
+    const Re rest = re.intersect({d.texts, re.complement(taken)});
     if (re.is_empty(rest)) break;
     if (rounds > kRareSpellings || static_cast<std::int64_t>(values.size()) >= enough) return std::nullopt;
     add(re.shortest(rest));
@@ -189,16 +190,36 @@ Re Distinct::spellings(const std::string& value) const {
   return re.concat(number, re.unite({RegexStore::kEpsilon, no_power}));
 }
 
-void Distinct::exclude(const std::string& value, Exclusion& from) const {
+Re Distinct::excluded(const std::vector<std::string>& values, bool texts) const {
   RegexStore& re = grammar_.lexer().regexes();
-  if (value[0] == 's') {
-    from.strings = re.unite({from.strings, re.literal(string_characters(value))});
-    return;
+  std::vector<Re> parts;
+  for (const std::string& value : values) {
+    if (!texts && value[0] == 's') parts.push_back(re.literal(string_characters(value)));
+    if (texts && value[0] != 's') parts.push_back(spellings(value));
   }
-  const Re spelt = spellings(value);
-  if (spelt == RegexStore::kNone) return;
-  const Re space = re.repeat(white_space(re), 0, kInfinity);
-  from.texts = re.unite({from.texts, re.concat(spelt, space)});
+  const Re any = re.unite(std::move(parts));
+  return texts ? re.concat(any, re.repeat(white_space(re), 0, kInfinity)) : any;
+}
+
+bool Distinct::endless(Re root) {
+  const std::int32_t memo = endless_.get(static_cast<std::uint64_t>(root), -1);
+  if (memo >= 0) return memo != 0;
+  RegexStore& re = grammar_.lexer().regexes();
+  std::vector<Re> reached{root};
+  bool result = true;
+  for (std::size_t at = 0; at < reached.size() && result; ++at) {
+    const Derivative& d = re.derivative(reached[at]);
+    bool goes_on = false;
+    for (std::size_t i = 0; i < d.size() && reached.size() <= kFewResiduals; ++i) {
+      const std::uint32_t end = i + 1 < d.size() ? d[i + 1].start - 1 : kMaxCodePoint;
+      if (is_surrogate_only(d[i].start, end) || re.is_empty(d[i].to)) continue;
+      goes_on = true;
+      if (std::find(reached.begin(), reached.end(), d[i].to) == reached.end()) reached.push_back(d[i].to);
+    }
+    result = goes_on && reached.size() <= kFewResiduals;
+  }
+  endless_.put(static_cast<std::uint64_t>(root), result);
+  return result;
 }
 
 bool Distinct::feasible(const ArrayNode& array, std::int32_t at, std::int32_t need, const std::vector<std::string>& seen) {

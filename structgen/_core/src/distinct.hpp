@@ -18,12 +18,7 @@ struct Domain {
   Re strings = RegexStore::kNone;
   Re texts = RegexStore::kNone;
   bool open = false;  // objects, arrays or other values besides, taken to be as many as ever needed
-};
-
-// Values, as canonical JSON, that an item must not have.
-struct Exclusion {
-  Re strings = RegexStore::kNone;
-  Re texts = RegexStore::kNone;  // all spellings but those with exponents, and any white space behind
+  bool sequences = false;  // a terminal need not be all of a value
 };
 
 class Distinct {
@@ -37,8 +32,11 @@ class Distinct {
   bool feasible(const ArrayNode& array, std::int32_t at, std::int32_t need, const std::vector<std::string>& seen);
   // Values that item `at` must not take, lest too few be left for the items up to `need`.
   std::vector<std::string> reserved(const ArrayNode& array, std::int32_t at, std::int32_t need, const std::vector<std::string>& seen);
-  // Adds a value to an exclusion.
-  void exclude(const std::string& value, Exclusion& from) const;
+  // The strings among the values, decoded; or the others in all spellings but those with exponents, with any white space behind.
+  // Objects and arrays have no regex.
+  Re excluded(const std::vector<std::string>& values, bool texts) const;
+  // Whether any beginning of any member leads to endlessly many members, decided where r has few residuals; false beyond.
+  bool endless(Re r);
   // While productivity is being decided, what was learnt soon is out of date.
   void forget() { few_.clear(); }
 
@@ -51,6 +49,7 @@ class Distinct {
     std::optional<std::vector<std::string>> values;
   };
   std::unordered_map<std::int32_t, Known> few_;
+  FlatMap endless_;
 };
 
 }  // namespace structgen

@@ -49,7 +49,6 @@ Engine::Engine(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const Voc
   refused_.assign(grammar_->guards().size() + 1, false);
   verdicts = std::make_shared<Verdicts>();
   if (grammar_->remembers()) state_texts_ = {0, 0};
-  intern_text({});
   // The start expression sits in a sequence frame of its own, after an empty lexeme.
   Frame f{kSequenceFrame, kFirst, grammar_->start, -1, 0, 0, 0};
   start_ = intern({{empty_lex_, push(f, kDone)}}, {});
@@ -109,6 +108,7 @@ void Engine::advance(const Items& in, std::uint8_t byte, Items& out, Text* text)
     if (to != kDeadLex) {
       const StackSet& set = sets_[static_cast<std::size_t>(item.stacks)];
       guarded = guarded || set.guarded();
+      unsure_ = unsure_ || set.unsure;
       out.push_back({to, set.captures ? capture(item.stacks, byte, lexer_[to].kind == Kind::kText) : item.stacks});
     }
     if (!lexer_[item.lex].accepting) continue;
@@ -118,6 +118,7 @@ void Engine::advance(const Items& in, std::uint8_t byte, Items& out, Text* text)
       if (first == kDeadLex) continue;
       const StackSet& set = sets_[static_cast<std::size_t>(begin.stacks)];
       guarded = guarded || set.guarded();
+      unsure_ = unsure_ || set.unsure;
       Stacks stacks = begin.stacks;
       if (set.pending) stacks = place(stacks, text ? captured_.length(*text) : 0);
       out.push_back({first, sets_[static_cast<std::size_t>(stacks)].captures ? capture(stacks, byte, false) : stacks});
@@ -300,8 +301,9 @@ void Engine::collect(const Item& item, const Text& text, MaskRecord& record, std
   record.set.insert(record.set.end(), shape.add.begin(), shape.add.end());
   if (shape.exits.empty()) return;
   const auto& exits = shape.exits;
-  if (set.captures || set.checks) {
-    // What follows may depend on the key or value that the token completes.
+  // What follows may depend on the key or value that the token completes.
+  const Stacks behind = set.captures || set.checks ? unread(item.stacks) : item.stacks;
+  if (behind == kNoStack) {
     const Item first = begun();
     for (const auto& exit : exits) try_token(first, text, exit.second, record);
     return;
@@ -323,11 +325,11 @@ void Engine::collect(const Item& item, const Text& text, MaskRecord& record, std
       return at == exits.size() || exits[at].first >= shape.suffixes->nodes[node].end;
     };
     std::vector<std::uint32_t> unsure;  // the walk's scratch is in use until it ends
-    walk(*shape.suffixes, lexer_.exit(item.lex), item.stacks, skip, take, [&](std::uint32_t node) { unsure.push_back(node); });
+    walk(*shape.suffixes, lexer_.exit(item.lex), behind, skip, take, [&](std::uint32_t node) { unsure.push_back(node); });
     for (const std::uint32_t node : unsure) try_below(node);
     return;
   }
-  const Walk& found = live_suffixes(*shape.suffixes, lexer_.exit(item.lex), item.stacks);
+  const Walk& found = live_suffixes(*shape.suffixes, lexer_.exit(item.lex), behind);
   for (std::uint32_t node : found.live) {
     at = static_cast<std::size_t>(std::lower_bound(exits.begin() + static_cast<std::ptrdiff_t>(at), exits.end(), std::make_pair(node, 0U)) - exits.begin());
     take(node);
@@ -387,6 +389,7 @@ const MaskRecord& Engine::byte_mask(State s) {
   if (mask_bytes_ > limits_.mask_bytes) evict();
 
   auto record = std::make_unique<MaskRecord>();
+  record->single = parts.size() == 1 && !sets_[static_cast<std::size_t>(parts[0].stacks)].captures;
   std::vector<const Shape*> dense;
   checked_ = false;
   for (const Item& part : parts) collect(part, read, *record, dense);
@@ -514,7 +517,7 @@ State Engine::import(const Engine& other, State s) {
           f.at = seen;
         }
         if (f.kind == kArrayFrame && f.excluded > 0) f.excluded = intern_seen_items(other.seen_items_[static_cast<std::size_t>(f.excluded)].values);
-        if (f.text > 0) f.text = intern_text(other.texts_[static_cast<std::size_t>(f.text)]);
+        if (f.text > 0) f.text = keys_.intern({0, other.keys_.from({f.text, {}}, 0)});
         entries.push_back({frame(f), memo.at(other.entries_[i].below)});
       }
       memo[at] = intern_set(std::move(entries), set.done);
@@ -530,7 +533,7 @@ State Engine::import(const Engine& other, State s) {
 
 std::size_t Engine::bytes() const {
   std::size_t total = frames_.size() * sizeof(Frame) + entries_.size() * sizeof(Entry) + sets_.size() * (sizeof(StackSet) + 8) + pool_.size() * sizeof(Item) +
-                      offsets_.size() * 13 + steps_.bytes() + frame_index_.bytes() + set_index_.bytes() + config_index_.bytes() + mask_bytes_ + captured_.bytes() + state_texts_.size() * 4;
+                      offsets_.size() * 13 + steps_.bytes() + growth_.bytes() + frame_index_.bytes() + set_index_.bytes() + config_index_.bytes() + mask_bytes_ + captured_.bytes() + keys_.bytes() + state_texts_.size() * 4;
   for (const auto& e : expansions_)
     if (e) total += sizeof(Expansion) + e->items.size() * sizeof(Item);
   return total;

@@ -54,8 +54,9 @@ struct MaskRecord {
   std::vector<std::uint32_t> clear, set;
   std::shared_ptr<const Row> dense;  // made by the first mask()
   // The most by which one of its tokens lengthens the shortest completion; -1 unknown. States that share the record share
-  // it too: counts that the shapes clamp shift all completions alike.
+  // it too where there is one lexeme to read, of no key to remember: counts that the shapes clamp, and what follows, shift all completions alike.
   std::int64_t growth = -1;
+  bool single = false;
   // No token at all, and what refused them; looked for only where guards may do so.
   bool dead_end = false;
   std::vector<std::string> refusals;
@@ -131,6 +132,7 @@ class Engine {
   // of distinct items, in the phase kItem: `at` is the number of items after this one, `member` its position.
   enum FrameKind : std::uint8_t { kSequenceFrame, kObjectFrame, kArrayFrame, kGuardFrame };
   enum Phase : std::uint8_t { kFirst, kAfterValue, kAfterComma, kValue, kKey, kItem };
+  static constexpr std::int32_t kUnread = -1;
   struct Frame {
     FrameKind kind;
     Phase phase;
@@ -139,7 +141,7 @@ class Engine {
     std::int32_t count;      // properties so far, as far as they matter; of tallied nodes, the goal that is left
     std::int32_t member;     // kValue: the member; extras are ~index
     std::int32_t excluded;   // distinct extras: regex of the extra keys seen; distinct items: number of the set of items seen
-    std::int32_t text = 0;   // kKey: number of the bytes of the key read so far
+    std::int32_t text = 0;   // kKey: node of the bytes of the key read so far; kUnread where `excluded` lacks the last key or item
     bool operator==(const Frame& o) const {
       return kind == o.kind && phase == o.phase && node == o.node && at == o.at && count == o.count && member == o.member && excluded == o.excluded && text == o.text;
     }
@@ -158,6 +160,8 @@ class Engine {
     bool checks = false;
     // Somewhere in the stacks: a check whose value has not begun, one whose value has, items seen.
     bool pending = false, capturing = false, seen = false;
+    // Whether this may follow depends on a key or item that was not read.
+    bool unsure = false;
     bool guarded() const { return pending || capturing; }
   };
   struct Expansion {
@@ -174,7 +178,7 @@ class Engine {
   // Items of an array so far, as canonical texts; the array must not repeat them.
   struct SeenItems {
     std::vector<std::string> values;  // sorted
-    Exclusion excluded;
+    Re strings = -1, texts = -1;      // their exclusions, made on demand
   };
   // The nodes of a suffix trie that can follow a lexeme. Whether those below `unsure` can depends on captured text.
   struct Walk {
@@ -202,12 +206,17 @@ class Engine {
   std::int32_t extra_room(const ObjectNode& o, std::int32_t excluded);
   struct Open;
   Open open_members(const ObjectNode& o, std::int32_t at) const;
-  bool some_feasible(const Cells& cells, Plan after, Goal goal);
-  void expand_cells(const Cells& cells, Plan after, Goal goal, Frame next, Stacks below, Expansion& out);
+  bool keys_abound(const ObjectNode& o, Re excluded);
+  bool some_feasible(const Cells& cells, Goal goal, Plan here, Plan rest);
+  void expand_cells(const Cells& cells, Goal goal, Plan here, Plan rest, Frame next, Stacks below, Expansion& out);
+  template <class Member>
+  void offer_in_order(const ObjectNode& o, Goal goal, const Open& open, Plan extras, Member&& member);
+  template <class Member>
+  void offer_in_any_order(const ObjectNode& o, Goal goal, const Open& open, Plan extras, Member&& member);
   void expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, Expansion& out);
   void expand_tallied(const ArrayNode& a, const Frame& f, Stacks below, Expansion& out);
-  std::int32_t intern_text(std::string text);
   Stacks capture(Stacks s, std::uint8_t byte, bool closed);
+  Stacks unread(Stacks s);
   Frame first_frame(const ExprNode& n) const;
   std::int32_t seen_with(std::int32_t seen, std::int32_t member);
   bool has_seen(std::int32_t seen, std::int32_t member) const;
@@ -239,7 +248,7 @@ class Engine {
   std::int32_t intern_seen_items(std::vector<std::string> values);
   bool closed(Lex q);
   void expand_distinct(const Frame& f, Stacks below, Expansion& out);
-  void expand_item(Expr e, const Exclusion& excluded, Stacks below, Expansion& out, int depth);
+  void expand_item(Expr e, SeenItems& excluded, Stacks below, Expansion& out, int depth);
   void settle();
   std::vector<std::string> refusals() const;
   void find_dead_end(MaskRecord& record, bool ends);
@@ -264,15 +273,14 @@ class Engine {
   FlatMap united_;
   int unite_depth_ = 0;
   std::vector<std::unique_ptr<Expansion>> expansions_;
-  std::vector<std::string> texts_;
-  Index text_index_;
+  TextTrie keys_;  // what was read of keys
   std::vector<std::vector<std::uint64_t>> seen_;
   Index seen_index_;
   TextTrie captured_;
   std::vector<SeenItems> seen_items_;
   Index seen_items_index_;
   std::vector<std::int8_t> closed_;  // by lexer state; -1 unknown
-  FlatMap passed_;
+  FlatMap passed_, unread_;
   // Of the operation under way.
   std::vector<Verdicts::Question> asked_;
   std::vector<bool> refused_;  // by guard, and one for arrays of distinct items
@@ -288,6 +296,7 @@ class Engine {
   std::vector<std::int8_t> completable_;  // 1 yes, 0 no, -1 unknown; only where the vocabulary lacks bytes
   std::vector<std::unique_ptr<MaskRecord>> token_masks_;
   FlatMap steps_;
+  FlatMap growth_;  // of states whose record can't share it
   State start_ = kDead;
 
   std::vector<std::pair<std::vector<std::uint64_t>, std::unique_ptr<MaskRecord>>> shared_;

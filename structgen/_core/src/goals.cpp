@@ -1,6 +1,7 @@
 #include "goals.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <unordered_set>
 
@@ -8,7 +9,7 @@ namespace structgen {
 
 namespace {
 
-// Formula nodes rewritten and pairs of plan and goal visited, for one grammar.
+// Parts of formulas rewritten, and pairs of plan and goal visited, for one grammar.
 constexpr std::size_t kStepLimit = 5000000;
 
 std::uint64_t pair_key(std::int32_t a, std::int32_t b) { return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32) | static_cast<std::uint32_t>(b); }
@@ -56,6 +57,16 @@ Goal GoalStore::intern(Node n, const std::vector<Goal>& kids) {
     n.a = static_cast<std::int32_t>(children_.size());
     n.b = static_cast<std::int32_t>(kids.size());
     children_.insert(children_.end(), kids.begin(), kids.end());
+    n.first = INT32_MAX;
+    for (Goal k : kids) {
+      const Node& kid = nodes_[static_cast<std::size_t>(k)];
+      n.first = std::min(n.first, kid.first);
+      n.last = std::max(n.last, kid.last);
+      n.bits |= kid.bits;
+    }
+  } else {
+    n.first = n.last = n.a;
+    n.bits = std::uint64_t{1} << (n.a % 64);
   }
   const Goal id = static_cast<Goal>(nodes_.size());
   nodes_.push_back(n);
@@ -112,11 +123,18 @@ Goal GoalStore::combine(Op op, const std::vector<Goal>& parts) {
   return kids.size() == 1 ? kids[0] : intern({op}, kids);
 }
 
-// Rebuilds a formula from what becomes of its leaves, children first. The memo belongs to (context, node).
+// Rebuilds a formula from what becomes of the leaves whose counters are touched, children first. Parts without any stay.
 template <class Leaf>
-Goal GoalStore::rewrite(Goal root, FlatMap& memo, std::int32_t context, Leaf&& leaf) {
-  const auto known = [&](Goal g) { return g <= kTrue ? g : memo.get(pair_key(context, g), -1); };
-  const Goal before = known(root);
+Goal GoalStore::rewrite(Goal root, FlatMap& memo, Hits touched, Leaf&& leaf) {
+  const std::vector<std::int32_t> counters = hit_sets_[touched];
+  std::uint64_t bits = 0;
+  for (std::int32_t c : counters) bits |= std::uint64_t{1} << (c % 64);
+  const auto known = [&](Goal g) {
+    const Node& n = nodes_[static_cast<std::size_t>(g)];
+    if (!(n.bits & bits) || n.last < counters.front() || n.first > counters.back()) return g;
+    return memo.get(pair_key(touched, g), -1);
+  };
+  const Goal before = counters.empty() ? root : known(root);
   if (before >= 0) return before;
   std::vector<Goal> todo{root};
   std::vector<Goal> kids;
@@ -128,8 +146,7 @@ Goal GoalStore::rewrite(Goal root, FlatMap& memo, std::int32_t context, Leaf&& l
     }
     const Node n = nodes_[static_cast<std::size_t>(g)];
     if (n.op == Op::kCount) {
-      work(1);
-      memo.put(pair_key(context, g), leaf(g, n));
+      memo.put(pair_key(touched, g), std::binary_search(counters.begin(), counters.end(), n.a) ? leaf(n) : g);
       todo.pop_back();
       continue;
     }
@@ -143,29 +160,70 @@ Goal GoalStore::rewrite(Goal root, FlatMap& memo, std::int32_t context, Leaf&& l
       ready = false;
     }
     if (!ready) continue;
-    work(1);
-    memo.put(pair_key(context, g), combine(n.op, kids));
+    work(1 + kids.size() / 4);
+    memo.put(pair_key(touched, g), combine(n.op, kids));
     todo.pop_back();
   }
   return known(root);
 }
 
 Goal GoalStore::derive(Goal g, Hits hits) {
-  if (hits == kNoHits) return g;
-  return rewrite(g, derived_, hits, [&](Goal same, const Node& n) {
-    const std::vector<std::int32_t>& hit = hit_sets_[hits];
-    if (!std::binary_search(hit.begin(), hit.end(), n.a)) return same;
+  return rewrite(g, derived_, hits, [&](const Node& n) {
     if (n.high == 0) return kFalse;
     return count(n.a, std::max(0, n.low - 1), n.high == kInfinity ? kInfinity : n.high - 1);
   });
 }
 
-Goal GoalStore::fix(Goal g, Hits alive) {
-  return rewrite(g, fixed_, alive, [&](Goal same, const Node& n) {
-    const std::vector<std::int32_t>& live = hit_sets_[alive];
-    if (std::binary_search(live.begin(), live.end(), n.a)) return same;
-    return n.low == 0 ? kTrue : kFalse;
-  });
+Goal GoalStore::resolve(Goal g, Hits dead) {
+  return rewrite(g, resolved_, dead, [](const Node& n) { return n.low == 0 ? kTrue : kFalse; });
+}
+
+Goal GoalStore::settle(Goal g, Plan p) {
+  const std::vector<std::int32_t>& alive = hit_sets_[plans_[static_cast<std::size_t>(p)].alive];
+  std::vector<std::int32_t> dead;
+  for (const auto& [counter, bound] : bounds(g))
+    if (!std::binary_search(alive.begin(), alive.end(), counter)) dead.push_back(counter);
+  return resolve(g, hits(std::move(dead)));
+}
+
+Goal GoalStore::pass(Goal g, Plan from, Plan to) {
+  if (from == to || g <= kTrue) return g;
+  Hits gone = gone_.get(pair_key(from, to), -1);
+  if (gone < 0) {
+    const std::vector<std::int32_t>& before = hit_sets_[plans_[static_cast<std::size_t>(from)].alive];
+    const std::vector<std::int32_t>& now = hit_sets_[plans_[static_cast<std::size_t>(to)].alive];
+    std::vector<std::int32_t> dead;
+    std::set_difference(before.begin(), before.end(), now.begin(), now.end(), std::back_inserter(dead));
+    gone = hits(std::move(dead));
+    gone_.put(pair_key(from, to), gone);
+  }
+  return resolve(g, gone);
+}
+
+bool GoalStore::holds(Goal g) {
+  if (g <= kTrue) return g == kTrue;
+  const std::int32_t memo = holds_.get(static_cast<std::uint64_t>(g), -1);
+  if (memo >= 0) return memo != 0;
+  std::vector<Goal> todo{g};
+  const auto known = [&](Goal k) { return k <= kTrue ? k : holds_.get(static_cast<std::uint64_t>(k), -1); };
+  while (!todo.empty()) {
+    const Goal at = todo.back();
+    const Node& n = nodes_[static_cast<std::size_t>(at)];
+    bool ready = true, all = true, any = false;
+    for (std::int32_t i = 0; n.op != Op::kCount && i < n.b; ++i) {
+      const Goal child = children_[static_cast<std::size_t>(n.a + i)];
+      const std::int32_t value = known(child);
+      if (value < 0) todo.push_back(child);
+      ready = ready && value >= 0;
+      all = all && value == 1;
+      any = any || value == 1;
+    }
+    if (!ready) continue;
+    work(1 + static_cast<std::size_t>(n.b) / 4);
+    holds_.put(static_cast<std::uint64_t>(at), n.op == Op::kCount ? n.low == 0 : n.op == Op::kAll ? all : any);
+    todo.pop_back();
+  }
+  return known(g) == 1;
 }
 
 Plan GoalStore::plan(PlanNode p) {
@@ -183,6 +241,7 @@ Plan GoalStore::plan(PlanNode p) {
     p.dead = !p.stops && (p.options == kImpossible || next.dead);
   }
   for (Hits hits : choices(p.options)) alive.insert(alive.end(), hit_sets_[hits].begin(), hit_sets_[hits].end());
+  work(1 + alive.size() / 16);
   p.alive = hit_sets_.intern(std::move(alive));
   const Plan id = static_cast<Plan>(plans_.size());
   plans_.push_back(p);
@@ -202,7 +261,6 @@ bool GoalStore::feasible(Plan start, Goal wanted) {
   const auto enter = [&](Plan p, Goal g) {
     const PlanNode& n = plans_[static_cast<std::size_t>(p)];
     if (n.dead) return 0;
-    g = fix(g, n.alive);
     if (g <= kTrue) return g == kTrue ? 1 : 0;
     const std::int32_t memo = feasible_.get(pair_key(p, g), -1);
     if (memo >= 0) return memo;
@@ -220,15 +278,33 @@ bool GoalStore::feasible(Plan start, Goal wanted) {
       path.pop_back();
       continue;
     }
-    const Goal after = derive(top.goal, choices(n.options)[top.next++]);
-    if (n.next < 0 && after == top.goal) continue;
-    found = enter(n.next < 0 ? top.plan : n.next, after);
+    const Plan next = n.next < 0 ? top.plan : n.next;
+    const Goal rest = after(top.goal, choices(n.options)[top.next++], top.plan, next);
+    if (next != top.plan || rest != top.goal) found = enter(next, rest);
   }
   for (const Visit& visit : path) feasible_.put(pair_key(visit.plan, visit.goal), 1);
   return found == 1;
 }
 
-std::int32_t GoalStore::most_hits(Goal root) const {
+void GoalStore::witness(Plan p, Goal g, bool last, std::vector<std::pair<Options, Hits>>& out) {
+  while (plans_[static_cast<std::size_t>(p)].next >= 0) {
+    const PlanNode n = plans_[static_cast<std::size_t>(p)];
+    const std::vector<Hits> order = choices(n.options);
+    std::size_t i = 0;
+    Goal rest = kFalse;
+    for (; i < order.size(); ++i) {
+      rest = after(g, order[last ? order.size() - 1 - i : i], p, n.next);
+      if (feasible(n.next, rest)) break;
+    }
+    if (i == order.size()) return;
+    out.emplace_back(n.options, order[last ? order.size() - 1 - i : i]);
+    p = n.next;
+    g = rest;
+  }
+}
+
+// The counters that occur, and from how many hits on each changes nothing more.
+std::vector<std::pair<std::int32_t, std::int64_t>> GoalStore::bounds(Goal root) const {
   std::map<std::int32_t, std::int64_t> bounds;
   std::unordered_set<Goal> seen{root};
   std::vector<Goal> todo{root};
@@ -238,19 +314,24 @@ std::int32_t GoalStore::most_hits(Goal root) const {
     if (n.op == Op::kCount) {
       std::int64_t& bound = bounds[n.a];
       bound = std::max<std::int64_t>({bound, n.low, n.high == kInfinity ? 0 : n.high + 1});
-    } else if (n.op == Op::kAll || n.op == Op::kAny) {
+    } else {
       for (std::int32_t i = 0; i < n.b; ++i)
         if (seen.insert(children_[static_cast<std::size_t>(n.a + i)]).second) todo.push_back(children_[static_cast<std::size_t>(n.a + i)]);
     }
   }
+  return {bounds.begin(), bounds.end()};
+}
+
+std::int32_t GoalStore::most_hits(Goal g) const {
   std::int64_t total = 0;
-  for (const auto& entry : bounds) total += entry.second;
+  for (const auto& entry : bounds(g)) total += entry.second;
   return static_cast<std::int32_t>(std::min<std::int64_t>(total, 1 << 30));
 }
 
 std::size_t GoalStore::bytes() const {
   return nodes_.size() * sizeof(Node) + children_.size() * sizeof(Goal) + plans_.size() * sizeof(PlanNode) + node_index_.bytes() + plan_index_.bytes() +
-         hit_sets_.bytes() + option_sets_.bytes() + derived_.bytes() + fixed_.bytes() + feasible_.bytes();
+         hit_sets_.bytes() + option_sets_.bytes() + derived_.bytes() + resolved_.bytes() + holds_.bytes() +
+         gone_.bytes() + feasible_.bytes();
 }
 
 }  // namespace structgen

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common.hpp"
@@ -59,12 +60,18 @@ class GoalStore {
   Plan then(Options o, Plan next, bool stops) { return plan({o, next, stops}); }
 
   Goal derive(Goal g, Hits hits);
-  // Counters that the plan can't hit any more become constants.
-  Goal settle(Goal g, Plan p) { return fix(g, plans_[static_cast<std::size_t>(p)].alive); }
+  // Counters that the plan can't hit become constants: what they counted matters no more.
+  Goal settle(Goal g, Plan p);
+  // The same for a goal that was settled for one plan and is to be for another.
+  Goal pass(Goal g, Plan from, Plan to);
+  // After these hits, with this plan ahead.
+  Goal after(Goal g, Hits hits, Plan from, Plan to) { return pass(derive(g, hits), from, to); }
   // Is the goal met when nothing follows?
-  bool holds(Goal g) { return fix(g, kNoHits) == kTrue; }
-  // Is there a way through the plan that meets the goal?
+  bool holds(Goal g);
+  // Is there a way through the plan that meets the goal, which has been settled for it?
   bool feasible(Plan p, Goal g);
+  // Such a way: which hits it takes of which options. Of those that will do, the first, or the last.
+  void witness(Plan p, Goal g, bool last, std::vector<std::pair<Options, Hits>>& out);
   // A bound of the hits after which further ones change nothing.
   std::int32_t most_hits(Goal g) const;
 
@@ -76,6 +83,9 @@ class GoalStore {
     Op op;
     std::int32_t a = 0, b = 0;  // the counter | the children's offset, and their number
     std::int32_t low = 0, high = kInfinity;
+    // Bounds of the counters that occur, and a bit for each, modulo 64.
+    std::int32_t first = 0, last = -1;
+    std::uint64_t bits = 0;
   };
   struct PlanNode {
     Options options;
@@ -89,9 +99,10 @@ class GoalStore {
   Goal combine(Op op, const std::vector<Goal>& parts);
   void merge_counts(Op op, std::vector<Node>& counts) const;
   Plan plan(PlanNode p);
-  Goal fix(Goal g, Hits alive);
+  std::vector<std::pair<std::int32_t, std::int64_t>> bounds(Goal g) const;
+  Goal resolve(Goal g, Hits dead);
   template <class Leaf>
-  Goal rewrite(Goal root, FlatMap& memo, std::int32_t context, Leaf&& leaf);
+  Goal rewrite(Goal root, FlatMap& memo, Hits touched, Leaf&& leaf);
   void work(std::size_t steps);
 
   std::vector<Node> nodes_;
@@ -100,8 +111,7 @@ class GoalStore {
   SetStore hit_sets_, option_sets_;
   std::vector<PlanNode> plans_;
   Index plan_index_;
-  FlatMap derived_, fixed_;
-  FlatMap feasible_;
+  FlatMap derived_, resolved_, holds_, gone_, feasible_;
   std::size_t steps_ = 0;
 };
 

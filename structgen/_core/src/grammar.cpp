@@ -155,13 +155,13 @@ bool Grammar::compute_productive(const ExprNode& n) {
       ObjectNode& o = objects_[static_cast<std::size_t>(n.a)];
       if (!o.tally) return compute_productive(o);
       refresh(o);
-      return goals_->feasible(members_plan(o.tally->slot_options, extras_plan(o, RegexStore::kNone)), o.tally->goal);
+      return inhabited(members_plan(o.tally->slot_options, extras_plan(o, RegexStore::kNone)), o.tally->goal);
     }
     case ExprOp::kArray: {
       ArrayNode& a = arrays_[static_cast<std::size_t>(n.a)];
       if (!a.tally) return compute_productive(a);
       refresh(a);
-      return goals_->feasible(a.tally->plans[0], a.tally->goal);
+      return inhabited(a.tally->plans[0], a.tally->goal);
     }
     case ExprOp::kGuarded: return productive(n.a);
   }
@@ -233,6 +233,7 @@ void Grammar::prune(ArrayNode& a) const {
   while (possible < static_cast<std::int32_t>(a.prefix.size()) && productive(a.item(possible))) ++possible;
   const bool bounded = possible < static_cast<std::int32_t>(a.prefix.size()) || !productive(a.rest);
   if (bounded && (a.high == kInfinity || a.high > possible)) a.high = possible;
+  for (std::int32_t i = 0; a.unique && i <= static_cast<std::int32_t>(a.prefix.size()); ++i) a.plain = a.plain && !distinct_->domain(a.item(i)).sequences;
 }
 
 bool Grammar::finish(Expr e) {
@@ -248,8 +249,11 @@ bool Grammar::finish(Expr e) {
     for (ExprNode& n : exprs_)
       if (!n.nullable && compute_nullable(n)) n.nullable = changed = true;
   }
+  const auto nullable = [&](Expr i) { return exprs_[static_cast<std::size_t>(i)].nullable; };
   for (const ExprNode& n : exprs_)
-    if (n.op == ExprOp::kGuarded && exprs_[static_cast<std::size_t>(n.a)].nullable) throw std::invalid_argument("a guarded expression must not match the empty string");
+    if (n.op == ExprOp::kGuarded && nullable(n.a)) throw std::invalid_argument("a guarded expression must not match the empty string");
+  for (const ArrayNode& a : arrays_)
+    if (a.unique && (nullable(a.rest) || std::any_of(a.prefix.begin(), a.prefix.end(), nullable))) throw std::invalid_argument("an item of a unique array must not match the empty string");
   for (ObjectNode& o : objects_) prune(o);
   for (ArrayNode& a : arrays_) prune(a);
   start = e;

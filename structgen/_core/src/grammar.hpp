@@ -66,6 +66,7 @@ struct ArrayNode {
   std::int32_t low = 0, high = kInfinity;
   std::unique_ptr<Tally> tally;  // prefix, rest and bounds are unused then
   bool unique = false;  // items are pairwise distinct
+  bool plain = true;    // of distinct items: a terminal that can begin one is all of it
   Expr item(std::int32_t i) const { return i < static_cast<std::int32_t>(prefix.size()) ? prefix[static_cast<std::size_t>(i)] : rest; }
 };
 
@@ -134,6 +135,7 @@ class Grammar {
   bool compute_productive(const ExprNode& n);
   bool compute_productive(const ObjectNode& o) const;
   bool compute_productive(const ArrayNode& a) const;
+  bool inhabited(Plan p, Goal g) const { return goals_->feasible(p, goals_->settle(g, p)); }
   void refresh(ObjectNode& o) const;
   void refresh(ArrayNode& a) const;
   Options usable(const Cells& cells, bool optional) const;

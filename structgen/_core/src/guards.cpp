@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kResolveDepth = 5000;
 constexpr std::size_t kLongestWay = 1 << 24;
-constexpr std::size_t kMostSearched = 2000;  // ways tried for a completion that guards let pass
+constexpr std::size_t kMostSearched = 1000;  // ways tried for a completion that guards let pass
 
 std::string without_space_behind(std::string text) {
   text.erase(text.find_last_not_of(" \t\n\r") + 1);
@@ -204,8 +204,7 @@ std::int32_t Engine::intern_seen_items(std::vector<std::string> values) {
   const std::int32_t found = seen_items_index_.find(h, [&](std::int32_t i) { return seen_items_[static_cast<std::size_t>(i)].values == values; });
   if (found >= 0) return found;
   const std::int32_t id = static_cast<std::int32_t>(seen_items_.size());
-  seen_items_.push_back({std::move(values), {}});
-  for (const std::string& v : seen_items_.back().values) grammar_->distinct().exclude(v, seen_items_.back().excluded);
+  seen_items_.push_back({std::move(values)});
   seen_items_index_.insert(h, id);
   return id;
 }
@@ -221,22 +220,30 @@ void Engine::expand_distinct(const Frame& f, Stacks below, Expansion& out) {
   const ArrayNode& a = grammar_->array_at(f.node);
   if (f.phase != kAfterComma && f.at >= a.low) out.items.push_back({grammar_->close_bracket, below});
   if (a.high != kInfinity && f.at >= a.high) return;
-  const SeenItems seen = seen_items_[static_cast<std::size_t>(f.excluded)];
+  SeenItems seen = seen_items_[static_cast<std::size_t>(f.excluded)];
   const std::int32_t need = std::max(a.low, f.at + 1);
   if (!grammar_->distinct().feasible(a, f.at, need, seen.values)) return;
   if (f.phase == kAfterValue) {
     out.items.push_back({grammar_->comma, push({kArrayFrame, kAfterComma, f.node, f.at, 0, 0, f.excluded}, below)});
     return;
   }
-  Exclusion excluded = seen.excluded;
-  for (const std::string& value : grammar_->distinct().reserved(a, f.at, need, seen.values)) grammar_->distinct().exclude(value, excluded);
+  const std::vector<std::string> reserved = grammar_->distinct().reserved(a, f.at, need, seen.values);
+  if (!reserved.empty()) {
+    seen.values.insert(seen.values.end(), reserved.begin(), reserved.end());
+    seen.strings = seen.texts = -1;
+  }
   std::int32_t next = f.at + 1;
   if (a.high == kInfinity) next = std::min(next, std::max(a.low, static_cast<std::int32_t>(a.prefix.size())));
-  expand_item(a.item(f.at), excluded, push({kArrayFrame, kItem, f.node, next, 0, -1, f.excluded}, below), out, 0);
+  expand_item(a.item(f.at), seen, push({kArrayFrame, kItem, f.node, next, 0, -1, f.excluded}, below), out, 0);
+  if (reserved.empty()) {
+    seen_items_[static_cast<std::size_t>(f.excluded)].strings = seen.strings;
+    seen_items_[static_cast<std::size_t>(f.excluded)].texts = seen.texts;
+  }
 }
 
-// Scalars less the values that are excluded; what else an item can be is checked when it ends.
-void Engine::expand_item(Expr e, const Exclusion& excluded, Stacks below, Expansion& out, int depth) {
+// Scalars less the values that are excluded; what else an item can be is checked when it ends. So are strings that can always
+// go on, which keeps the regexes of what requests wrote out of the shared tables.
+void Engine::expand_item(Expr e, SeenItems& excluded, Stacks below, Expansion& out, int depth) {
   if (depth > kExpansionDepth) throw LimitError("the grammar nests deeper than " + std::to_string(kExpansionDepth) + " without reading a lexeme");
   if (!grammar_->productive(e)) return;
   const ExprNode n = (*grammar_)[e];
@@ -244,8 +251,13 @@ void Engine::expand_item(Expr e, const Exclusion& excluded, Stacks below, Expans
     case ExprOp::kTerminal: {
       RegexStore& re = lexer_.regexes();
       const Lexer::State q = lexer_[n.a];
-      const Re without = q.kind == Kind::kText ? excluded.texts : excluded.strings;
-      const Lex left = without == RegexStore::kNone ? n.a : lexer_.start(q.kind, re.intersect({q.residual, re.complement(without)}), q.tail);
+      const bool text = q.kind == Kind::kText;
+      Lex left = n.a;
+      if (!excluded.values.empty() && (text || !grammar_->distinct().endless(q.residual))) {
+        Re& without = text ? excluded.texts : excluded.strings;
+        if (without < 0) without = grammar_->distinct().excluded(excluded.values, text);
+        if (without != RegexStore::kNone) left = lexer_.start(q.kind, re.intersect({q.residual, re.complement(without)}), q.tail);
+      }
       if (left != kDeadLex) out.items.push_back({left, below});
       break;
     }
@@ -294,24 +306,33 @@ std::string Engine::guarded_shortest(State s) {
   if (asked_.empty() && !way.items.empty() && accepted(way)) return way.bytes;
   settle();
 
+  // A shortest way, if it is found soon; else any short one, by giving more weight to what is left.
   const auto later = [](const Way& a, const Way& b) { return a.cost != b.cost ? a.cost > b.cost : a.bytes.size() < b.bytes.size(); };
-  std::vector<Way> queue;
-  queue.push_back({items(s), text(s), {}, 0});
-  for (std::size_t pops = 0; !queue.empty() && pops < kMostSearched; ++pops) {
-    std::pop_heap(queue.begin(), queue.end(), later);
-    const Way best = std::move(queue.back());
-    queue.pop_back();
-    if (accepted(best)) return best.bytes;
-    for (int b = 0; b < 256; ++b) {
-      Way to{{}, best.text, best.bytes, 0};
-      advance(best.items, static_cast<std::uint8_t>(b), to.items, &to.text);
-      if (to.items.empty()) continue;
-      to.bytes.push_back(static_cast<char>(b));
-      to.cost = static_cast<std::int64_t>(to.bytes.size()) + completion_->cost(to.items);
-      queue.push_back(std::move(to));
-      std::push_heap(queue.begin(), queue.end(), later);
+  for (const auto& [weight, most] : {std::pair<std::int64_t, std::size_t>{1, kMostSearched / 4}, {4, kMostSearched}}) {
+    std::vector<Way> queue;
+    queue.push_back({items(s), text(s), {}, 0});
+    for (std::size_t pops = 0; !queue.empty() && pops < most; ++pops) {
+      std::pop_heap(queue.begin(), queue.end(), later);
+      const Way best = std::move(queue.back());
+      queue.pop_back();
+      if (accepted(best)) {
+        settle();
+        return best.bytes;
+      }
+      for (int b = 0; b < 256; ++b) {
+        Way to{{}, best.text, best.bytes, 0};
+        advance(best.items, static_cast<std::uint8_t>(b), to.items, &to.text);
+        if (to.items.empty()) continue;
+        to.bytes.push_back(static_cast<char>(b));
+        to.cost = static_cast<std::int64_t>(to.bytes.size()) + weight * completion_->cost(to.items);
+        queue.push_back(std::move(to));
+        std::push_heap(queue.begin(), queue.end(), later);
+      }
+      // Each time that predicates are asked, the search begins anew: rarely, then.
+      if ((pops & (pops + 1)) == 0) settle();
     }
     settle();
+    if (queue.empty()) break;
   }
   throw GuardDeadEndError(refusals());
 }

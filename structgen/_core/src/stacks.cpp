@@ -40,6 +40,7 @@ Stacks Engine::intern_set(std::vector<Entry> entries, bool done) {
     const StackSet& below = sets_[static_cast<std::size_t>(e.below)];
     const bool item = f.phase == kItem, check = item || f.kind == kGuardFrame, begun = (item ? f.member : f.at) >= 0;
     set.captures = set.captures || f.phase == kKey;
+    set.unsure = set.unsure || (f.text == kUnread && f.phase == kAfterComma);
     set.checks = set.checks || check;
     set.pending = set.pending || below.pending || (check && !begun);
     set.capturing = set.capturing || below.capturing || (check && begun);
@@ -134,6 +135,12 @@ void Engine::expand_one(Stacks s) {
 
 void Engine::expand_frame(const Frame& frame, Stacks below, Expansion& out) {
   const Frame f = frame;  // interning may move the original
+  if (f.text == kUnread && f.phase != kValue) {
+    const Stacks unsure = push({f.kind, kAfterComma, f.node, 0, 0, 0, 0, kUnread}, below);
+    out.items.push_back({grammar_->comma, unsure});
+    out.items.push_back({f.kind == kObjectFrame ? grammar_->close_brace : grammar_->close_bracket, unsure});
+    return;
+  }
   switch (f.kind) {
     case kSequenceFrame:
       if (f.at < 0)
@@ -212,7 +219,7 @@ void Engine::expand_object(const Frame& f, Stacks below, Expansion& out) {
   const std::int32_t size = static_cast<std::int32_t>(o.members.size());
   if (f.phase == kValue) {
     const Expr value = f.member >= 0 ? o.members[static_cast<std::size_t>(f.member)].value : o.extras[static_cast<std::size_t>(~f.member)].value;
-    expand_expr(value, push({kObjectFrame, kAfterValue, f.node, f.at, f.count, 0, f.excluded}, below), out, 0);
+    expand_expr(value, push({kObjectFrame, kAfterValue, f.node, f.at, f.count, 0, f.excluded, f.text}, below), out, 0);
     return;
   }
   // Required members that have not come yet, and members that still can.
@@ -285,16 +292,6 @@ std::int32_t Engine::extra_room(const ObjectNode& o, std::int32_t excluded) {
   return room;
 }
 
-std::int32_t Engine::intern_text(std::string text) {
-  const std::uint64_t h = combine(std::hash<std::string>{}(text), text.size());
-  const std::int32_t found = text_index_.find(h, [&](std::int32_t i) { return texts_[static_cast<std::size_t>(i)] == text; });
-  if (found >= 0) return found;
-  const std::int32_t id = static_cast<std::int32_t>(texts_.size());
-  texts_.push_back(std::move(text));
-  text_index_.insert(h, id);
-  return id;
-}
-
 // Remembers a byte of a key; behind its closing quote, excludes the key from those that may come later.
 Stacks Engine::capture(Stacks s, std::uint8_t byte, bool closed) {
   const StackSet set = sets_[static_cast<std::size_t>(s)];
@@ -303,12 +300,11 @@ Stacks Engine::capture(Stacks s, std::uint8_t byte, bool closed) {
     Entry e = entries_[i];
     Frame f = frames_[static_cast<std::size_t>(e.frame)];
     if (f.phase == kKey) {
-      std::string text = texts_[static_cast<std::size_t>(f.text)];
-      text.push_back(static_cast<char>(byte));
+      f.text = keys_.intern({f.text, {static_cast<char>(byte)}});
       if (closed) {
         std::vector<std::uint32_t> key;
         Decoder decoder = kDecoderOpen;
-        for (char c : text) {
+        for (const char c : keys_.from({f.text, {}}, 0)) {
           const Fed fed = feed(grammar_->string_kind, decoder, static_cast<std::uint8_t>(c));
           if (fed.status == Fed::kChar) key.push_back(fed.value);
           decoder = fed.status == Fed::kPending ? fed.value : static_cast<Decoder>(kClean);
@@ -316,14 +312,37 @@ Stacks Engine::capture(Stacks s, std::uint8_t byte, bool closed) {
         f.excluded = lexer_.regexes().unite({f.excluded, lexer_.regexes().literal(key)});
         f.phase = kValue;
         f.text = 0;
-      } else {
-        f.text = intern_text(std::move(text));
       }
       e.frame = frame(f);
     }
     out.push_back(e);
   }
   return intern_set(std::move(out), set.done);
+}
+
+// The stacks behind a key or string that is still being read, without a look at it: none where a guard must judge it. That a string repeats
+// no item is known without reading it: its residual has none of those seen.
+Stacks Engine::unread(Stacks s) {
+  const Stacks memo = unread_.get(static_cast<std::uint64_t>(s), -1);
+  if (memo >= 0) return memo;
+  const StackSet set = sets_[static_cast<std::size_t>(s)];
+  std::vector<Entry> out;
+  bool judged = false;
+  for (std::uint32_t i = set.begin; i < set.end; ++i) {
+    Entry e = entries_[i];
+    Frame f = frames_[static_cast<std::size_t>(e.frame)];
+    judged = judged || f.kind == kGuardFrame || (f.phase == kItem && !grammar_->array_at(f.node).plain) || (f.phase == kKey && !keys_abound(grammar_->object_at(f.node), f.excluded));
+    if (f.phase == kKey || f.phase == kItem) {
+      f.phase = f.phase == kKey ? kValue : kAfterValue;
+      f.text = kUnread;
+      if (f.kind == kArrayFrame) f.member = 0;
+      e.frame = frame(f);
+    }
+    out.push_back(e);
+  }
+  const Stacks result = judged ? kNoStack : intern_set(std::move(out), set.done);
+  unread_.put(static_cast<std::uint64_t>(s), result);
+  return result;
 }
 
 void Engine::expand_array(const Frame& f, Stacks below, Expansion& out) {

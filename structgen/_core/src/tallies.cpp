@@ -111,18 +111,77 @@ Engine::Open Engine::open_members(const ObjectNode& o, std::int32_t at) const {
   return open;
 }
 
-bool Engine::some_feasible(const Cells& cells, Plan after, Goal goal) {
+bool Engine::some_feasible(const Cells& cells, Goal goal, Plan here, Plan rest) {
   GoalStore& goals = grammar_->goals();
-  return std::any_of(cells.begin(), cells.end(), [&](const Cell& c) { return goals.feasible(after, goals.derive(goal, c.hits)); });
+  return std::any_of(cells.begin(), cells.end(), [&](const Cell& c) { return goals.feasible(rest, goals.after(goal, c.hits, here, rest)); });
 }
 
 // `next` is the frame after the value, but for its goal.
-void Engine::expand_cells(const Cells& cells, Plan after, Goal goal, Frame next, Stacks below, Expansion& out) {
+void Engine::expand_cells(const Cells& cells, Goal goal, Plan here, Plan rest, Frame next, Stacks below, Expansion& out) {
   GoalStore& goals = grammar_->goals();
   for (const Cell& c : cells) {
-    next.count = goals.settle(goals.derive(goal, c.hits), after);
-    if (goals.feasible(after, next.count)) expand_expr(c.value, push(next, below), out, 0);
+    next.count = goals.after(goal, c.hits, here, rest);
+    if (goals.feasible(rest, next.count)) expand_expr(c.value, push(next, below), out, 0);
   }
+}
+
+// Calls member(index, goal) for every member that can come next, until it returns false.
+template <class Member>
+void Engine::offer_in_order(const ObjectNode& o, Goal goal, const Open& open, Plan extras, Member&& member) {
+  // ahead[k]: what is left from the k-th on. The goal follows as members are passed over.
+  std::vector<Plan> ahead(open.options.size() + 1, extras);
+  for (std::size_t k = open.options.size(); k-- > 0;) ahead[k] = grammar_->members_plan({open.options[k]}, ahead[k + 1]);
+  for (std::size_t k = 0; k < open.members.size() && goal != GoalStore::kFalse; ++k) {
+    const std::int32_t i = open.members[k];
+    if (some_feasible(o.tally->slots[static_cast<std::size_t>(i)], goal, ahead[k], ahead[k + 1]) && !member(i, goal)) return;
+    if (o.members[static_cast<std::size_t>(i)].required) return;
+    goal = grammar_->goals().pass(goal, ahead[k], ahead[k + 1]);
+  }
+}
+
+// One way to meet the goal shows for many members at once that they can come: it takes something of each, and the order
+// is free. Only for the others is there a search of its own.
+template <class Member>
+void Engine::offer_in_any_order(const ObjectNode& o, Goal goal, const Open& open, Plan extras, Member&& member) {
+  GoalStore& goals = grammar_->goals();
+  std::vector<Plan> ahead(open.options.size() + 1, extras);
+  for (std::size_t k = open.options.size(); k-- > 0;) ahead[k] = grammar_->members_plan({open.options[k]}, ahead[k + 1]);
+  const Plan here = ahead[0];
+  FlatMap known;  // by options and hits
+  const auto key = [](Options options, Hits hits) { return (static_cast<std::uint64_t>(options) << 32) | static_cast<std::uint32_t>(hits); };
+  const auto learn = [&](Plan p, Goal g, bool last) {
+    std::vector<std::pair<Options, Hits>> taken;
+    goals.witness(p, g, last, taken);
+    for (const auto& [options, hits] : taken) known.put(key(options, hits), 1);
+  };
+  learn(here, goal, false);
+  learn(here, goal, true);
+  const auto can_take = [&](Options own, Hits hits) {
+    // Members that nothing depends on are in no plan.
+    std::int32_t found = goals.inert(own) ? 1 : known.get(key(own, hits), -1);
+    if (found >= 0) return found == 1;
+    const auto place = std::lower_bound(open.options.begin(), open.options.end(), own);
+    const Plan rest = grammar_->members_plan({open.options.begin(), place}, ahead[static_cast<std::size_t>(place - open.options.begin()) + 1]);
+    const Goal left = goals.after(goal, hits, here, rest);
+    found = goals.feasible(rest, left);
+    known.put(key(own, hits), found);
+    if (found) learn(rest, left, false);
+    return found == 1;
+  };
+  for (const std::int32_t i : open.members) {
+    const Options own = o.tally->slot_options[static_cast<std::size_t>(i)];
+    const Cells& cells = o.tally->slots[static_cast<std::size_t>(i)];
+    if (std::any_of(cells.begin(), cells.end(), [&](const Cell& c) { return can_take(own, c.hits); }) && !member(i, goal)) return;
+  }
+}
+
+// Whether the cells of a value are the same whichever extra key was taken: so many keys are left that one less never matters.
+bool Engine::keys_abound(const ObjectNode& o, Re excluded) {
+  if (!o.tally) return true;
+  const std::int32_t enough = o.tally->most_hits + 2;
+  for (std::size_t j = 0; j < o.extras.size(); ++j)
+    if (lexer_.regexes().count(grammar_->extra_key(o, j, excluded), enough) < enough) return false;
+  return true;
 }
 
 void Engine::expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, Expansion& out) {
@@ -131,49 +190,35 @@ void Engine::expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, E
   const Goal goal = f.count;
   const Open open = open_members(o, f.at);
   const Plan extras = grammar_->extras_plan(o, f.excluded);
+  const Plan here = grammar_->members_plan(open.options, extras);
   if (f.phase == kValue) {
-    const Cells& cells = f.member >= 0 ? t.slots[static_cast<std::size_t>(f.member)] : t.extras[static_cast<std::size_t>(~f.member)];
-    expand_cells(cells, grammar_->members_plan(open.options, extras), goal, {kObjectFrame, kAfterValue, f.node, f.at, 0, 0, f.excluded}, below, out);
+    const std::size_t i = static_cast<std::size_t>(f.member >= 0 ? f.member : ~f.member);
+    // The goal was settled for the member to come, too.
+    const Plan before = goals.then(f.member >= 0 ? t.slot_options[i] : t.extra_options[i], here, false);
+    expand_cells(f.member >= 0 ? t.slots[i] : t.extras[i], goal, before, here, {kObjectFrame, kAfterValue, f.node, f.at, 0, 0, f.excluded, f.text}, below, out);
     return;
   }
   if (f.phase != kAfterComma && open.complete && goals.holds(goal)) out.items.push_back({grammar_->close_brace, below});
-  // Stops at the first way to go on where only its existence matters.
-  const auto each = [&](auto&& member, auto&& extra) {
-    // after[i]: what is left from options[i] on.
-    std::vector<Plan> after(open.options.size() + 1, extras);
-    for (std::size_t i = open.options.size(); i-- > 0;) after[i] = grammar_->members_plan({open.options[i]}, after[i + 1]);
-    FlatMap without;
-    for (std::size_t k = 0; k < open.members.size(); ++k) {
-      const std::int32_t i = open.members[k];
-      Plan rest = after[k + 1];
-      if (!o.ordered) {
-        const Options own = t.slot_options[static_cast<std::size_t>(i)];
-        rest = without.get(static_cast<std::uint64_t>(own), -1);
-        if (rest < 0) {
-          const auto place = std::lower_bound(open.options.begin(), open.options.end(), own);
-          rest = grammar_->members_plan({open.options.begin(), place}, after[static_cast<std::size_t>(place - open.options.begin()) + 1]);
-          without.put(static_cast<std::uint64_t>(own), rest);
-        }
-      }
-      if (some_feasible(t.slots[static_cast<std::size_t>(i)], rest, goal) && !member(i)) return;
-      if (o.ordered && o.members[static_cast<std::size_t>(i)].required) break;
-    }
+  const auto offer = [&](auto&& member, auto&& extra) {
+    if (o.ordered)
+      offer_in_order(o, goal, open, extras, member);
+    else
+      offer_in_any_order(o, goal, open, extras, member);
     for (std::size_t j = 0; j < o.extras.size(); ++j) {
       if (o.distinct && lexer_.regexes().is_empty(grammar_->extra_key(o, j, f.excluded))) continue;
       const Plan others = o.distinct ? grammar_->extras_plan(o, f.excluded, static_cast<std::int32_t>(j)) : extras;
-      const Plan rest = others == extras ? after[0] : grammar_->members_plan(open.options, others);
-      if (some_feasible(t.extras[j], rest, goal) && !extra(j)) return;
+      if (some_feasible(t.extras[j], goal, here, grammar_->members_plan(open.options, others)) && !extra(j)) return;
     }
   };
   if (f.phase == kAfterValue) {
     bool more = false;
-    each([&](std::int32_t) { return !(more = true); }, [&](std::size_t) { return !(more = true); });
+    offer([&](std::int32_t, Goal) { return !(more = true); }, [&](std::size_t) { return !(more = true); });
     if (more) out.items.push_back({grammar_->comma, push({kObjectFrame, kAfterComma, f.node, f.at, goal, 0, f.excluded}, below)});
     return;
   }
-  each(
-      [&](std::int32_t i) {
-        const Frame next{kObjectFrame, kValue, f.node, o.ordered ? i + 1 : seen_with(f.at, i), goal, i, f.excluded};
+  offer(
+      [&](std::int32_t i, Goal left) {
+        const Frame next{kObjectFrame, kValue, f.node, o.ordered ? i + 1 : seen_with(f.at, i), left, i, f.excluded};
         out.items.push_back({o.members[static_cast<std::size_t>(i)].key, push(next, below)});
         return true;
       },
@@ -190,8 +235,8 @@ void Engine::expand_tallied(const ArrayNode& a, const Frame& f, Stacks below, Ex
   const Cells& cells = at < t.slots.size() ? t.slots[at] : t.extras[0];
   if (f.phase != kAfterComma && grammar_->goals().holds(goal)) out.items.push_back({grammar_->close_bracket, below});
   if (f.phase != kAfterValue) {
-    expand_cells(cells, t.plans[next], goal, {kArrayFrame, kAfterValue, f.node, static_cast<std::int32_t>(next), 0, 0, 0}, below, out);
-  } else if (some_feasible(cells, t.plans[next], goal)) {
+    expand_cells(cells, goal, t.plans[at], t.plans[next], {kArrayFrame, kAfterValue, f.node, static_cast<std::int32_t>(next), 0, 0, 0}, below, out);
+  } else if (some_feasible(cells, goal, t.plans[at], t.plans[next])) {
     out.items.push_back({grammar_->comma, push({kArrayFrame, kAfterComma, f.node, f.at, goal, 0, 0}, below)});
   }
 }

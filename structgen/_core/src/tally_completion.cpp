@@ -70,7 +70,6 @@ std::int64_t Completion::cheapest(const Route& route, Goal wanted, bool must) co
   std::priority_queue<Entry> queue;
   const auto enter = [&](std::size_t stage, Goal goal, std::int64_t cost, bool taken) {
     if (!goals.feasible(plans[stage], goal)) return;
-    goal = goals.settle(goal, plans[stage]);
     const std::uint64_t key = (static_cast<std::uint64_t>(stage) << 33) | (static_cast<std::uint64_t>(goal) << 1) | taken;
     const auto [known, fresh] = best.emplace(key, cost);
     if (!fresh && known->second <= cost) return;
@@ -78,7 +77,7 @@ std::int64_t Completion::cheapest(const Route& route, Goal wanted, bool must) co
     if (best.size() > kSearchLimit) throw LimitError("the shortest completion of an object or array takes too long to find");
     queue.push({cost + bound[stage], cost, stage, goal, taken});
   };
-  enter(0, wanted, 0, !must);
+  enter(0, goals.settle(wanted, plans[0]), 0, !must);
   while (!queue.empty()) {
     const Entry top = queue.top();
     queue.pop();
@@ -94,8 +93,9 @@ std::int64_t Completion::cheapest(const Route& route, Goal wanted, bool must) co
       continue;
     }
     const Route::Stage& stage = route.stages[top.stage];
-    if (stage.optional) enter(top.stage + 1, top.goal, top.cost, top.taken);
-    for (const Way& w : stage.ways) enter(top.stage + 1, goals.derive(top.goal, w.hits), top.cost + w.cost, true);
+    const Plan here = plans[top.stage], next = plans[top.stage + 1];
+    if (stage.optional) enter(top.stage + 1, goals.pass(top.goal, here, next), top.cost, top.taken);
+    for (const Way& w : stage.ways) enter(top.stage + 1, goals.after(top.goal, w.hits, here, next), top.cost + w.cost, true);
   }
   return kImpossible;
 }

@@ -13,7 +13,14 @@ from ._resolve import Document, parse_document
 if TYPE_CHECKING:
     from structgen._core import Builder
 
-__all__ = ["WHITESPACE_LIMIT", "Options", "lower_json_schema"]
+__all__ = [
+    "WHITESPACE_LIMIT",
+    "Options",
+    "lower_json_schema",
+    "lower_start",
+    "new_lowering",
+    "parse_document",
+]
 
 _WHITESPACE = [(0x20, 0x20), (0x0A, 0x0A), (0x0D, 0x0D), (0x09, 0x09)]
 
@@ -39,18 +46,28 @@ def lower_json_schema(schema: Any, builder: Builder, options: Options) -> tuple[
     LimitError
         A limit of the options or of the builder was reached.
     """
-    document = Document(parse_document(schema), options.draft, options.registry)
+    lowering = new_lowering(parse_document(schema), builder, options)
+    return lower_start(lowering), lowering
+
+
+def new_lowering(document: Any, builder: Builder, options: Options) -> Lowering:
+    """Return the lowering of a parsed document, to be run by :func:`lower_start`."""
     whitespace = _whitespace(builder, options.whitespace)
-    lowering = Lowering(document, builder, options, whitespace)
+    return Lowering(Document(document, options.draft, options.registry), builder, options, whitespace)
+
+
+def lower_start(lowering: Lowering) -> int:
+    """Lower everything; return the start expression."""
+    builder = lowering.builder
     try:
         value = lowering.lower_document()
     except RecursionError:
         raise lowering.located(LimitError("the schema or a constant is nested too deeply")) from None
     except LimitError as error:
         raise lowering.located(error) from error
-    if whitespace == builder.re_epsilon():
-        return value, lowering
-    return builder.sequence([builder.text(whitespace), value]), lowering
+    if lowering.whitespace == builder.re_epsilon():
+        return value
+    return builder.sequence([builder.text(lowering.whitespace), value])
 
 
 def _whitespace(builder: Builder, whitespace: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._formulas import FALSE, TRUE, Count, Formula, Positions, all_of
+from ._formulas import FALSE, TRUE, Formula, Positions, all_of, counted
 from ._shapes import Shape
 from ._tally import Tally, is_every_position, merged_range, split
 
@@ -68,7 +68,7 @@ def _absorbed(lowering: Lowering, shape: Shape, formula: Formula) -> tuple[Shape
             left.append(atom)
     formula = all_of(left)
     if formula is not TRUE and (shape.min_items or shape.max_items >= 0):
-        formula = all_of([formula, Count(Positions(0, -1), True, shape.min_items, shape.max_items)])
+        formula = all_of([formula, counted(Positions(0, -1), True, shape.min_items, shape.max_items)])
     return shape, rules, formula
 
 
@@ -118,6 +118,8 @@ def _plain(lowering: Lowering, shape: Shape, members: list[tuple[list[Any], Any]
     if high < 0 and other == lowering.nothing:
         high = length
     if shape.unique is not None:
+        schemas = [_schemas_at(members, rules, index) for index in range(length + 1)]
+        lowering.distinct_items.append((shape.unique, schemas if other != lowering.nothing else schemas[:-1]))
         return lowering.builder.array(items, other, low, high, True)
     return lowering.builder.array(items, other, low, high)
 
@@ -139,7 +141,7 @@ def _tallied(
     rest = [] if 0 <= shape.max_items <= length else cells[length]
     expression = lowering.builder.tallied_array(cells[:length], rest, tally.goal())
     if shape.unique is not None:
-        return lowering.guards.guarded(expression, lowering.guards.unique(), False)
+        return lowering.guards.guarded(expression, lowering.guards.unique(shape.unique), False)
     return expression
 
 

@@ -36,6 +36,19 @@ def lower_claims(lowering: Lowering, shape: Shape) -> int:
 def _lower_kind(lowering: Lowering, shape: Shape, kind: int, formula: Formula) -> int:
     if formula is FALSE:
         return lowering.nothing
+    if kind not in (ARRAY, OBJECT) or formula is TRUE:
+        return _lower_exactly(lowering, shape, kind, formula)
+    expression = lowering.attempts.attempt(lambda: _lower_exactly(lowering, shape, kind, formula))
+    if expression is not None:
+        return expression
+    part = shape.copy()
+    part.types = kind
+    return lowering.guards.guarded(
+        lowering.alternatives.relaxed(part), lowering.guards.claims(shape, kind, formula), False
+    )
+
+
+def _lower_exactly(lowering: Lowering, shape: Shape, kind: int, formula: Formula) -> int:
     wanted: dict[int, set[bool]] = {}
     for part in walk(formula):
         if isinstance(part, Check):

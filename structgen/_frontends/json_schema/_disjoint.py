@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from structgen._errors import LimitError
 
 from ._enum import identity
+from ._formulas import Formula
 from ._shapes import ARRAY, KINDS, NUMBER, OBJECT, STRING, Shape, kind_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
 _DEPTH = 3
 
 
+# What shapes constrain that are only about properties.
+_OF_OBJECTS = frozenset(("objects", "required", "types"))
+
+# So many schemas are worth telling apart by a property that need not be there.
+_MANY = 3
+
+# What shapes of plain schemas constrain.
+_PLAIN = frozenset(
+    (
+        "enums", "formats", "high", "high_open", "low", "low_open", "max_length", "min_length", "multiples",
+        "patterns", "types",
+    )
+)  # fmt: skip
+
+
 class Disjointness:
     """Proofs of disjointness for the schemas of one document, memoised."""
 
@@ -27,6 +43,11 @@ class Disjointness:
         self._lowering = lowering
         self._known: dict[tuple[int, int], bool] = {}
         self._merged: dict[int, Shape] = {}
+        # By the identity of shapes, which are held for that.
+        self._shapes: list[Shape] = []
+        self._identities: dict[int, frozenset[Any]] = {}
+        self._scalars: dict[tuple[int, int], list[Any]] = {}
+        self._formulas: dict[tuple[int, int], Formula] = {}
 
     def merged(self, node: Any) -> Shape:
         """Return the conjunction of a schema and of everything it refers to, but for alternatives."""
@@ -34,6 +55,18 @@ class Disjointness:
         if shape is None:
             shape = self._merged[id(node)] = self._lowering.merge([node])
         return shape
+
+    def is_plain(self, node: Any) -> bool:
+        """Tell whether a schema, or what it negates, says nothing about the inside of arrays and objects."""
+        node = self._lowering.synthetic.affirmation(node)
+        if isinstance(node, bool):
+            return True
+        shape = self.merged(node)
+        if not _PLAIN.issuperset(shape.__dict__):
+            return False
+        return not shape.enums or not any(
+            isinstance(key, tuple) and key[0] in (dict, list) for key in self._constants(shape)
+        )
 
     def schemas(self, left: Any, right: Any, depth: int = 0) -> bool:
         """Tell whether two schemas are known to have no value in common."""
@@ -71,11 +104,12 @@ class Disjointness:
         return False
 
     def _differ(self, kind: int, left: Shape, right: Shape, depth: int, context: Shape | None) -> bool:
-        if left.enums and right.enums and not self._constants(left) & self._constants(right):
-            return True
-        for one, other in ((left, right), (right, left)):
-            if one.enums and kind not in (ARRAY, OBJECT) and not self._some_constant(one, other, kind):
+        if left.enums or right.enums:
+            if left.enums and right.enums and self._constants(left).isdisjoint(self._constants(right)):
                 return True
+            for one, other in ((left, right), (right, left)):
+                if one.enums and kind not in (ARRAY, OBJECT) and not self._some_constant(one, other, kind):
+                    return True
         if kind == STRING:
             return not left.enums and not right.enums and self._strings(left, right)
         if kind == NUMBER:
@@ -84,20 +118,36 @@ class Disjointness:
             return self._arrays(left, right, depth)
         return kind == OBJECT and self._objects(left, right, depth, context)
 
-    def _constants(self, shape: Shape) -> set[Any]:
-        node, keyword = shape.enums[0]
-        return {identity(value) for value in (node["enum"] if keyword == "enum" else [node["const"]])}
+    def _constants(self, shape: Shape) -> frozenset[Any]:
+        known = self._identities.get(id(shape))
+        if known is None:
+            node, keyword = shape.enums[0]
+            values = node["enum"] if keyword == "enum" else [node["const"]]
+            known = self._identities[id(shape)] = frozenset(map(identity, values))
+            self._shapes.append(shape)
+        return known
 
     def _some_constant(self, one: Shape, other: Shape, kind: int) -> bool:
         """Tell whether a scalar constant of one shape may satisfy both."""
-        truth = self._lowering.truth
-        node, keyword = one.enums[0]
-        values = node["enum"] if keyword == "enum" else [node["const"]]
-        return any(
-            kind_of(value) == kind
-            and all(truth.evaluate(truth.own(shape, kind), value) for shape in (one, other))
-            for value in values
-        )
+        known = self._scalars.get((id(one), kind))
+        if known is None:
+            node, keyword = one.enums[0]
+            values = node["enum"] if keyword == "enum" else [node["const"]]
+            own = self._own(one, kind)
+            known = [v for v in values if kind_of(v) == kind and self._lowering.truth.evaluate(own, v)]
+            self._scalars[id(one), kind] = known
+            self._shapes.append(one)
+        if other.enums:
+            return bool(known) and not self._constants(other).isdisjoint(map(identity, known))
+        own = self._own(other, kind)
+        return any(self._lowering.truth.evaluate(own, value) for value in known)
+
+    def _own(self, shape: Shape, kind: int) -> Formula:
+        known = self._formulas.get((id(shape), kind))
+        if known is None:
+            known = self._formulas[id(shape), kind] = self._lowering.truth.own(shape, kind)
+            self._shapes.append(shape)
+        return known
 
     def _strings(self, left: Shape, right: Shape) -> bool:
         for one, other in ((left, right), (right, left)):
@@ -240,6 +290,47 @@ class Disjointness:
             else:
                 return True
         return False
+
+    def optional_discriminator(self, schemas: list[Any]) -> str | None:
+        """Return a property whose scalar constants tell several schemas apart, provided that it is there."""
+        if len(schemas) < _MANY or any(isinstance(schema, bool) for schema in schemas):
+            return None
+        shapes = [self.merged(schema) for schema in schemas]
+        for node in shapes[0].objects:
+            for key in node.get("properties", {}):
+                if all(key in shape.required for shape in shapes):
+                    continue
+                seen: set[Any] = set()
+                for shape in shapes:
+                    constants = self._scalar_constants(shape, key)
+                    if constants is None or not constants or constants & seen:
+                        break
+                    seen |= constants
+                else:
+                    return str(key)
+        return None
+
+    def implied(self, condition: Shape, shape: Shape) -> bool:
+        """Tell whether all values of ``shape`` satisfy ``condition``, as far as properties say so."""
+        if not _OF_OBJECTS.issuperset(condition.__dict__) or shape.types & ~condition.types:
+            return False
+        if not shape.types & OBJECT:
+            return True
+        if not set(condition.required) <= set(shape.required):
+            return False
+        same = self._lowering.synthetic.same
+        for node in condition.objects:
+            if "patternProperties" in node or "additionalProperties" in node:
+                return False
+            for key, schema in node.get("properties", {}).items():
+                values = self._values(shape, key)
+                if schema is True or any(value is False or same(value) is same(schema) for value in values):
+                    continue
+                allowed = self._scalar_constants(condition, key)
+                possible = self._scalar_constants(shape, key)
+                if allowed is None or not possible or not possible <= allowed:
+                    return False
+        return True
 
     def _scalar_constants(self, shape: Shape, key: str) -> set[Any] | None:
         for node in shape.objects:

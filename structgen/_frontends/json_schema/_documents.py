@@ -12,7 +12,7 @@ from ._resolve import walk
 if TYPE_CHECKING:
     from referencing import Registry
 
-_SCHEMA, _LIST, _MAP = 1, 2, 4
+SCHEMA, LIST, MAP = 1, 2, 4
 
 
 def _positions() -> dict[str, dict[str, int]]:
@@ -20,26 +20,26 @@ def _positions() -> dict[str, dict[str, int]]:
 
     Keywords that a draft has dropped stay, since schemas keep them; "$defs" is in use in every draft.
     """
-    known = dict.fromkeys(("additionalItems", "additionalProperties", "not"), _SCHEMA)
-    known |= {"items": _SCHEMA | _LIST} | dict.fromkeys(("allOf", "anyOf", "oneOf"), _LIST)
-    known |= dict.fromkeys(("$defs", "definitions", "dependencies", "patternProperties", "properties"), _MAP)
+    known = dict.fromkeys(("additionalItems", "additionalProperties", "not"), SCHEMA)
+    known |= {"items": SCHEMA | LIST} | dict.fromkeys(("allOf", "anyOf", "oneOf"), LIST)
+    known |= dict.fromkeys(("$defs", "definitions", "dependencies", "patternProperties", "properties"), MAP)
     positions = {"4": known}
     for draft, more in {
-        "6": {"contains": _SCHEMA, "propertyNames": _SCHEMA},
-        "7": {"else": _SCHEMA, "if": _SCHEMA, "then": _SCHEMA},
+        "6": {"contains": SCHEMA, "propertyNames": SCHEMA},
+        "7": {"else": SCHEMA, "if": SCHEMA, "then": SCHEMA},
         "2019-09": {
-            "contentSchema": _SCHEMA,
-            "dependentSchemas": _MAP,
-            "unevaluatedItems": _SCHEMA,
-            "unevaluatedProperties": _SCHEMA,
+            "contentSchema": SCHEMA,
+            "dependentSchemas": MAP,
+            "unevaluatedItems": SCHEMA,
+            "unevaluatedProperties": SCHEMA,
         },
-        "2020-12": {"prefixItems": _LIST},
+        "2020-12": {"prefixItems": LIST},
     }.items():
         positions[draft] = known = known | more
     return positions
 
 
-_POSITIONS = _positions()
+POSITIONS = _positions()
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
@@ -85,7 +85,7 @@ class Resources:
     def __init__(
         self, root: Any, dialect: Dialect, dialects: Dialects, registry: Registry[Any] | None
     ) -> None:
-        self._registry = registry
+        self.registry = registry
         self._dialects = dialects
         self._bundled = False
         self._by_uri: dict[str, Resource] = {}
@@ -221,19 +221,19 @@ class Resources:
         from jsonschema_specifications import REGISTRY
 
         if not self._bundled:
-            self._registry = REGISTRY if self._registry is None else REGISTRY.combine(self._registry)
+            self.registry = REGISTRY if self.registry is None else REGISTRY.combine(self.registry)
             self._bundled = True
-        assert self._registry is not None
+        assert self.registry is not None
         try:
             # Whatever the caller's registry raises, the reference is what cannot be followed.
-            retrieved = self._registry.get_or_retrieve(address)
+            retrieved = self.registry.get_or_retrieve(address)
         except Exception as error:
             cause = "" if error.__cause__ is None else f" ({error.__cause__})"
             raise UnresolvableError(
                 f"the reference {reference!r} leaves the document, and no registry has {address!r}{cause}",
                 "give its document in registry=, a referencing.Registry, or copy it into the schema",
             ) from error
-        self._registry = retrieved.registry
+        self.registry = retrieved.registry
         root = _own(retrieved.value.contents)
         # A document says its draft itself, or the registry does; else it is that of the reference.
         said = self._dialects.of(root.get("$schema")) if isinstance(root, dict) else None
@@ -250,15 +250,15 @@ def _join(base: str, address: str) -> str:
 
 
 def _subschemas(node: dict[str, Any], draft: str) -> Iterator[Any]:
-    positions = _POSITIONS[draft]
+    positions = POSITIONS[draft]
     for keyword, value in node.items():
         kind = positions.get(keyword, 0)
         if isinstance(value, dict):
-            if kind & _SCHEMA:
+            if kind & SCHEMA:
                 yield value
-            elif kind & _MAP:
+            elif kind & MAP:
                 yield from value.values()
-        elif isinstance(value, list) and kind & _LIST:
+        elif isinstance(value, list) and kind & LIST:
             yield from value
 
 

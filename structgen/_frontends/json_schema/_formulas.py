@@ -43,13 +43,14 @@ class Any_(Formula):  # noqa: N801 - Any is what typing calls something else
 
 
 class Text(Formula):
-    """The value is spelled by a member of ``regex``."""
+    """The value is spelled by a member of ``regex``; ``test`` says so of numbers, however long they are."""
 
-    __slots__ = ("regex",)
+    __slots__ = ("regex", "test")
 
-    def __init__(self, regex: int) -> None:
+    def __init__(self, regex: int, test: Callable[[Any], bool] | None = None) -> None:
         super().__init__()
         self.regex = regex
+        self.test = test
 
 
 class Check(Formula):
@@ -116,6 +117,11 @@ class Count(Formula):
     def identity(self) -> Any:
         """Equal for atoms that count the same things."""
         return self.places.identity, True if self.schema is True else id(self.schema)
+
+
+def counted(places: Any, schema: Any, low: int, high: int) -> Formula:
+    """Return the atom for a range of counts; no count is in an empty one."""
+    return FALSE if 0 <= high < low else Count(places, schema, low, high)
 
 
 TRUE: Formula = All()

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ._enum import identity
+from ._shapes import ARRAY, kind_of
 
 if TYPE_CHECKING:
     from ._formats import Format
+    from ._formulas import Formula
     from ._lower import Lowering
+    from ._shapes import Claim, Shape
+    from ._truth import Truth
 
 
 class Guards:
@@ -19,7 +25,13 @@ class Guards:
     def __init__(self, lowering: Lowering) -> None:
         self._lowering = lowering
         self._formats: dict[str, tuple[int | None, int | None]] = {}
+        self._names: dict[int, int] = {}
+        # Whether a guard asks about schemas, so that the automaton has to keep them.
+        self.asks = False
+        self._places: dict[int, str] = {}
         self._checks: dict[int, Callable[[Any], bool]] = {}
+        # Claims that became guards, and the nodes whose contains went with them.
+        self.claimed: list[tuple[tuple[Claim, ...], list[Any]]] = []
         # The guard of uniqueItems, once there is one.
         self.known_unique = -1
 
@@ -39,12 +51,77 @@ class Guards:
             )
         return known
 
-    def unique(self) -> int:
+    def unique(self, node: Any) -> int:
         """Return the guard that the items of an array are distinct."""
+        self._lowering.note(
+            node, "uniqueItems", "guarded", "beside other conditions it is checked when the array ends"
+        )
         if self.known_unique < 0:
             self.known_unique = self._lowering.builder.guard("uniqueItems", None)
             self._checks[self.known_unique] = lambda value: len(set(map(identity, value))) == len(value)
         return self.known_unique
+
+    def claims(self, shape: Shape, kind: int, formula: Formula) -> int:
+        """Return the guard that a formula holds, for claims with too many cases to tell apart."""
+        lowering = self._lowering
+        node = next(
+            (claim[1] for claim in shape.claims if claim[0] in ("one", "if", "evaluated")), lowering.node
+        )
+        name = f"the schema at {self._place(node)!r}"
+        self.claimed.append((shape.claims, [part[0] for part in shape.contains] if kind == ARRAY else []))
+        return self._asking(
+            name, lambda truth, value: kind_of(value) == kind and truth.evaluate(formula, value)
+        )
+
+    def names(self, node: Any, schema: Any) -> int:
+        """Return the guard that all keys of an object satisfy a schema, for what no regex can say of them."""
+        known = self._names.get(id(schema))
+        if known is None:
+            known = self._names[id(schema)] = self._asking(
+                f"the propertyNames at {self._place(node)!r}",
+                lambda truth, value: all(truth.satisfies(schema, key) for key in value),
+            )
+        self._lowering.note(node, "propertyNames", "guarded", "a format is checked when the object ends")
+        return known
+
+    def _asking(self, name: str, holds: Callable[[Truth, Any], bool]) -> int:
+        """Make a guard that asks about schemas of the document."""
+        # The core holds the predicate, and the formulas hold the core's builder: a strong reference would
+        # keep all of them for ever. The automaton keeps the formulas instead.
+        self.asks = True
+        reference = weakref.ref(self._lowering.truth)
+
+        def predicate(text: str) -> bool:
+            truth = reference()
+            if truth is None:
+                raise ReferenceError("the automaton of a session is gone")
+            return holds(truth, json.loads(text, parse_float=Decimal))
+
+        guard = self._lowering.builder.guard(name, predicate)
+        self._checks[guard] = lambda value: holds(self._lowering.truth, value)
+        return guard
+
+    def _place(self, node: Any) -> str:
+        """Return the pointer of a node; one search of the document serves all guards."""
+        if not self._places:
+            todo: list[tuple[Any, str]] = [(self._lowering.document.root, "")]
+            while todo:
+                here, pointer = todo.pop()
+                self._places.setdefault(id(here), pointer)
+                if isinstance(here, dict):
+                    todo += [
+                        (value, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+                        for key, value in here.items()
+                        if isinstance(value, (dict, list))
+                    ]
+                else:
+                    todo += [
+                        (value, f"{pointer}/{index}")
+                        for index, value in enumerate(here)
+                        if isinstance(value, (dict, list))
+                    ]
+        place = self._places.get(id(node))
+        return self._lowering.document.pointer(node) if place is None else place
 
     def guarded(self, expression: int, guard: int, negated: bool) -> int:
         """Return the expression of the values that pass a guard (or do not)."""

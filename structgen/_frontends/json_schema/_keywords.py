@@ -168,14 +168,20 @@ def _not(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> 
 
 
 def _if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    for keyword in ("if", "then", "else"):
-        if keyword in node:
-            lowering.check_schema(node, keyword, node[keyword])
-    # As two implications, each schema is asked for in one direction only where there is one branch.
-    if "then" in node:
-        shape.claims += (("any", (("not", ("is", value)), ("is", node["then"]))),)
-    if "else" in node:
-        shape.claims += (("any", (("is", value), ("is", node["else"]))),)
+    lowering.check_schema(node, "if", value)
+    then, other = (
+        node[keyword] if lowering.has_keyword(node, keyword) else True for keyword in ("then", "else")
+    )
+    lowering.check_schema(node, "then", then)
+    lowering.check_schema(node, "else", other)
+    if isinstance(value, bool):
+        shape.pending += ((node, "then" if value else "else", then if value else other),)
+    elif then is not True or other is not True:
+        shape.claims += (("if", node, value, then, other, lowering.path),)
+
+
+def _with_if(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    """``then`` and ``else`` are read by ``if``."""
 
 
 def _ref(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
@@ -211,6 +217,7 @@ def _format(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) 
     if not isinstance(value, str):
         raise lowering.error(node, "format", "the value must be a string")
     if not lowering.options.assert_formats:
+        lowering.note(node, "format", "annotation", 'the option formats="annotate" says so')
         return
     known = format_of(value)
     if known is None:
@@ -378,6 +385,11 @@ def _unique_items(lowering: Lowering, shape: Shape, node: dict[str, Any], value:
     if not isinstance(value, bool):
         raise lowering.error(node, "uniqueItems", "the value must be true or false")
     if value:
+        if shape.unique is not None:
+            # Of several, one stands for all; how exact it is, is known of that one only.
+            lowering.note(
+                shape.unique, "uniqueItems", "guarded", "another uniqueItems is about the same array"
+            )
         shape.unique = node
 
 
@@ -432,7 +444,7 @@ _COMMON: dict[str, Handler] = {
 }
 
 _DRAFT_6: dict[str, Handler] = _COMMON
-_DRAFT_7: dict[str, Handler] = {**_DRAFT_6, "if": _if}
+_DRAFT_7: dict[str, Handler] = {**_DRAFT_6, "else": _with_if, "if": _if, "then": _with_if}
 _DRAFT_2019: dict[str, Handler] = {
     **{key: handler for key, handler in _DRAFT_7.items() if key != "dependencies"},
     "$recursiveRef": _recursive_ref,

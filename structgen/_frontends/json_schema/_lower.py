@@ -17,6 +17,8 @@ from structgen._errors import LimitError, RegexError, SchemaError, Unsatisfiable
 from structgen._frontends.regex import lower_ecma
 
 from . import _arrays, _cases, _enum, _objects, _scalars
+from ._alternatives import Alternatives
+from ._attempts import Attempts
 from ._disjoint import Disjointness
 from ._guards import Guards
 from ._keywords import KEYWORDS, REFERENCE_ONLY, keywords_of
@@ -36,9 +38,6 @@ _INLINE_DEPTH = 32
 # Schemas that apply to one value (anyOf in anyOf, references to references) may nest this deep.
 _SAME_VALUE_DEPTH = 64
 
-# Combinations of branches from which on they are told apart while parsing, not beforehand.
-_MANY_BRANCHES = 256
-
 # What can make a node the root of a resource of its own.
 _NAMING = frozenset(("$id", "$schema", "id"))
 
@@ -57,6 +56,7 @@ class Lowering:
         self.document = document
         self.builder = builder
         self.options = options
+        self.whitespace = whitespace
         self.nothing = builder.nothing()
         # Draft 4 tells integers by their spelling; later drafts by their value, which "all" spells freely.
         self.integers_have_digits_only = document.draft == "4" or not options.all_numbers
@@ -82,11 +82,14 @@ class Lowering:
         self._numbers: NumberRegexes | None = None
         # How keywords are enforced that are not simply exact, by the id of their node and their name.
         self.notes: dict[tuple[int, str], tuple[Any, str, str]] = {}
+        # Arrays of distinct items: the node with uniqueItems, and the schemas of each item and of the others.
+        self.distinct_items: list[tuple[Any, list[list[Any]]]] = []
         self._multiples: dict[Decimal, int] = {}
-        self._tangled: set[int] = set()
         self._dead: list[tuple[Any, str | None, str]] = []
         self._nodes = 0
         self._branches = 0
+        # The conjunctions in the order in which they were begun.
+        self.journal: list[Key] = []
         self._deadline = time.monotonic() + options.max_compile_seconds
         builder.json_style(whitespace, options.all_escapes)
 
@@ -106,6 +109,21 @@ class Lowering:
     def guards(self) -> Guards:
         """Checks that no automaton can do."""
         return Guards(self)
+
+    @property
+    def asks(self) -> bool:
+        """Whether guards of the automaton will ask about schemas of the document."""
+        return "guards" in self.__dict__ and self.guards.asks
+
+    @cached_property
+    def alternatives(self) -> Alternatives:
+        """What ``oneOf`` and ``if`` tell apart."""
+        return Alternatives(self)
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        """The budget of claims with many cases."""
+        return Attempts(self)
 
     @cached_property
     def synthetic(self) -> SyntheticSchemas:
@@ -128,6 +146,26 @@ class Lowering:
             raise self.unsatisfiable()
         return start
 
+    def state(self) -> tuple[Any, ...]:
+        """Return where the lowering is, for :meth:`take_back`."""
+        place = self.level, self.node, self.path, self._same_value_depth, self._branches
+        return len(self.journal), len(self._waiting), place
+
+    def take_back(self, state: tuple[Any, ...]) -> None:
+        """Forget what has been lowered since; nothing else may refer to it."""
+        journal, waiting, place = state
+        self.level, self.node, self.path, self._same_value_depth, self._branches = place
+        unfinished = [rule for _, _, rule in self._waiting[waiting:]]
+        del self._waiting[waiting:]
+        for key in self.journal[journal:]:
+            self.memo.pop(key, None)
+            if key in self._rules:
+                unfinished.append(self._rules.pop(key))
+        del self.journal[journal:]
+        # Nothing refers to these rules any more, but the core wants every rule defined.
+        for rule in unfinished:
+            self.builder.define(rule, self.nothing)
+
     # -- errors ----------------------------------------------------------------------------
 
     def error(self, node: Any, keyword: str | None, reason: str, hint: str | None = None) -> SchemaError:
@@ -145,7 +183,7 @@ class Lowering:
         """Say where a limit was reached, be it one of ours or one of the core's."""
         place = self.document.pointer(self.node) if self._limit_place is None else self._limit_place
         where = f"at {place!r}" if place else "at the root"
-        return LimitError(f"{where}: {error}", limit=error.limit, value=error.value)
+        return LimitError(f"{where}: {error}", limit=error.limit, value=error.value, pointer=place)
 
     def too_deep(self, node: Any) -> LimitError:
         """Build the error for schemas that apply to one value and nest too deeply."""
@@ -223,6 +261,7 @@ class Lowering:
     def _later(self, key: Key, nodes: tuple[Any, ...]) -> int:
         rule = self.builder.rule()
         self.memo[key] = rule
+        self.journal.append(key)
         self._waiting.append((key, nodes, rule))
         return rule
 
@@ -236,6 +275,7 @@ class Lowering:
                 rule = self._rules[key] = self.builder.rule()
             return rule
         self.memo[key] = -1 - self.level
+        self.journal.append(key)
         body = self._body(nodes)
         rule = self._rules.pop(key, None)
         if rule is not None:
@@ -257,17 +297,17 @@ class Lowering:
             self.path = ()
             self._absorb(shape, nodes[0])
             if shape.claims:
-                self._untangle(shape)
+                self.alternatives.untangle(shape)
             handle = self._plain(shape)
             if handle is not None:
                 return handle
             fed = {id(nodes[0])}
-            self._feed(shape, fed, [(node, (id(nodes[0]),)) for _, _, node in self._take_pending(shape)])
+            self.feed(shape, fed, [(node, (id(nodes[0]),)) for _, _, node in self._take_pending(shape)])
         else:
             fed = set()
-            self._feed(shape, fed, [(node, ()) for node in nodes])
+            self.feed(shape, fed, [(node, ()) for node in nodes])
         branches, self._branches = self._branches, 0
-        handle = self._expand(shape, fed)
+        handle = self.expand(shape, fed)
         self._branches = branches
         return handle
 
@@ -283,7 +323,7 @@ class Lowering:
                 return self._same_value(shape.pending[0][2])
             if "any_of" in constraints and len(shape.any_of) == 1:
                 return self.choice([self._same_value(branch) for branch in shape.any_of[0][1]])
-        if "pending" in constraints or "any_of" in constraints:
+        if "pending" in constraints or "any_of" in constraints or "claims" in constraints:
             return None
         return self.lower_shape(shape)
 
@@ -346,7 +386,7 @@ class Lowering:
         """Return the conjunction of nodes as a shape, apart from what is being lowered."""
         outer, self.path = self.path, ()
         shape = Shape()
-        self._feed(shape, set(), [(node, ()) for node in nodes])
+        self.feed(shape, set(), [(node, ()) for node in nodes])
         self.path = outer
         return shape
 
@@ -357,7 +397,7 @@ class Lowering:
             del shape.pending
         return pending
 
-    def _feed(self, shape: Shape, fed: set[int], nodes: list[tuple[Any, Path]]) -> None:
+    def feed(self, shape: Shape, fed: set[int], nodes: list[tuple[Any, Path]]) -> None:
         """Merge nodes and, in turn, everything that they are conjunctions of."""
         stack = nodes[::-1]
         while stack:
@@ -379,14 +419,15 @@ class Lowering:
             path = self.path
             stack.extend((other, path) for _, _, other in reversed(self._take_pending(shape)))
 
-    def _expand(self, shape: Shape, fed: set[int]) -> int:
+    def expand(self, shape: Shape, fed: set[int]) -> int:
         """Distribute the conjunction over the branches of its ``anyOf`` keywords, one keyword at a time."""
         if not shape.types:
             return self.nothing
         if shape.claims:
-            self._untangle(shape)
+            self.alternatives.untangle(shape)
+            self.alternatives.decide(shape, fed)
         if len(shape.any_of) > 1:
-            self._postpone(shape)
+            self.alternatives.postpone(shape)
         if not shape.any_of:
             return self.lower_shape(shape)
         node, branches, path = shape.any_of[0]
@@ -399,43 +440,11 @@ class Lowering:
             merged = shape.copy()
             merged.any_of = shape.any_of[1:]
             known = set(fed)
-            self._feed(merged, known, [(branch, path)])
-            parts.append(self._expand(merged, known))
+            self.feed(merged, known, [(branch, path)])
+            parts.append(self.expand(merged, known))
         return self.choice(parts)
 
-    def _untangle(self, shape: Shape) -> None:
-        """Turn each ``oneOf`` into alternatives: its branches, or groups of those that overlap."""
-        kept = []
-        for claim in shape.claims:
-            if claim[0] != "one" or id(claim[2]) in self._tangled:
-                kept.append(claim)
-                continue
-            groups = self.disjointness.components(claim[2], shape)
-            if len(groups) == 1 and len(groups[0]) > 1:
-                self._tangled.add(id(claim[2]))
-                kept.append(claim)
-                continue
-            branches = [group[0] if len(group) == 1 else self._group(claim[1], group) for group in groups]
-            shape.any_of += ((claim[1], branches, claim[3]),)
-        if kept:
-            shape.claims = tuple(kept)
-        else:
-            del shape.claims
-
-    def _group(self, node: Any, branches: list[Any]) -> Any:
-        group = self.synthetic.schema(node, {"oneOf": branches})
-        self._tangled.add(id(group["oneOf"]))
-        return group
-
-    def _postpone(self, shape: Shape) -> None:
-        """Keep ``anyOf`` keywords with too many combinations as claims, which are decided while parsing."""
-        combinations = 1
-        for _, branches, _ in shape.any_of:
-            combinations *= max(1, len(branches))
-        if combinations > _MANY_BRANCHES:
-            for _, branches, _ in shape.any_of[1:]:
-                shape.claims += (("any", tuple(("is", branch) for branch in branches)),)
-            shape.any_of = shape.any_of[:1]
+    # -- limits ------------------------------------------------------------------------------
 
     def _count(self, node: Any) -> None:
         self._nodes += 1
@@ -446,7 +455,11 @@ class Lowering:
                 limit="max_schema_nodes",
                 value=self.options.max_schema_nodes,
             )
-        if not self._nodes & 63 and time.monotonic() > self._deadline:
+        if not self._nodes & 63:
+            self.check_time()
+
+    def check_time(self) -> None:
+        if time.monotonic() > self._deadline:
             raise LimitError(
                 f"lowering the schema took more than {self.options.max_compile_seconds} seconds; "
                 "the limit is max_compile_seconds",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,6 +41,17 @@ class Divisor(NamedTuple):
         sign, digits, _ = Decimal(factor * self.significand).as_tuple()
         return Decimal((sign, digits, self.exponent))
 
+    def divides(self, value: Decimal) -> bool:
+        """Tell whether a number is a multiple, at a cost that does not grow with its exponent."""
+        _, digits, exponent = value.normalize(_EXACT).as_tuple()
+        assert isinstance(exponent, int)
+        factor = int("".join(map(str, digits)))
+        shift = exponent - self.exponent
+        # Neither the digits of the value nor those of the divisor end with a zero.
+        return not factor or (
+            shift >= 0 and factor * pow(10, shift, self.significand) % self.significand == 0
+        )
+
     def few_within(self, bounds: Bounds) -> list[Decimal] | None:
         """Return the multiples in an interval, ``None`` when they are more than a few."""
         if bounds.low is None or bounds.high is None:
@@ -54,6 +65,9 @@ class Divisor(NamedTuple):
         multiples = [self.times(factor) for factor in range(first, last + 1)]
         return [value for value in multiples if bounds.holds(value)]
 
+
+# Arithmetic that never rounds: there is no number with so many digits.
+_EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 ONE = Divisor(1, 0)
 

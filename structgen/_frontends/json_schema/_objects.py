@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._formulas import FALSE, TRUE, Count, Formula, Keys, all_of
+from ._formulas import FALSE, TRUE, Formula, Keys, all_of, counted
 from ._scalars import all_ascii, speakable
 from ._shapes import Shape
 from ._tally import Cells, Tally, merged_range, split
@@ -151,10 +151,13 @@ class _Merge:
                 self.rules.append(
                     (places, False if atom.schema is True else lowering.synthetic.negation(atom.schema))
                 )
+            elif places.name is not None and atom.low == 1:
+                # A key comes once at most: it is there, and its value satisfies the schema.
+                shape.required += (places.name,)
+                if atom.schema is not True:
+                    self.rules.append((places, atom.schema))
             elif atom.schema is not True:
                 left.append(atom)
-            elif places.name is not None and atom.low <= 1:
-                shape.required += (places.name,) * atom.low
             elif places.name is None and places.regex == any_text:
                 shape.min_properties, shape.max_properties = merged_range(
                     shape.min_properties, shape.max_properties, atom
@@ -165,7 +168,7 @@ class _Merge:
         declared = [key for member in self.members for key in member.properties]
         self.keys = speakable(list(dict.fromkeys([*declared, *shape.required])))
         if self.formula is not TRUE and (shape.min_properties or shape.max_properties >= 0):
-            count = Count(lowering.truth.every_key, True, shape.min_properties, shape.max_properties)
+            count = counted(lowering.truth.every_key, True, shape.min_properties, shape.max_properties)
             self.formula = all_of([self.formula, count])
         self.tally = Tally(lowering, self.formula)
         named = [places.name for places, _ in self.rules]
@@ -181,7 +184,7 @@ class _Merge:
             return lowering.nothing
         if not set(shape.required) <= set(self.keys):
             return lowering.nothing
-        names = [lowering.truth.key_regex(node, schema) for node, schema in shape.property_names]
+        names = [lowering.truth.key_regex(schema) for _, schema in shape.property_names]
         if not lowering.options.ordered:
             self.keys += self.others
             self.others = []
@@ -200,8 +203,14 @@ class _Merge:
         for regex, matched in self._key_classes(unnamed):
             extras.append((regex, self._cells_of_class(matched)))
         if self.formula is TRUE:
-            return self._plain(cells, extras)
-        return self._tallied(cells, extras, singles)
+            expression = self._plain(cells, extras)
+        else:
+            expression = self._tallied(cells, extras, singles)
+        for node, schema in shape.property_names:
+            guard = lowering.truth.key_guard(node, schema)
+            if guard is not None:
+                expression = lowering.guards.guarded(expression, guard, False)
+        return expression
 
     def _plain(self, cells: list[Cells], extras: list[tuple[int, Cells]]) -> int:
         """Nothing has to be counted: every element has one expression."""
@@ -247,7 +256,7 @@ class _Merge:
         is_at = lowering.truth.is_at
         schemas = [schema for member in self.members for schema in member.schemas_of(lowering, key)]
         schemas += [schema for places, schema in self.rules if is_at(places, key)]
-        return self.tally.cells(schemas, [c for c in self.tally.counters if is_at(c.places, key)])
+        return self.tally.cells(schemas, self.tally.of_key(key))
 
     def _cells_of_class(self, matched: frozenset[int]) -> Cells:
         schemas = [schema for member in self.members for schema in member.schemas_of_class(matched)]

@@ -116,20 +116,37 @@ class Document:
             keys = more + keys
         return node, keys
 
+    def is_alias(self, node: Any) -> bool:
+        """Tell whether ``node`` stands in no document."""
+        return id(node) in self._aliases
+
+    def origin(self, node: Any) -> Any:
+        """Return the node of a document that ``node`` is, stands for, or was copied from."""
+        node = self._aliased(node, ())[0]
+        return node if self._scopes is None else self._scopes.original(node)
+
+    def others(self) -> list[tuple[str, Any]]:
+        """Return the documents that references led to: what their pointers begin with, and their roots."""
+        if self._scopes is None:
+            return []
+        return [(f"{other.uri}#", other.root) for other in self._scopes.resources.documents[1:]]
+
+    @property
+    def registry(self) -> Registry[Any] | None:
+        """The registry, with what has been retrieved so far."""
+        return self._registry if self._scopes is None else self._scopes.resources.registry
+
     def pointer(self, node: Any, *keys: str | int) -> str:
         """Return the JSON Pointer of ``node`` (found by identity) followed by ``keys``.
 
         In a document that a reference led to, the pointer is the fragment of that document's URI.
         """
         node, keys = self._aliased(node, keys)
-        roots = [("", self.root)]
-        if self._scopes is not None:
-            node = self._scopes.original(node)
-            roots += [(f"{other.uri}#", other.root) for other in self._scopes.resources.documents[1:]]
-        for prefix, root in roots:
+        node = self.origin(node)
+        for prefix, root in [("", self.root), *self.others()]:
             path = _find(root, node)
             if path is not None:
-                return prefix + "".join(f"/{_escape(str(key))}" for key in (*path, *keys))
+                return prefix + "".join(f"/{escape(str(key))}" for key in (*path, *keys))
         # A part of a constant that was lowered as a schema of its own.
         return ""
 
@@ -260,7 +277,7 @@ def _find(root: Any, node: Any) -> tuple[str | int, ...] | None:
     seen: set[int] = set()
     while stack:
         here, trail = stack.pop()
-        if here is node:
+        if here is node and (isinstance(node, (dict, list)) or _is_for_schemas(trail)):
             path: list[str | int] = []
             while trail:
                 path.append(trail[1])
@@ -277,5 +294,18 @@ def _find(root: Any, node: Any) -> tuple[str | int, ...] | None:
     return None
 
 
-def _escape(key: str) -> str:
+def _is_for_schemas(trail: tuple[Any, ...]) -> bool:
+    """Tell whether a schema belongs at a place: what is no schema there may stand as a number elsewhere."""
+    from ._documents import LIST, MAP, POSITIONS, SCHEMA
+
+    positions = POSITIONS["2020-12"]
+    if not trail:
+        return True
+    key, outer = trail[1], trail[0][1] if trail[0] else ""
+    kind = LIST if isinstance(key, int) else MAP
+    return bool(positions.get(key, 0) & SCHEMA or positions.get(outer, 0) & kind)
+
+
+def escape(key: str) -> str:
+    """Write a key as a reference token of a JSON Pointer."""
     return key.replace("~", "~0").replace("/", "~1")

@@ -26,7 +26,8 @@ TYPE_BITS = {
 }
 
 # A claim about the value that a node is about, by schemas of the same value: ("is", schema), ("not", claim),
-# ("all", claims), ("any", claims), ("one", node, schemas), ("evaluated", node, keyword).
+# ("all", claims), ("any", claims), ("one", node, schemas, path), ("evaluated", node, keyword),
+# ("if", node, condition, then, else, path).
 Claim = tuple[Any, ...]
 
 # The ids of the nodes between the start of a conjunction and a node, for the detection of cycles.
@@ -74,6 +75,8 @@ class Shape:
     any_of: tuple[tuple[Any, list[Any], Path], ...] = ()
     # conjuncts met in this node and not merged yet: (node, keyword, schema)
     pending: tuple[tuple[Any, str, Any], ...] = ()
+    # properties by whose presence the value has been told apart
+    told_apart: tuple[str, ...] = ()
     # what other keywords ask of the same value
     claims: tuple[Claim, ...] = ()
 

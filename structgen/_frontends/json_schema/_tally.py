@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._formulas import All, Count, Formula, Positions, all_of, fold, walk
+from ._formulas import All, Count, Formula, Keys, Positions, all_of, fold, walk
 
 if TYPE_CHECKING:
     from ._lower import Lowering
 
 Cells = list[tuple[int, list[int]]]
+
+# The next counter, what the element satisfies, what it hits, its newest hit (-1: none), a mark in the trail.
+_Case = tuple[int, list[Any], list[int], int, int]
 
 
 class Counter:
@@ -45,15 +48,33 @@ class Tally:
         self._lowering = lowering
         self._formula = formula
         self._counters: dict[Any, Counter] = {}
-        for atom in walk(formula):
-            if isinstance(atom, Count):
-                counter = self._counters.get(atom.identity)
+        # The atoms that a hit of a counter makes false, and the formulas that each part is a part of.
+        self._forbidding: dict[int, list[Count]] = {}
+        self._parents: dict[int, list[Formula]] = {}
+        for part in walk(formula):
+            for child in part.parts:
+                self._parents.setdefault(id(child), []).append(part)
+            if isinstance(part, Count):
+                identity = part.identity
+                counter = self._counters.get(identity)
                 if counter is None:
-                    counter = self._counters[atom.identity] = Counter(len(self._counters), atom)
-                counter.needs(atom)
+                    counter = self._counters[identity] = Counter(len(self._counters), part)
+                counter.needs(part)
+                if part.high == 0:
+                    self._forbidding.setdefault(counter.number, []).append(part)
         self.counters = list(self._counters.values())
         self._more = 0
-        self._hopeless: dict[frozenset[int], bool] = {}
+        for counter in self.counters:
+            # Where both sides are cheap to say, elements are told apart: fewer cases, which do not overlap.
+            if counter.schema is not True and lowering.disjointness.is_plain(counter.schema):
+                counter.hit = counter.miss = True
+        self._by_name: dict[str, list[Counter]] = {}
+        self._by_regex: list[Counter] = []
+        for counter in self.counters:
+            if isinstance(counter.places, Keys) and counter.places.name is not None:
+                self._by_name.setdefault(counter.places.name, []).append(counter)
+            else:
+                self._by_regex.append(counter)
 
     def extra_counter(self) -> int:
         """Return the number of a counter that no atom of the formula is about."""
@@ -73,6 +94,11 @@ class Tally:
             join,
         )
 
+    def of_key(self, key: str) -> list[Counter]:
+        """Return the counters that are about a key."""
+        is_at = self._lowering.truth.is_at
+        return self._by_name.get(key, []) + [c for c in self._by_regex if is_at(c.places, key)]
+
     def cells(self, schemas: list[Any], counters: list[Counter]) -> Cells:
         """Return what an element can be: its expressions and the counters that each of them hits.
 
@@ -85,62 +111,92 @@ class Tally:
         """
         lowering = self._lowering
         found: Cells = []
-        limit = lowering.options.max_branches
-        todo: list[tuple[int, list[Any], list[int]]] = [(0, schemas, [])]
+        prospects = _Prospects(self._formula, self._forbidding, self._parents)
+        # What remains to be tried, depth first; "mark" is the state of the prospects in which each was found.
+        todo: list[_Case] = [(0, schemas, [], -1, 0)]
         while todo:
-            at, chosen, hits = todo.pop()
+            at, chosen, hits, number, mark = todo.pop()
+            lowering.attempts.spend()
+            prospects.back_to(mark)
+            if number >= 0 and not prospects.hit(number):
+                continue
             if at == len(counters):
                 expression = lowering.child_all(chosen)
                 if expression != lowering.nothing:
                     found.append((expression, hits))
-                    if len(found) > limit:
-                        raise lowering.limit(
-                            lowering.node, None, "too many cases of one value", "max_branches"
-                        )
                 continue
-            counter = counters[at]
+            counter, mark = counters[at], len(prospects.trail)
             hit = [*hits, counter.number]
             if counter.schema is True:
-                if not self._is_hopeless(hit):
-                    todo.append((at + 1, chosen, hit))
+                todo.append((at + 1, chosen, hit, counter.number, mark))
                 continue
             # A choice that promises nothing is made only where it can pay: the other one then says more.
-            if counter.miss:
-                self._choose(todo, at, chosen, lowering.synthetic.negation(counter.schema), hits)
-            else:
-                todo.append((at + 1, chosen, hits))
-            if self._is_hopeless(hit):
-                continue
-            if counter.hit:
-                self._choose(todo, at, chosen, counter.schema, hit)
-            else:
-                todo.append((at + 1, chosen, hit))
+            missed = (
+                self._with(chosen, lowering.synthetic.negation(counter.schema)) if counter.miss else chosen
+            )
+            if missed is not None:
+                todo.append((at + 1, missed, hits, -1, mark))
+            satisfied = self._with(chosen, counter.schema) if counter.hit else chosen
+            if satisfied is not None:
+                todo.append((at + 1, satisfied, hit, counter.number, mark))
         return found
 
-    def _choose(
-        self,
-        todo: list[tuple[int, list[Any], list[int]]],
-        at: int,
-        chosen: list[Any],
-        schema: Any,
-        hits: list[int],
-    ) -> None:
+    def _with(self, chosen: list[Any], schema: Any) -> list[Any] | None:
+        """Add a schema to a conjunction; None when that is known to leave no value."""
         lowering = self._lowering
+        if any(schema is other for other in chosen):
+            return chosen
         if any(lowering.synthetic.excludes(schema, other) for other in chosen):
-            return
-        todo.append((at + 1, [*chosen, schema], hits))
+            return None
+        more = [*chosen, schema]
+        return more if lowering.truth.is_possible(more) else None
 
-    def _is_hopeless(self, hits: list[int]) -> bool:
-        """Tell whether no document with these hits can satisfy the formula."""
-        key = frozenset(hits)
-        known = self._hopeless.get(key)
-        if known is None:
-            known = self._hopeless[key] = not fold(
-                self._formula,
-                lambda atom: atom.high != 0 or self._counters[atom.identity].number not in key,
-                lambda here, parts: all(parts) if type(here) is All else any(parts),
-            )
-        return known
+
+class _Prospects:
+    """Tells, hit by hit, whether a formula can still hold; hits can be taken back."""
+
+    def __init__(
+        self, formula: Formula, forbidding: dict[int, list[Count]], parents: dict[int, list[Formula]]
+    ) -> None:
+        self._formula = formula
+        self._forbidding = forbidding
+        self._parents = parents
+        self._false: set[int] = set()
+        # How many parts of a disjunction are not false yet, where some are.
+        self._left: dict[int, int] = {}
+        # The parts that became false (and the disjunctions that lost a part, as ~id), to be taken back.
+        self.trail: list[int] = []
+
+    def hit(self, number: int) -> bool:
+        """Count a hit; false when no document with these hits can satisfy the formula."""
+        todo: list[Formula] = [*self._forbidding.get(number, ())]
+        while todo:
+            here = todo.pop()
+            if id(here) in self._false:
+                continue
+            self._false.add(id(here))
+            self.trail.append(id(here))
+            if here is self._formula:
+                return False
+            for parent in self._parents.get(id(here), ()):
+                if type(parent) is All:
+                    todo.append(parent)
+                    continue
+                left = self._left.get(id(parent), len(parent.parts)) - 1
+                self._left[id(parent)] = left
+                self.trail.append(~id(parent))
+                if not left:
+                    todo.append(parent)
+        return True
+
+    def back_to(self, mark: int) -> None:
+        """Take back what happened since the trail had a length."""
+        while len(self.trail) > mark:
+            here = self.trail.pop()
+            if here >= 0:
+                self._false.discard(here)
+            else:
+                self._left[~here] += 1
 
 
 def split(formula: Formula) -> tuple[list[Count], Formula]:

@@ -22,15 +22,18 @@ from ._formulas import (
     Text,
     all_of,
     any_of,
+    counted,
     exactly_one,
     fold,
     negated,
+    substituted,
     walk,
 )
 from ._keywords import number_of
+from ._multiples import ONE, divisor_of
 from ._numbers import Bounds
 from ._scalars import speakable
-from ._shapes import ARRAY, BOOLEAN, FRACTION, NULL, NUMBER, OBJECT, STRING, Claim, Shape, kind_of
+from ._shapes import ARRAY, BOOLEAN, FRACTION, KINDS, NULL, NUMBER, OBJECT, STRING, Claim, Shape, kind_of
 from ._unevaluated import unevaluated
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ class Truth:
         self._builder = lowering.builder
         self._known: dict[tuple[int, int], Formula | None] = {}
         self._shapes: dict[int, Shape] = {}
+        self._possible: dict[frozenset[int], bool] = {}
 
     # -- formulas --------------------------------------------------------------------------
 
@@ -97,6 +101,10 @@ class Truth:
                 return all_of([self.of_claim(part, kind) for part in claim[1]])
             case "any":
                 return any_of([self.of_claim(part, kind) for part in claim[1]])
+            case "if":
+                # As two implications: with one branch, each schema is asked for in one direction only.
+                condition, then, other = (self.of(node, kind) for node in claim[2:5])
+                return all_of([any_of([self.negated(condition), then]), any_of([condition, other])])
             case "one":
                 return exactly_one([self.of(node, kind) for node in claim[2]], self.negated)
             case _:
@@ -108,7 +116,11 @@ class Truth:
 
     def _negated_atom(self, atom: Formula) -> Formula:
         if isinstance(atom, Text):
-            return Text(self._builder.re_complement(atom.regex))
+            test = atom.test
+            return Text(
+                self._builder.re_complement(atom.regex),
+                None if test is None else lambda value: not test(value),
+            )
         if isinstance(atom, Check):
             return Check(atom.guard, not atom.wanted)
         assert isinstance(atom, Count)
@@ -140,7 +152,10 @@ class Truth:
         if kind == STRING:
             return Text(builder.re_words(speakable(values)))
         if kind == NUMBER:
-            return Text(self._lowering.numbers.values(values, self._lowering.options.all_numbers))
+            known = frozenset(values)
+            return Text(
+                self._lowering.numbers.values(values, self._lowering.options.all_numbers), known.__contains__
+            )
         if kind in (NULL, BOOLEAN):
             names = {None: "null", True: "true", False: "false"}
             return Text(builder.re_words(sorted({names[value] for value in values})))
@@ -179,13 +194,15 @@ class Truth:
         parts: list[Formula] = []
         if not shape.types & FRACTION:
             if self._lowering.document.draft == "4":
-                parts.append(Text(numbers.integers(Bounds(None, False, None, False))))
+                digits = numbers.integers(Bounds(None, False, None, False))
+                parts.append(Text(digits, lambda value: value.as_tuple().exponent == 0))
             else:
-                parts.append(Text(numbers.integral(free)))
+                parts.append(Text(numbers.integral(free), ONE.divides))
         if shape.low is not None or shape.high is not None:
             bounds = Bounds(shape.low, shape.low_open, shape.high, shape.high_open)
-            parts.append(Text(numbers.bounded(bounds, free)))
-        parts += [Text(self._lowering.multiples(node, value)) for node, value in shape.multiples]
+            parts.append(Text(numbers.bounded(bounds, free), bounds.holds))
+        for node, value in shape.multiples:
+            parts.append(Text(self._lowering.multiples(node, value), divisor_of(value).divides))
         return parts
 
     def universe(self, kind: int) -> int:
@@ -203,7 +220,7 @@ class Truth:
         every = Positions(0, -1)
         parts: list[Formula] = []
         if shape.min_items or shape.max_items >= 0:
-            parts.append(Count(every, True, shape.min_items, shape.max_items))
+            parts.append(counted(every, True, shape.min_items, shape.max_items))
         for node in shape.arrays:
             prefix, rest = self._lowering.items_of(node)
             for index, schema in enumerate(prefix):
@@ -211,17 +228,20 @@ class Truth:
             parts.append(self.none_but(Positions(len(prefix), -1), rest))
         parts.append(self.counted_items(shape))
         if shape.unique is not None:
-            parts.append(Check(self._lowering.guards.unique(), True))
+            parts.append(Check(self._lowering.guards.unique(shape.unique), True))
         return parts
 
     def counted_items(self, shape: Shape) -> Formula:
         """Return what ``contains`` asks."""
-        return all_of(Count(Positions(0, -1), schema, low, high) for _, schema, low, high in shape.contains)
+        same = self._lowering.synthetic.same
+        return all_of(
+            counted(Positions(0, -1), same(schema), low, high) for _, schema, low, high in shape.contains
+        )
 
     def _object(self, shape: Shape) -> list[Formula]:
         parts: list[Formula] = [Count(Keys(key), True, 1, -1) for key in dict.fromkeys(shape.required)]
         if shape.min_properties or shape.max_properties >= 0:
-            parts.append(Count(self.every_key, True, shape.min_properties, shape.max_properties))
+            parts.append(counted(self.every_key, True, shape.min_properties, shape.max_properties))
         for node in shape.objects:
             for key, schema in node.get("properties", {}).items():
                 parts.append(self.none_but(Keys(key), schema))
@@ -230,14 +250,18 @@ class Truth:
             if "additionalProperties" in node:
                 parts.append(self.none_but(self.undeclared(node), node["additionalProperties"]))
         for node, schema in shape.property_names:
-            parts.append(Count(self.outside(self.key_regex(node, schema)), True, 0, 0))
+            parts.append(Count(self.outside(self.key_regex(schema)), True, 0, 0))
+            guard = self.key_guard(node, schema)
+            if guard is not None:
+                parts.append(Check(guard, True))
         return parts
 
     def none_but(self, places: Any, schema: Any) -> Formula:
         """Ask that every element at some places satisfies a schema."""
         if schema is True or schema == {}:
             return TRUE
-        return Count(places, True if schema is False else self._lowering.synthetic.negation(schema), 0, 0)
+        synthetic = self._lowering.synthetic
+        return Count(places, True if schema is False else synthetic.negation(synthetic.same(schema)), 0, 0)
 
     @property
     def every_key(self) -> Keys:
@@ -260,14 +284,16 @@ class Truth:
             patterns.append(self._builder.re_words(declared))
         return self.outside(self._builder.re_union(patterns)) if patterns else self.every_key
 
-    def key_regex(self, node: Any, schema: Any) -> int:
-        """Return the regex of the keys that satisfy a schema of ``propertyNames``."""
-        formula = self.of(schema, STRING)
-        if any(isinstance(atom, Check) for atom in walk(formula)):
-            raise self._lowering.error(
-                node, "propertyNames", "a format that no regular expression describes cannot be asked of keys"
-            )
-        return self.regex_of(formula, STRING)
+    def key_regex(self, schema: Any) -> int:
+        """Return the regex of the keys that satisfy a schema, as far as a regex can tell."""
+        formula = substituted(self.of(schema, STRING), lambda atom: TRUE if isinstance(atom, Check) else atom)
+        return self.regex_of(formula, STRING) if formula is not FALSE else self._builder.re_none()
+
+    def key_guard(self, node: Any, schema: Any) -> int | None:
+        """Return the guard of an object for what no regex can say of its keys."""
+        if any(isinstance(atom, Check) for atom in walk(self.of(schema, STRING))):
+            return self._lowering.guards.names(node, schema)
+        return None
 
     # -- scalars ---------------------------------------------------------------------------
 
@@ -284,6 +310,26 @@ class Truth:
             ),
         )
         return builder.re_intersection([self.universe(kind), regex])
+
+    def is_possible(self, nodes: list[Any]) -> bool:
+        """Tell whether some value may satisfy all of several schemas; only scalars are decided."""
+        key = frozenset(map(id, nodes))
+        known = self._possible.get(key)
+        if known is None:
+            known = self._possible[key] = any(self._is_possible(nodes, kind) for kind in reversed(KINDS))
+        return known
+
+    def _is_possible(self, nodes: list[Any], kind: int) -> bool:
+        formula = all_of([self.of(node, kind) for node in nodes])
+        if formula is FALSE:
+            return False
+        if (
+            formula is TRUE
+            or kind in (ARRAY, OBJECT)
+            or any(isinstance(atom, Check) for atom in walk(formula))
+        ):
+            return True
+        return not self._builder.re_is_empty(self.regex_of(formula, kind))
 
     # -- constants -------------------------------------------------------------------------
 
@@ -306,6 +352,8 @@ class Truth:
 
     def _evaluate_atom(self, atom: Formula, value: Any) -> bool:
         if isinstance(atom, Text):
+            if atom.test is not None:
+                return atom.test(number_of(value))
             return self._builder.re_matches(atom.regex, _spelling(value))
         if isinstance(atom, Check):
             return self._lowering.guards.passes(atom.guard, value) == atom.wanted
@@ -329,10 +377,4 @@ class Truth:
 
 
 def _spelling(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    number = number_of(value)
-    assert number is not None
-    return format(number, "f")
+    return value if isinstance(value, str) else {None: "null", True: "true", False: "false"}[value]
