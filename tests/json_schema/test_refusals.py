@@ -8,20 +8,6 @@ from structgen import RegexError, SchemaError, UnsatisfiableSchemaError
 from tests.json_schema.support import check, language
 
 
-@pytest.mark.parametrize("form", ["hostname", "idn-hostname", "regex"])
-def test_formats_of_keys_that_no_regex_describes(form: str) -> None:
-    """A guard waits for the end of a value, which a key is not; under other keywords, too."""
-    engine = "core"
-    for names in ({"format": form}, {"not": {"format": form}}, {"anyOf": [{"format": form}, {"const": ""}]}):
-        with pytest.raises(SchemaError, match="cannot be asked of keys") as caught:
-            language({"properties": {"a": {"propertyNames": names}}}, engine)
-        assert caught.value.pointer == "/properties/a/propertyNames"
-        assert caught.value.keyword == "propertyNames"
-    # The other formats are regular, and annotations ask nothing.
-    check({"propertyNames": {"format": "date"}}, engine, ['{"2024-02-29":1}'], ['{"2023-02-29":1}'])
-    check({"propertyNames": {"format": form}}, engine, ['{"..":1}'], ["?"], formats="annotate")
-
-
 def test_an_unreachable_schema_is_not_looked_at(engine: str) -> None:
     check({"$defs": {"a": {"not": {"minimum": "x"}}}, "type": "null"}, engine, ["null"], ["1"])
 
