@@ -46,7 +46,8 @@ class Guards:
         self._names: dict[int, int] = {}
         # Whether a guard asks about schemas, so that the automaton has to keep them.
         self.asks = False
-        self._places: dict[int, str] = {}
+        # Where the parts of the document are: what they are a part of, and under which key.
+        self._parents: dict[int, tuple[int, Any] | None] = {}
         self._checks: dict[int, Callable[[Any], bool]] = {}
         # Claims that became guards, and the nodes whose contains went with them.
         self.claimed: list[tuple[tuple[Claim, ...], list[Any]]] = []
@@ -121,25 +122,27 @@ class Guards:
 
     def _place(self, node: Any) -> str:
         """Return the pointer of a node; one search of the document serves all guards."""
-        if not self._places:
-            todo: list[tuple[Any, str]] = [(self._lowering.document.root, "")]
+        if not self._parents:
+            root = self._lowering.document.root
+            self._parents[id(root)] = None
+            todo = [root]
             while todo:
-                here, pointer = todo.pop()
-                self._places.setdefault(id(here), pointer)
-                if isinstance(here, dict):
-                    todo += [
-                        (value, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
-                        for key, value in here.items()
-                        if isinstance(value, (dict, list))
-                    ]
-                else:
-                    todo += [
-                        (value, f"{pointer}/{index}")
-                        for index, value in enumerate(here)
-                        if isinstance(value, (dict, list))
-                    ]
-        place = self._places.get(id(node))
-        return self._lowering.document.pointer(node) if place is None else place
+                here = todo.pop()
+                items = here.items() if isinstance(here, dict) else enumerate(here)
+                for key, value in items:
+                    # One Python object can be in several places, and even in itself.
+                    if isinstance(value, (dict, list)) and id(value) not in self._parents:
+                        self._parents[id(value)] = (id(here), key)
+                        todo.append(value)
+        if id(node) not in self._parents:
+            return self._lowering.document.pointer(node)
+        path: list[str] = []
+        place = self._parents[id(node)]
+        while place is not None:
+            parent, key = place
+            path.append("/" + str(key).replace("~", "~0").replace("/", "~1"))
+            place = self._parents[parent]
+        return "".join(reversed(path))
 
     def guarded(self, expression: int, guard: int, negated: bool) -> int:
         """Return the expression of the values that pass a guard (or do not)."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from structgen._errors import SchemaError
+
 from ._dialects import Dialect
 from ._formats import format_of
 from ._options import COUNT_LIMIT
@@ -69,6 +71,9 @@ def _schema_map(lowering: Lowering, node: Any, keyword: str, value: Any) -> None
     if not isinstance(value, dict):
         raise lowering.error(node, keyword, "the value must be an object whose values are schemas")
     _check_keys(lowering, node, keyword, value)
+    for key, schema in value.items():
+        if not isinstance(schema, (dict, bool)):
+            raise not_a_schema(schema, lowering.document.pointer(node, keyword, key))
 
 
 def _check_keys(lowering: Lowering, node: Any, keyword: str, value: dict[Any, Any]) -> None:
@@ -107,6 +112,25 @@ def _check_constant(lowering: Lowering, node: Any, keyword: str, value: Any) -> 
 def _schema_list(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
     if not isinstance(value, list) or not value:
         raise lowering.error(node, keyword, "the value must be an array of schemas that is not empty")
+    _check_schemas(lowering, node, keyword, value)
+
+
+def _check_schemas(lowering: Lowering, node: Any, keyword: str, value: list[Any]) -> None:
+    for index, schema in enumerate(value):
+        if not isinstance(schema, (dict, bool)):
+            raise not_a_schema(schema, lowering.document.pointer(node, keyword, index))
+
+
+def _check_schema(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
+    if not isinstance(value, (dict, bool)):
+        raise not_a_schema(value, lowering.document.pointer(node, keyword))
+
+
+def not_a_schema(value: Any, pointer: str) -> SchemaError:
+    """Build the error for something that stands where a schema belongs."""
+    names = {type(None): "null", list: "an array", str: "a string"}
+    name = names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
+    return SchemaError(f"a schema must be an object or a bool, not {name}", pointer=pointer)
 
 
 # -- every type ----------------------------------------------------------------------------
@@ -298,6 +322,7 @@ def _pattern_properties(lowering: Lowering, shape: Shape, node: dict[str, Any], 
 
 
 def _additional_properties(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    _check_schema(lowering, node, "additionalProperties", value)
     if value is not True:
         _object_node(shape, node)
 
@@ -369,11 +394,17 @@ def _items(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -
         raise lowering.error(
             node, "items", "the value must be a schema in draft 2020-12", "an array of schemas is prefixItems"
         )
+    _check_schema(lowering, node, "items", value)
     if value is not True:
         _array_node(shape, node)
 
 
 def _items_before_2020(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    if isinstance(value, list):
+        _check_schemas(lowering, node, "items", value)
+        _check_schema(lowering, node, "additionalItems", node.get("additionalItems", True))
+    else:
+        _check_schema(lowering, node, "items", value)
     if value is not True:
         _array_node(shape, node)
 
