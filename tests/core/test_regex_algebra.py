@@ -226,8 +226,10 @@ def test_arguments_that_are_wrong() -> None:
     with pytest.raises(TypeError):
         b.re_literal(b"a")  # type: ignore[arg-type]
     b.finish(b.empty())
+    # Regexes can still be asked about, for guards; expressions have come to an end.
+    assert b.re_matches(b.re_literal("a"), "a")
     with pytest.raises(ValueError, match="finished"):
-        b.re_literal("a")
+        b.text(b.re_literal("a"))
 
 
 # Each either is handled or reaches a limit, and does so soon.

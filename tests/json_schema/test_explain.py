@@ -12,7 +12,7 @@ import referencing
 
 import structgen
 from structgen import explain
-from structgen._frontends.json_schema import _lower
+from structgen._frontends.json_schema import _attempts
 from tests.json_schema.support import check, compiles, language, small_vocabulary
 
 
@@ -106,7 +106,7 @@ def test_claims_with_too_many_cases_are_guarded(monkeypatch: pytest.MonkeyPatch)
         "properties": {"z": {**counts, "not": {"contains": {"type": "null"}}}},
     }
     assert explain(schema).guarded == ()
-    monkeypatch.setattr(_lower, "_CASES", 3)
+    monkeypatch.setattr(_attempts, "_CASES", 3)
     guarded = at(explain(schema).guarded)
     assert set(guarded) == {("", k) for k in keywords} | {("/properties/z", k) for k in (*counts, "not")}
     # The places are found in the second run, too, where something has been refused in the first.

@@ -106,3 +106,23 @@ def test_keywords_of_other_drafts_are_not_read(draft: str, keyword: str, engine:
 def test_min_contains_belongs_to_2019_09(draft: str, holds: bool, engine: str) -> None:
     schema = {"contains": {"type": "null"}, "minContains": 0, "type": "array"}
     check(schema, engine, ["[null]"], ["[]"] * (not holds and draft != "4"), draft=draft)
+
+
+@pytest.mark.parametrize(
+    ("form", "good", "bad"),
+    [
+        ("hostname", "a.b", "a..b"),
+        ("regex", "a|b", "("),
+        ("idn-hostname", "\u00fc.a", "a\u00b7b"),
+        ("date", "2024-02-29", "d"),
+    ],
+)
+def test_formats_of_keys(form: str, good: str, bad: str) -> None:
+    """A key is no value that a guard could wait for; those that need one are checked when the object ends."""
+    accepted, rejected = f'{{"{good}":1}}', f'{{"{bad}":1}}'
+    both = f'{{"{good}":1,"{bad}":1}}'
+    check({"propertyNames": {"format": form}}, "core", [accepted, "{}", "1"], [rejected, both])
+    check({"propertyNames": {"not": {"format": form}}}, "core", [rejected, "{}"], [accepted, both])
+    names = {"anyOf": [{"format": form}, {"const": bad}]}
+    check({"propertyNames": names}, "core", [accepted, rejected, both], [f'{{"{bad}{bad}":1}}'])
+    check({"propertyNames": {"format": form}}, "core", [rejected], ["?"], formats="annotate")

@@ -1,5 +1,6 @@
 """Every output of a type's automaton parses into the type, and nothing that its schema refuses does."""
 
+import datetime as dt
 import json
 import re
 from typing import Any
@@ -30,7 +31,10 @@ def test_outputs_parse_to_what_pydantic_reads(type_: Any, choices: list[int]) ->
     text = walk(automaton_of(type_), choices)
     value = structgen.parse_output(text, type_)
     expected = TypeAdapter(type_).validate_json(text)
-    assert repr(value) == repr(expected)  # 1, 1.0 and True are equal
+    assert value == expected
+    # 1, 1.0 and True are equal; Pydantic has names of its own for UTC, and makes frozen sets.
+    if not isinstance(value, (dt.datetime, dt.time, set)):
+        assert repr(value) == repr(expected)
 
 
 @pytest.mark.parametrize("type_", OWN, ids=repr)

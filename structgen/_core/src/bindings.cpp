@@ -414,6 +414,7 @@ NB_MODULE(_native, m) {
               [](Builder* self, std::shared_ptr<NativeVocabulary> v, std::size_t nodes, std::size_t steps, double seconds) {
                 new (self) Builder(std::move(v), nodes, steps, seconds);
               }, "vocabulary"_a, nb::kw_only(), "max_regex_nodes"_a = std::size_t{1000000}, "max_emptiness_steps"_a = std::size_t{200000}, "max_seconds"_a = 60.0);
+  builder.def_prop_ro("tables", [](const Builder& b) { return b.lexer->number; });
   bind_regexes(builder);
   bind_expressions(builder);
   bind_tallies(builder);

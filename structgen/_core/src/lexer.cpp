@@ -1,6 +1,7 @@
 #include "lexer.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 
 #include "quotient.hpp"
@@ -57,7 +58,17 @@ std::shared_ptr<const SuffixTrie> make_quote_suffixes(const Trie& t) {
 
 }  // namespace
 
-Lexer::Lexer(std::shared_ptr<const Trie> trie, std::size_t mask_words, const Lexer* previous) : trie_(std::move(trie)), mask_words_(mask_words) {
+namespace {
+
+std::uint64_t next_number() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
+
+}  // namespace
+
+Lexer::Lexer(std::shared_ptr<const Trie> trie, std::size_t mask_words, const Lexer* previous)
+    : number(next_number()), trie_(std::move(trie)), mask_words_(mask_words) {
   states_.push_back({Kind::kText, false, kNoByte, 0, RegexStore::kNone, RegexStore::kEpsilon});
   filters_.push_back(kDeadLex);
   quote_suffixes_ = previous ? previous->quote_suffixes_ : make_quote_suffixes(*trie_);

@@ -88,6 +88,9 @@ class Lexer {
   std::size_t shapes() const { return shapes_.size(); }
   std::size_t quotients() const { return quotients_.size(); }
 
+  // Tells tables apart: regex handles mean the same in builders with the same number.
+  const std::uint64_t number;
+
   // One lock guards the tables and every automaton that uses them.
   mutable std::shared_mutex mutex;
 

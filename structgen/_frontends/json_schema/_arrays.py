@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from structgen._errors import LimitError
+
 from ._formulas import FALSE, TRUE, Formula, Positions, all_of, counted
 from ._shapes import Shape
 from ._tally import Tally, is_every_position, merged_range, split
@@ -95,20 +97,27 @@ def _prefix_length(
     if 0 <= high < length:
         length = high
     if length > _MAX_PREFIX:
-        raise lowering.limit(
-            lowering.node, None, f"more than {_MAX_PREFIX} positions of an array have schemas of their own"
-        )
+        raise _too_long(lowering)
     return length
+
+
+def _too_long(lowering: Lowering) -> LimitError:
+    return lowering.limit(
+        lowering.node, None, f"more than {_MAX_PREFIX} positions of an array have schemas of their own"
+    )
 
 
 def _plain(lowering: Lowering, shape: Shape, members: list[tuple[list[Any], Any]], rules: Rules) -> int:
     low, high = shape.min_items, shape.max_items
-    length = _prefix_length(lowering, members, [places for places, _ in rules], high)
     if len(members) == 1 and not rules:
         prefix, rest = members[0]
+        length = len(prefix) if high < 0 else min(high, len(prefix))
+        if length > _MAX_PREFIX:
+            raise _too_long(lowering)
         items = [lowering.child(prefix[index] if index < len(prefix) else rest) for index in range(length)]
         other = lowering.nothing if 0 <= high <= length else lowering.child(rest)
     else:
+        length = _prefix_length(lowering, members, [places for places, _ in rules], high)
         items = [lowering.child_all(_schemas_at(members, rules, index)) for index in range(length)]
         other = (
             lowering.nothing

@@ -34,6 +34,7 @@ def lower_claims(lowering: Lowering, shape: Shape) -> int:
 
 
 def _lower_kind(lowering: Lowering, shape: Shape, kind: int, formula: Formula) -> int:
+    lowering.check_time()
     if formula is FALSE:
         return lowering.nothing
     if kind not in (ARRAY, OBJECT) or formula is TRUE:

@@ -83,6 +83,7 @@ class Disjointness:
 
     def shapes(self, left: Shape, right: Shape, depth: int, context: Shape | None = None) -> bool:
         """Tell whether two shapes are known to have no value in common (that ``context`` allows)."""
+        self._lowering.check_time()
         common = left.types & right.types & (context.types if context is not None else ~0)
         for kind in KINDS:
             if common & kind and not self._differ(kind, left, right, depth, context):

@@ -208,16 +208,22 @@ def substituted(formula: Formula, atom: Callable[[Any], Formula]) -> Formula:
 
 def negated(formula: Formula, atom: Callable[[Any], Formula]) -> Formula:
     """Return the negation; ``atom`` negates an atom."""
-    if formula.opposite is None:
-
-        def negate(here: Any) -> Formula:
-            return here.opposite or paired(here, atom(here))
-
-        fold(
-            formula,
-            negate,
-            lambda here, parts: paired(here, (any_of if type(here) is All else all_of)(parts)),
-        )
+    todo = [formula]
+    while todo:
+        here = todo[-1]
+        # A part that has a negation keeps it: making another one at each level would double the formula.
+        missing = [part for part in here.parts if part.opposite is None] if here.opposite is None else []
+        if missing:
+            todo.extend(missing)
+            continue
+        todo.pop()
+        if here.opposite is not None:
+            continue
+        if isinstance(here, (All, Any_)):
+            join = any_of if isinstance(here, All) else all_of
+            paired(here, join([part.opposite for part in here.parts if part.opposite is not None]))
+        else:
+            paired(here, atom(here))
     assert formula.opposite is not None
     return formula.opposite
 

@@ -12,11 +12,29 @@ from ._enum import identity
 from ._shapes import ARRAY, kind_of
 
 if TYPE_CHECKING:
+    from structgen._core import Builder
+
     from ._formats import Format
     from ._formulas import Formula
     from ._lower import Lowering
     from ._shapes import Claim, Shape
     from ._truth import Truth
+
+
+# Regexes of formats by the tables of their builder: formats are few and large, tables serve many builders.
+_known_regexes: dict[tuple[int, Format], int | None] = {}
+_MOST_KNOWN = 1000
+
+
+def _regex(form: Format, builder: Builder) -> int | None:
+    key = builder.tables, form
+    regex = _known_regexes.get(key, -1)
+    if regex == -1:
+        regex = form.regex(builder)
+        if len(_known_regexes) >= _MOST_KNOWN:
+            _known_regexes.clear()
+        _known_regexes[key] = regex
+    return regex
 
 
 class Guards:
@@ -28,7 +46,8 @@ class Guards:
         self._names: dict[int, int] = {}
         # Whether a guard asks about schemas, so that the automaton has to keep them.
         self.asks = False
-        self._places: dict[int, str] = {}
+        # Where the parts of the document are: what they are a part of, and under which key.
+        self._parents: dict[int, tuple[int, Any] | None] = {}
         self._checks: dict[int, Callable[[Any], bool]] = {}
         # Claims that became guards, and the nodes whose contains went with them.
         self.claimed: list[tuple[tuple[Claim, ...], list[Any]]] = []
@@ -44,7 +63,7 @@ class Guards:
             if predicate is not None:
                 guard = builder.guard(f"format {form.name}", lambda text: predicate(json.loads(text)))
                 self._checks[guard] = predicate
-            known = self._formats[form.name] = form.regex(builder), guard
+            known = self._formats[form.name] = _regex(form, builder), guard
         if known[1] is not None:
             self._lowering.note(
                 node, "format", "guarded", f"the format {form.name!r} is checked when the string ends"
@@ -103,25 +122,27 @@ class Guards:
 
     def _place(self, node: Any) -> str:
         """Return the pointer of a node; one search of the document serves all guards."""
-        if not self._places:
-            todo: list[tuple[Any, str]] = [(self._lowering.document.root, "")]
+        if not self._parents:
+            root = self._lowering.document.root
+            self._parents[id(root)] = None
+            todo = [root]
             while todo:
-                here, pointer = todo.pop()
-                self._places.setdefault(id(here), pointer)
-                if isinstance(here, dict):
-                    todo += [
-                        (value, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
-                        for key, value in here.items()
-                        if isinstance(value, (dict, list))
-                    ]
-                else:
-                    todo += [
-                        (value, f"{pointer}/{index}")
-                        for index, value in enumerate(here)
-                        if isinstance(value, (dict, list))
-                    ]
-        place = self._places.get(id(node))
-        return self._lowering.document.pointer(node) if place is None else place
+                here = todo.pop()
+                items = here.items() if isinstance(here, dict) else enumerate(here)
+                for key, value in items:
+                    # One Python object can be in several places, and even in itself.
+                    if isinstance(value, (dict, list)) and id(value) not in self._parents:
+                        self._parents[id(value)] = (id(here), key)
+                        todo.append(value)
+        if id(node) not in self._parents:
+            return self._lowering.document.pointer(node)
+        path: list[str] = []
+        place = self._parents[id(node)]
+        while place is not None:
+            parent, key = place
+            path.append("/" + str(key).replace("~", "~0").replace("/", "~1"))
+            place = self._parents[parent]
+        return "".join(reversed(path))
 
     def guarded(self, expression: int, guard: int, negated: bool) -> int:
         """Return the expression of the values that pass a guard (or do not)."""

@@ -7,9 +7,11 @@ entry (annotations, unknown ones) put no constraint on anything.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from structgen._errors import SchemaError
 
 from ._dialects import Dialect
 from ._formats import format_of
@@ -69,15 +71,28 @@ def _schema_map(lowering: Lowering, node: Any, keyword: str, value: Any) -> None
     if not isinstance(value, dict):
         raise lowering.error(node, keyword, "the value must be an object whose values are schemas")
     _check_keys(lowering, node, keyword, value)
+    for key, schema in value.items():
+        if not isinstance(schema, (dict, bool)):
+            raise not_a_schema(schema, lowering.document.pointer(node, keyword, key))
 
 
 def _check_keys(lowering: Lowering, node: Any, keyword: str, value: dict[Any, Any]) -> None:
-    if not all(isinstance(key, str) for key in value):
+    if not _are_strings(value):
         raise lowering.error(node, keyword, "the keys of an object must be strings")
+
+
+def _are_strings(values: Iterable[Any]) -> bool:
+    try:
+        "".join(values)  # the quickest way to look at every one
+    except TypeError:
+        return False
+    return True
 
 
 def _check_constant(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
     """Refuse what is no JSON value; Python values can also contain themselves."""
+    if isinstance(value, list) and set(map(type, value)) == {str}:
+        return
     stack, seen = [value], set()
     while stack:
         here = stack.pop()
@@ -97,6 +112,25 @@ def _check_constant(lowering: Lowering, node: Any, keyword: str, value: Any) -> 
 def _schema_list(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
     if not isinstance(value, list) or not value:
         raise lowering.error(node, keyword, "the value must be an array of schemas that is not empty")
+    _check_schemas(lowering, node, keyword, value)
+
+
+def _check_schemas(lowering: Lowering, node: Any, keyword: str, value: list[Any]) -> None:
+    for index, schema in enumerate(value):
+        if not isinstance(schema, (dict, bool)):
+            raise not_a_schema(schema, lowering.document.pointer(node, keyword, index))
+
+
+def _check_schema(lowering: Lowering, node: Any, keyword: str, value: Any) -> None:
+    if not isinstance(value, (dict, bool)):
+        raise not_a_schema(value, lowering.document.pointer(node, keyword))
+
+
+def not_a_schema(value: Any, pointer: str) -> SchemaError:
+    """Build the error for something that stands where a schema belongs."""
+    names = {type(None): "null", list: "an array", str: "a string"}
+    name = names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
+    return SchemaError(f"a schema must be an object or a bool, not {name}", pointer=pointer)
 
 
 # -- every type ----------------------------------------------------------------------------
@@ -288,12 +322,13 @@ def _pattern_properties(lowering: Lowering, shape: Shape, node: dict[str, Any], 
 
 
 def _additional_properties(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    _check_schema(lowering, node, "additionalProperties", value)
     if value is not True:
         _object_node(shape, node)
 
 
 def _required(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+    if not isinstance(value, list) or not _are_strings(value):
         raise lowering.error(node, "required", "the value must be an array of strings")
     if value:
         shape.required += tuple(value)
@@ -359,11 +394,17 @@ def _items(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -
         raise lowering.error(
             node, "items", "the value must be a schema in draft 2020-12", "an array of schemas is prefixItems"
         )
+    _check_schema(lowering, node, "items", value)
     if value is not True:
         _array_node(shape, node)
 
 
 def _items_before_2020(lowering: Lowering, shape: Shape, node: dict[str, Any], value: Any) -> None:
+    if isinstance(value, list):
+        _check_schemas(lowering, node, "items", value)
+        _check_schema(lowering, node, "additionalItems", node.get("additionalItems", True))
+    else:
+        _check_schema(lowering, node, "items", value)
     if value is not True:
         _array_node(shape, node)
 

@@ -21,7 +21,7 @@ from ._alternatives import Alternatives
 from ._attempts import Attempts
 from ._disjoint import Disjointness
 from ._guards import Guards
-from ._keywords import KEYWORDS, REFERENCE_ONLY, keywords_of
+from ._keywords import KEYWORDS, REFERENCE_ONLY, keywords_of, not_a_schema
 from ._numbers import NumberRegexes
 from ._options import Options
 from ._resolve import Document
@@ -339,7 +339,7 @@ class Lowering:
     def _absorb(self, shape: Shape, node: Any) -> None:
         """Merge the keywords of one node into ``shape``; its conjuncts stay pending."""
         if not isinstance(node, dict):
-            raise self.error(node, None, f"a schema must be an object or a bool, not {_json_type(node)}")
+            raise not_a_schema(node, self.document.pointer(node))
         self.path = (*self.path, id(node))
         if self.document.mixed or not _NAMING.isdisjoint(node):
             dialect = self.document.dialect_of(node)
@@ -591,8 +591,3 @@ class Lowering:
                 raise self.limit(node, keyword, str(error)) from error
             self._patterns[pattern] = regex
         return regex
-
-
-def _json_type(value: Any) -> str:
-    names = {type(None): "null", list: "an array", str: "a string"}
-    return names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)

@@ -279,6 +279,7 @@ class _Merge:
             if pattern == any_text:
                 continue
             outside = builder.re_complement(pattern)
+            self.lowering.check_time()
             split_classes = []
             for regex, matched in classes:
                 inner = builder.re_intersection([regex, pattern])

@@ -51,6 +51,7 @@ class Tally:
         # The atoms that a hit of a counter makes false, and the formulas that each part is a part of.
         self._forbidding: dict[int, list[Count]] = {}
         self._parents: dict[int, list[Formula]] = {}
+        lowering.check_time()
         for part in walk(formula):
             for child in part.parts:
                 self._parents.setdefault(id(child), []).append(part)

@@ -64,6 +64,7 @@ class Truth:
             raise self._lowering.error(node, None, "the schema refers to itself for one and the same value")
         if key in self._known:
             return known
+        self._lowering.check_time()
         self._known[key] = None
         shape = self.shape_of(node)
         formula = self.of_shape(shape, kind)

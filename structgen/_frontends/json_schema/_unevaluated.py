@@ -25,6 +25,7 @@ _MAX_CONTAINS = 4
 
 def unevaluated(truth: Truth, lowering: Lowering, node: Any, keyword: str, kind: int) -> Formula:
     """Return what ``unevaluatedProperties`` or ``unevaluatedItems`` of a node asks of a value of one type."""
+    lowering.check_time()
     if kind == OBJECT and keyword == "unevaluatedProperties":
         return _Properties(truth, lowering, node).formula()
     if kind == ARRAY and keyword == "unevaluatedItems":
