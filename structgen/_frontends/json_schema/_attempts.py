@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 # Cases of one value's claims that are looked at. A number of cases, not a time: results must not vary.
 _CASES = 20_000
 
+# What every attempt may look at, however many others it is within.
+_FEW_CASES = 256
+
 
 class _TooManyCases(Exception):  # noqa: N818
     """The claims of a value have more cases than an attempt looks at."""
@@ -37,8 +40,9 @@ class Attempts:
     def attempt(self, work: Callable[[], int]) -> int | None:
         """Lower something that may have very many cases; None, and nothing done, when it has too many."""
         outer = self._last_case
-        # An attempt within another one leaves it half of what is left.
-        allowed = _CASES if outer == sys.maxsize else (outer - self._cases) // 2
+        # An attempt within another one leaves it half of what is left; but the few cases that each level of a
+        # deep schema has are never too many.
+        allowed = _CASES if outer == sys.maxsize else max((outer - self._cases) // 2, _FEW_CASES)
         self._last_case = self._cases + allowed
         state = self._lowering.state()
         try:

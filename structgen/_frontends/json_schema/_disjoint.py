@@ -6,6 +6,7 @@ only means that no cheap proof was found.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from structgen._errors import LimitError
@@ -258,8 +259,19 @@ class Disjointness:
                 index = group[index]
             return index
 
+        # Of the branches that are constants, only those that share one have to be compared.
+        free: list[int] = []
+        holders: dict[Any, list[int]] = {}
         for i, one in enumerate(shapes):
-            for j in range(i):
+            if one is None or not one.enums:
+                candidates: Iterable[int] = range(i)
+                free.append(i)
+            else:
+                shared = {j for constant in self._constants(one) for j in holders.get(constant, ())}
+                candidates = sorted(shared.union(free))
+                for constant in self._constants(one):
+                    holders.setdefault(constant, []).append(i)
+            for j in candidates:
                 other = shapes[j]
                 if find(i) == find(j):
                     continue

@@ -22,7 +22,9 @@ def lower_enum(lowering: Lowering, shape: Shape) -> int:
     types = shape.types
     if _is_involved(shape):
         # What the values have to satisfy is decided now, once and for all.
-        values = [value for value in values if lowering.truth.holds(shape, value)]
+        rest = shape.copy()
+        rest.enums = ()
+        values = lowering.truth.those(rest, values)
         plain = Shape()
         plain.types = types
         plain.enums = shape.enums

@@ -334,10 +334,18 @@ class Truth:
 
     # -- constants -------------------------------------------------------------------------
 
-    def holds(self, shape: Shape, value: Any) -> bool:
-        """Tell whether a constant of the document satisfies a shape."""
-        kind = kind_of(value)
-        return self.evaluate(self.of_shape(shape, kind), value)
+    def those(self, shape: Shape, values: list[Any]) -> list[Any]:
+        """Return the constants of the document that satisfy a shape."""
+        formulas: dict[int, Formula] = {}
+        found = []
+        for value in values:
+            self._lowering.check_time()
+            kind = kind_of(value)
+            if kind not in formulas:
+                formulas[kind] = self.of_shape(shape, kind)
+            if self.evaluate(formulas[kind], value):
+                found.append(value)
+        return found
 
     def satisfies(self, node: Any, value: Any) -> bool:
         """Tell whether a constant of the document satisfies a schema."""
