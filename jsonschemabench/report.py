@@ -177,6 +177,21 @@ def _print_pair(reference: str, ours: list[Row], peer: str, theirs: list[Row], p
         printer.table(title, ["", "count", *_FIGURES], table)
     else:
         printer.line(f"\n{reference} and {peer} pass no schema in common")
+    _print_alone(reference, ours, peer, theirs, printer)
+
+
+def _print_alone(reference: str, ours: list[Row], peer: str, theirs: list[Row], printer: Printer) -> None:
+    """Print the times on the schemas that only the reference passes: nothing compares with them."""
+    passed = {row.schema for row in theirs if row.passes}
+    alone = [row for row in ours if row.passes and row.status is Status.OK and row.schema not in passed]
+    table = [
+        [title, str(summary.count), *map(_figure, summary.figures)]
+        for title, series in _SERIES
+        if (summary := statistics.summarise(series(alone))) is not None
+    ]
+    if table:
+        title = f"{reference}, on the {len(alone)} schemas that {peer} does not pass"
+        printer.table(title, ["", "count", *_FIGURES], table)
 
 
 def _print_memory(groups: dict[str, list[Row]], printer: Printer) -> None:

@@ -120,6 +120,7 @@ class Builder:
         prefix_cells: Sequence[Sequence[tuple[int, Sequence[int]]]],
         rest_cells: Sequence[tuple[int, Sequence[int]]],
         goal: int,
+        unique: bool = False,
     ) -> int: ...
     def finish(
         self, start: int, *, max_states: int = ..., mask_cache_bytes: int = ...

@@ -141,6 +141,7 @@ class TalliedArray:
     prefix: tuple[Cells, ...]
     rest: Cells
     goal: Goal
+    unique: bool = False
 
 
 def holds(goal: Goal, hits: tuple[int, ...]) -> bool:
@@ -483,19 +484,24 @@ class _Parse:
     def _tallied_array(self, array: TalliedArray, at: int) -> set[int]:
         found: set[int] = set()
         done: set[Any] = set()
-        todo: list[Any] = [(place, 0, ()) for place in self._mark("[", at)]
+        none: frozenset[Any] = frozenset()
+        todo: list[Any] = [(place, 0, (), none) for place in self._mark("[", at)]
         while todo:
             state = todo.pop()
             if state in done:
                 continue
             done.add(state)
-            place, count, hits = state
+            place, count, hits, seen = state
             if holds(array.goal, hits):
                 found |= self._mark("]", place)
             cells = array.prefix[count] if count < len(array.prefix) else array.rest
             for start in self._mark(",", place) if count else {place}:
                 for value, counters in cells:
-                    todo += [(end, count + 1, hit(hits, counters)) for end in self.ends(value, start)]
+                    for end in self.ends(value, start):
+                        item = self._value(start, end) if array.unique else None
+                        if item is None or item not in seen:
+                            after = seen | {item} if array.unique else none
+                            todo.append((end, count + 1, hit(hits, counters), after))
         return found
 
     def _value(self, start: int, end: int) -> Any:
@@ -567,7 +573,8 @@ def build_grammar(builder: Builder, grammar: Grammar) -> int:
                 )
             case TalliedArray():
                 prefix = [build_cells(cells) for cells in expr.prefix]
-                return builder.tallied_array(prefix, build_cells(expr.rest), build_goal(builder, expr.goal))
+                goal = build_goal(builder, expr.goal)
+                return builder.tallied_array(prefix, build_cells(expr.rest), goal, expr.unique)
         raise AssertionError(expr)
 
     def build_cells(cells: Cells) -> list[tuple[int, list[int]]]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from structgen._core import DEAD, FINISHED, NativeVocabulary, TokenAutomaton
+from structgen._core import DEAD, FINISHED, Builder, NativeVocabulary, TokenAutomaton
 from tests.core.grammars import (
     Tokens,
     bits,
@@ -243,6 +243,21 @@ def test_masks_within_a_budget(grammar: Grammar, seed: int, budget: int) -> None
     assert bits(out) == set()
     automaton.fill_mask_within(FINISHED, out, 0)
     assert bits(out) == set(tokens.end)
+
+
+def test_the_shortest_of_many_parts_that_are_defined_later() -> None:
+    """Costs that are not known yet don't add up to more than an integer holds."""
+    builder = Builder(byte_vocabulary())
+    builder.json_style(builder.re_epsilon(), False)
+    value, names = builder.rule(), list("abcdefghijkl")
+    many = builder.object(names, [value] * 12, [True] * 12, [], [], True, 0, -1, False)
+    start = builder.object(["z"], [many], [False], [], [], True, 0, -1, False)
+    builder.define(value, builder.lexeme(builder.re_literal("1")))
+    automaton = builder.finish(start)
+    assert automaton is not None
+    assert automaton.shortest(automaton.start) == b"{}"
+    inside = automaton.advance_bytes(automaton.start, b'{"z":')
+    assert automaton.shortest(inside) == b"{" + ",".join(f'"{name}":1' for name in names).encode() + b"}}"
 
 
 def test_budgets_tell_apart_what_masks_do_not() -> None:

@@ -27,6 +27,7 @@ from tests.core.reference import (
     Guarded,
     Object,
     Recogniser,
+    TalliedArray,
     build_grammar,
     choice,
     concat,
@@ -71,7 +72,7 @@ _scalars = st.sampled_from(
 
 @st.composite
 def _values(draw: Any, depth: int) -> Any:
-    kind = draw(st.integers(0, 9)) if depth > 0 else 0
+    kind = draw(st.integers(0, 11)) if depth > 0 else 0
     inner = _values(depth - 1)
     if kind <= 1:
         return draw(_scalars)
@@ -87,6 +88,13 @@ def _values(draw: Any, depth: int) -> Any:
         high = draw(st.sampled_from([-1, low + 1]))
         prefix = tuple(draw(st.lists(inner, max_size=2)))
         return Array(prefix, draw(inner), low, high, draw(st.booleans()))
+    if kind >= 10:
+        cells = st.lists(
+            st.tuples(inner, st.sampled_from([(), (0,), (1,), (0, 1)])), min_size=1, max_size=2
+        ).map(tuple)
+        counts = st.tuples(st.just("count"), st.integers(0, 1), st.integers(0, 2), st.sampled_from([-1, 2]))
+        goal = draw(counts | st.tuples(st.sampled_from(["all", "any"]), st.tuples(counts, counts)))
+        return TalliedArray(tuple(draw(st.lists(cells, max_size=1))), draw(cells), goal, draw(st.booleans()))
     keys = tuple(draw(st.lists(st.sampled_from(["a", "b", "aa"]), max_size=2, unique=True)))
     values = tuple(draw(inner) for _ in keys)
     return Object(keys, values, (False,) * len(keys), (literal("k"),), (draw(inner),), draw(st.booleans()))

@@ -1,5 +1,6 @@
 """A small, slow and independent meaning of the builder's expressions: sets of end positions."""
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -25,8 +26,11 @@ def _hit(counts: _Counts, counters: Sequence[int]) -> _Counts:
 class ExpressionBuilder(ReferenceBuilder):
     """The whole builder; ``matches`` takes the place of an automaton."""
 
+    _numbers = itertools.count()
+
     def __init__(self) -> None:
         super().__init__()
+        self.tables = next(self._numbers)  # handles mean nothing elsewhere
         self._nodes: list[tuple[Any, ...]] = [("choice", ())]
         self._bodies: dict[int, int] = {}
         self._whitespace = self.re_epsilon()

@@ -179,13 +179,14 @@ void bind_tallies(nb::class_<Builder>& c) {
              return b.grammar->object(std::move(o), texts);
            }, "keys"_a, "cells"_a, "required"_a, "extra_keys"_a, "extra_cells"_a, "ordered"_a, "distinct_extras"_a, "goal"_a)
       .def("tallied_array",
-           [](Builder& b, const std::vector<CellList>& prefix, const CellList& rest, Goal goal) {
+           [](Builder& b, const std::vector<CellList>& prefix, const CellList& rest, Goal goal, bool unique) {
              G g(b);
              ArrayNode a;
+             a.unique = unique;
              a.rest = Grammar::kNothing;
              a.tally = checked_tally(b, prefix, {rest}, goal);
              return b.grammar->array(std::move(a));
-           }, "prefix_cells"_a, "rest_cells"_a, "goal"_a);
+           }, "prefix_cells"_a, "rest_cells"_a, "goal"_a, "unique"_a = false);
 }
 
 void bind_regexes(nb::class_<Builder>& c) {

@@ -163,7 +163,7 @@ std::int64_t Completion::object(const ObjectNode& o, const Engine::Frame& f, std
   for (std::size_t i = o.ordered ? static_cast<std::size_t>(f.at) : 0; i < o.members.size(); ++i) {
     if (!o.ordered && engine_.has_seen(f.at, static_cast<std::int32_t>(i))) continue;
     if (o.members[i].required) {
-      total += member(o.members[i]);
+      total = std::min(kImpossible, total + member(o.members[i]));
       ++taken;
     } else {
       optional.push_back(member(o.members[i]));
@@ -190,7 +190,7 @@ std::int64_t Completion::array(const ArrayNode& a, std::int32_t at, Engine::Phas
   for (std::int32_t i = 0; i < items; ++i) {
     if (i + at >= static_cast<std::int32_t>(a.prefix.size())) {
       const std::int64_t each = exprs_[static_cast<std::size_t>(a.rest)];
-      if (each >= kImpossible) return kImpossible;
+      if (each >= (kImpossible - total) / (items - i)) return kImpossible;
       total += each * (items - i);
       break;
     }

@@ -222,6 +222,12 @@ bool Distinct::endless(Re root) {
   return result;
 }
 
+std::int64_t Distinct::left(Expr e, const std::vector<std::string>& seen, std::int64_t most) {
+  const auto values = few(e, most + static_cast<std::int64_t>(seen.size()));
+  if (!values) return most;
+  return std::min<std::int64_t>(most, std::count_if(values->begin(), values->end(), [&](const std::string& v) { return !contains(seen, v); }));
+}
+
 bool Distinct::feasible(const ArrayNode& array, std::int32_t at, std::int32_t need, const std::vector<std::string>& seen) {
   if (need <= at) return true;
   const std::int64_t items = need - at, enough = items + static_cast<std::int64_t>(seen.size());

@@ -28,6 +28,8 @@ class Distinct {
   Domain domain(std::int32_t expr) const;
   // The canonical values of an expression, or nothing when there are at least `enough` of them.
   std::optional<std::vector<std::string>> few(std::int32_t expr, std::int64_t enough);
+  // How many values of an expression are not among those seen (sorted), up to `most`.
+  std::int64_t left(std::int32_t expr, const std::vector<std::string>& seen, std::int64_t most);
   // Whether items `at` up to `need` can be distinct from each other and from `seen` (sorted).
   bool feasible(const ArrayNode& array, std::int32_t at, std::int32_t need, const std::vector<std::string>& seen);
   // Values that item `at` must not take, lest too few be left for the items up to `need`.

@@ -215,6 +215,7 @@ class Engine {
   void offer_in_any_order(const ObjectNode& o, Goal goal, const Open& open, Plan extras, Member&& member);
   void expand_tallied(const ObjectNode& o, const Frame& f, Stacks below, Expansion& out);
   void expand_tallied(const ArrayNode& a, const Frame& f, Stacks below, Expansion& out);
+  void expand_distinct_cells(const ArrayNode& a, const Cells& cells, std::size_t next, const Frame& f, Stacks below, Expansion& out);
   Stacks capture(Stacks s, std::uint8_t byte, bool closed);
   Stacks unread(Stacks s);
   std::vector<std::uint32_t> decoded(const std::string& text) const;

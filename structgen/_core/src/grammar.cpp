@@ -250,10 +250,15 @@ bool Grammar::finish(Expr e) {
       if (!n.nullable && compute_nullable(n)) n.nullable = changed = true;
   }
   const auto nullable = [&](Expr i) { return exprs_[static_cast<std::size_t>(i)].nullable; };
+  const auto some_nullable = [&](const Cells& cells) { return std::any_of(cells.begin(), cells.end(), [&](const Cell& c) { return nullable(c.value); }); };
+  const auto may_be_empty = [&](const ArrayNode& a) {
+    if (a.tally) return some_nullable(a.tally->extras[0]) || std::any_of(a.tally->slots.begin(), a.tally->slots.end(), some_nullable);
+    return nullable(a.rest) || std::any_of(a.prefix.begin(), a.prefix.end(), nullable);
+  };
   for (const ExprNode& n : exprs_)
     if (n.op == ExprOp::kGuarded && nullable(n.a)) throw std::invalid_argument("a guarded expression must not match the empty string");
   for (const ArrayNode& a : arrays_)
-    if (a.unique && (nullable(a.rest) || std::any_of(a.prefix.begin(), a.prefix.end(), nullable))) throw std::invalid_argument("an item of a unique array must not match the empty string");
+    if (a.unique && may_be_empty(a)) throw std::invalid_argument("an item of a unique array must not match the empty string");
   for (ObjectNode& o : objects_) prune(o);
   for (ArrayNode& a : arrays_) prune(a);
   start = e;

@@ -118,6 +118,8 @@ class Grammar {
   // What may happen in the extras of a tallied object, less one key of extra `used`; and in members, too.
   Plan extras_plan(const ObjectNode& o, Re excluded, std::int32_t used = -1) const;
   Plan members_plan(const std::vector<Options>& members, Plan extras) const;
+  // What items there can be from `at` on. Of distinct ones: none of those seen, and one less of the cell `used` of the rest.
+  Plan items_plan(const ArrayNode& a, std::size_t at, const std::vector<std::string>& seen, std::size_t used) const;
   const std::shared_ptr<Lexer>& shared_lexer() const { return lexer_; }
   Expr start = kNothing;
   std::int32_t filter = 0;
@@ -138,6 +140,7 @@ class Grammar {
   bool inhabited(Plan p, Goal g) const { return goals_->feasible(p, goals_->settle(g, p)); }
   void refresh(ObjectNode& o) const;
   void refresh(ArrayNode& a) const;
+  Plan slot_plan(const ArrayNode& a, std::size_t slot, const std::vector<std::string>& seen, Plan after) const;
   Options usable(const Cells& cells, bool optional) const;
   void prune_tally(ObjectNode& o) const;
   void prune_tally(ArrayNode& a) const;

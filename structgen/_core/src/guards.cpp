@@ -112,7 +112,7 @@ Stacks Engine::resolve(Stacks s, const Text* text, int depth) {
     }
     const ArrayNode& a = grammar_->array_at(f.node);
     const bool last = a.high != kInfinity && f.at >= a.high;
-    more.push_back(push({kArrayFrame, kAfterValue, f.node, f.at, 0, 0, last ? 0 : with_item(f.excluded, canonical)}, e.below));
+    more.push_back(push({kArrayFrame, kAfterValue, f.node, f.at, f.count, 0, last ? 0 : with_item(f.excluded, canonical)}, e.below));
   }
   Stacks out = intern_set(std::move(kept), set.done);
   for (const Stacks m : more) out = unite(out, m);
@@ -133,7 +133,7 @@ Stacks Engine::passed(Stacks s) {
     if (f.kind == kGuardFrame)
       more.push_back(passed(e.below));
     else if (f.kind == kArrayFrame && f.phase == kItem)
-      more.push_back(push({kArrayFrame, kAfterValue, f.node, f.at, 0, 0, f.excluded}, e.below));
+      more.push_back(push({kArrayFrame, kAfterValue, f.node, f.at, f.count, 0, f.excluded}, e.below));
     else
       kept.push_back(e);
   }

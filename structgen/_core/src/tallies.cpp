@@ -36,11 +36,37 @@ void Grammar::refresh(ObjectNode& o) const {
 
 void Grammar::refresh(ArrayNode& a) const {
   Tally& t = *a.tally;
-  t.plans.assign(t.slots.size() + 1, goals_->loop(usable(t.extras[0], false)));
-  for (std::size_t i = t.slots.size(); i-- > 0;) {
-    const Options options = usable(t.slots[i], false);
-    t.plans[i] = options == GoalStore::kImpossible ? goals_->loop(options) : goals_->then(options, t.plans[i + 1], true);
+  t.plans.resize(t.slots.size() + 1);
+  t.plans.back() = items_plan(a, t.slots.size(), {}, t.extras[0].size());
+  for (std::size_t i = t.slots.size(); i-- > 0;) t.plans[i] = slot_plan(a, i, {}, t.plans[i + 1]);
+}
+
+Plan Grammar::slot_plan(const ArrayNode& a, std::size_t slot, const std::vector<std::string>& seen, Plan after) const {
+  Cells cells = a.tally->slots[slot];
+  if (a.unique) cells.erase(std::remove_if(cells.begin(), cells.end(), [&](const Cell& c) { return distinct_->left(c.value, seen, 1) == 0; }), cells.end());
+  const Options options = usable(cells, false);
+  return options == GoalStore::kImpossible ? goals_->loop(options) : goals_->then(options, after, true);
+}
+
+Plan Grammar::items_plan(const ArrayNode& a, std::size_t at, const std::vector<std::string>& seen, std::size_t used) const {
+  const Tally& t = *a.tally;
+  std::vector<Hits> always;
+  std::vector<std::pair<Options, std::int64_t>> limited;
+  for (std::size_t k = 0; k < t.extras[0].size(); ++k) {
+    const Cell& c = t.extras[0][k];
+    if (!productive(c.value)) continue;
+    // More items than hits that can matter are as good as infinitely many.
+    const std::int64_t enough = t.most_hits + 2, values = a.unique ? distinct_->left(c.value, seen, enough) : enough;
+    if (values == enough)
+      always.push_back(c.hits);
+    else
+      limited.emplace_back(goals_->options({c.hits, GoalStore::kNoHits}), values - (k == used));
   }
+  Plan plan = goals_->loop(goals_->options(std::move(always)));
+  for (const auto& [options, values] : limited)
+    for (std::int64_t i = 0; i < values && !goals_->inert(options); ++i) plan = goals_->then(options, plan, false);
+  for (std::size_t i = t.slots.size(); i-- > at;) plan = slot_plan(a, i, seen, plan);
+  return plan;
 }
 
 Plan Grammar::extras_plan(const ObjectNode& o, Re excluded, std::int32_t used) const {
@@ -86,6 +112,10 @@ void Grammar::prune_tally(ArrayNode& a) const {
   for (std::vector<Cells>* cells : {&a.tally->slots, &a.tally->extras})
     for (Cells& c : *cells) c.erase(std::remove_if(c.begin(), c.end(), [&](const Cell& cell) { return !productive(cell.value); }), c.end());
   a.tally->goal = goals_->settle(a.tally->goal, a.tally->plans[0]);
+  if (a.unique)
+    for (const std::vector<Cells>* cells : {&a.tally->slots, &a.tally->extras})
+      for (const Cells& some : *cells)
+        for (const Cell& c : some) a.plain = a.plain && !distinct_->domain(c.value).sequences;
 }
 
 // -- engines ----------------------------------------------------------------------------------------------------
@@ -231,12 +261,35 @@ void Engine::expand_tallied(const ArrayNode& a, const Frame& f, Stacks below, Ex
   const Goal goal = f.count;
   const std::size_t at = static_cast<std::size_t>(f.at), next = std::min(at + 1, t.slots.size());
   const Cells& cells = at < t.slots.size() ? t.slots[at] : t.extras[0];
+  if (f.phase == kItem) return;  // checked before anything follows
   if (f.phase != kAfterComma && grammar_->goals().holds(goal)) out.items.push_back({grammar_->close_bracket, below});
-  if (f.phase != kAfterValue) {
+  if (a.unique) {
+    expand_distinct_cells(a, cells, next, f, below, out);
+  } else if (f.phase != kAfterValue) {
     expand_cells(cells, goal, t.plans[at], t.plans[next], {kArrayFrame, kAfterValue, f.node, static_cast<std::int32_t>(next), 0, 0, 0}, below, out);
   } else if (some_feasible(cells, goal, t.plans[at], t.plans[next])) {
     out.items.push_back({grammar_->comma, push({kArrayFrame, kAfterComma, f.node, f.at, goal, 0, 0}, below)});
   }
+}
+
+void Engine::expand_distinct_cells(const ArrayNode& a, const Cells& cells, std::size_t next, const Frame& f, Stacks below, Expansion& out) {
+  GoalStore& goals = grammar_->goals();
+  const bool in_rest = static_cast<std::size_t>(f.at) >= a.tally->slots.size();
+  SeenItems seen = seen_items_[static_cast<std::size_t>(f.excluded)];
+  for (std::size_t k = 0; k < cells.size(); ++k) {
+    if (grammar_->distinct().left(cells[k].value, seen.values, 1) == 0) continue;
+    const Goal goal = goals.derive(f.count, cells[k].hits);
+    const Plan rest = grammar_->items_plan(a, next, seen.values, in_rest ? k : cells.size());
+    if (!goals.feasible(rest, goals.settle(goal, rest))) continue;
+    if (f.phase == kAfterValue) {
+      out.items.push_back({grammar_->comma, push({kArrayFrame, kAfterComma, f.node, f.at, f.count, 0, f.excluded}, below)});
+      return;
+    }
+    const Frame item{kArrayFrame, kItem, f.node, static_cast<std::int32_t>(next), goals.settle(goal, a.tally->plans[next]), -1, f.excluded};
+    expand_item(cells[k].value, seen, push(item, below), out, 0);
+  }
+  seen_items_[static_cast<std::size_t>(f.excluded)].strings = seen.strings;
+  seen_items_[static_cast<std::size_t>(f.excluded)].texts = seen.texts;
 }
 
 }  // namespace structgen

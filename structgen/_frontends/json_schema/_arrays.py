@@ -148,10 +148,12 @@ def _tallied(
         for index in range(length + 1)
     ]
     rest = [] if 0 <= shape.max_items <= length else cells[length]
-    expression = lowering.builder.tallied_array(cells[:length], rest, tally.goal())
-    if shape.unique is not None:
-        return lowering.guards.guarded(expression, lowering.guards.unique(shape.unique), False)
-    return expression
+    if shape.unique is None:
+        return lowering.builder.tallied_array(cells[:length], rest, tally.goal())
+    lowering.note(
+        shape.unique, "uniqueItems", "guarded", "beside counts, repeated items are noticed when an item ends"
+    )
+    return lowering.builder.tallied_array(cells[:length], rest, tally.goal(), True)
 
 
 def _exact(lowering: Lowering, members: list[tuple[list[Any], Any]], values: list[Any]) -> int:
