@@ -136,7 +136,8 @@ def compile_json_schema(
         ``"assert"``: ``format`` is enforced, in every draft with the formats of 2020-12 and those of
         :func:`register_format`. ``"annotate"``: it is ignored. Unknown formats never constrain anything.
     draft : {"4", "6", "7", "2019-09", "2020-12"}, optional
-        The draft of the schema. By default ``$schema`` says it, else it is 2020-12.
+        The draft of the schema. By default ``$schema`` says it, else it is 2020-12. Where ``$schema`` names a
+        metaschema of the registry, that says the draft and, by ``$vocabulary``, which keywords count.
     registry : referencing.Registry, optional
         Where references that leave the document lead. Nothing is fetched unless its retriever does. The
         metaschemas of all drafts are always there.

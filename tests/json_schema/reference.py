@@ -26,7 +26,7 @@ def _hit(counts: _Counts, counters: Sequence[int]) -> _Counts:
 class ExpressionBuilder(ReferenceBuilder):
     """The whole builder; ``matches`` takes the place of an automaton."""
 
-    _numbers = itertools.count()
+    _numbers = itertools.count(-1, -1)  # the numbers of tables of the core are not negative
 
     def __init__(self) -> None:
         super().__init__()

@@ -107,6 +107,7 @@ def test_claims_with_too_many_cases_are_guarded(monkeypatch: pytest.MonkeyPatch)
     }
     assert explain(schema).guarded == ()
     monkeypatch.setattr(_attempts, "_CASES", 3)
+    monkeypatch.setattr(_attempts, "_FEW_CASES", 1)
     guarded = at(explain(schema).guarded)
     assert set(guarded) == {("", k) for k in keywords} | {("/properties/z", k) for k in (*counts, "not")}
     # The places are found in the second run, too, where something has been refused in the first.

@@ -246,8 +246,9 @@ def _random_schema(seed: int) -> dict[str, Any]:
     names = [f"d{i}" for i in range(rng.randint(1, 4))]
     leaves: list[Any] = [
         {"type": "null"}, True, False, {"type": "string", "minLength": 1}, {"minimum": 2},
-        {"required": ["a"]}, {"type": "object"}, {"type": "array", "minItems": 1}, {"const": {"a": 1}},
-        {"enum": [[1], "b"]}, {"format": "regex"}, {"pattern": "^a"}, {"uniqueItems": True},
+        {"required": ["a"]}, {"type": "object"}, {"type": "array", "minItems": 1},
+        {"const": {"a": 1}}, {"enum": [[1], "b"]},
+        {"format": "regex"}, {"pattern": "^a"}, {"uniqueItems": True},
     ]  # fmt: skip
 
     def leaf() -> Any:
