@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from structgen import LimitError
 from structgen._core import DEAD, Builder, TokenAutomaton
 from tests.core.guarded import (
     accepts,
@@ -292,3 +293,17 @@ def test_states_return_to_the_automaton() -> None:
         session = automaton.session()
         assert session.advance_bytes(session.start, b'["k%d","' % i) >= 2**30
     assert automaton.stats()["states"] == before
+
+
+@pytest.mark.parametrize(("size", "fits"), [(128, True), (129, False), (9000, False)])
+def test_items_that_have_to_be_matched_with_values_are_limited(size: int, fits: bool) -> None:
+    b = Builder(NATIVE)
+    b.json_style(b.re_epsilon(), False)
+    array = b.array(
+        [b.string(b.re_words([f"{i}a", f"{i}b"])) for i in range(size)], b.nothing(), size, size, unique=True
+    )
+    if fits:
+        assert b.finish(array) is not None
+    else:
+        with pytest.raises(LimitError, match="128 positions"):
+            b.finish(array)

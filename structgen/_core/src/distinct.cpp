@@ -12,6 +12,8 @@ namespace {
 constexpr std::int64_t kLongestPlain = 1000;  // zeros that a number's exclusion spells out
 constexpr std::size_t kFewResiduals = 64;
 constexpr std::size_t kRareSpellings = 1000;
+// Items of a prefix that are matched with values of their own, once for each value that one of them could take.
+constexpr std::size_t kMostMatched = 128;
 
 bool contains(const std::vector<std::string>& sorted, const std::string& value) { return std::binary_search(sorted.begin(), sorted.end(), value); }
 
@@ -248,6 +250,8 @@ bool Distinct::feasible(const ArrayNode& array, std::int32_t at, std::int32_t ne
     if (i >= prefix) break;
   }
   if (at >= prefix || choices.size() < 2) return true;
+  if (choices.size() > kMostMatched)
+    throw LimitError("more than " + std::to_string(kMostMatched) + " positions of an array of distinct items choose from few values each");
   // Augmenting paths.
   std::unordered_map<std::string, std::size_t> taken;
   std::vector<std::string> tried;
