@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from structgen import UnsatisfiableSchemaError
 from tests.json_schema.support import check, language
 
 INT = {"type": "integer"}
@@ -165,3 +166,22 @@ def test_nullable(engine: str) -> None:
 def test_options_of_the_wrong_type(options: dict[str, object], engine: str) -> None:
     with pytest.raises(TypeError, match=next(iter(options))):
         language({}, engine, **options)
+
+
+def test_nullable_beside_other_keywords(engine: str) -> None:
+    node = {"type": "string", "maxLength": 1, "nullable": True}
+    check(node, engine, ['"a"', "null"], ['"ab"', "1"], nullable=True)
+    check(node, engine, ['"a"'], ["null", '"ab"'])
+    # Only next to "type" does it mean anything, and an enumeration still has to hold null.
+    check({"nullable": True, "minLength": 1}, engine, ["null", '"a"'], ['""'], nullable=True)
+    check({**node, "enum": ["a"]}, engine, ['"a"'], ["null"], nullable=True)
+    check({**node, "enum": ["a", None]}, engine, ['"a"', "null"], ['"b"'], nullable=True)
+    check({"type": "string", "nullable": False}, engine, ['"a"'], ["null"], nullable=True)
+    # In a property that is otherwise only a type.
+    within = {"properties": {"a": {"type": "integer", "nullable": True}}, "additionalProperties": False}
+    check(within, engine, ['{"a":null}', '{"a":1}'], ['{"a":"x"}'], nullable=True)
+    check(within, engine, ['{"a":1}'], ['{"a":null}'])
+    negated = {"type": ["string", "null"], "not": {"type": "string", "nullable": True}}
+    check(negated, engine, ["null"], ['"a"'])
+    with pytest.raises(UnsatisfiableSchemaError):
+        language(negated, engine, nullable=True)
