@@ -72,6 +72,7 @@ auto StateView::judged(Work&& work) {
       nb::gil_scoped_release release;
       const std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
       if (first) core_->engine.verdicts->trim();
+      core_->grammar->goals().refill();
       try {
         return work();
       } catch (NeedVerdicts& need) {

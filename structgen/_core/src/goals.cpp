@@ -10,7 +10,8 @@ namespace structgen {
 namespace {
 
 // Parts of formulas rewritten, and pairs of plan and goal visited, for one grammar.
-constexpr std::size_t kStepLimit = 5000000;
+constexpr std::size_t kStepLimit = 5000000;  // of one compilation, and of each call of its automaton
+constexpr std::size_t kMostBytes = std::size_t{1} << 29;
 
 std::uint64_t pair_key(std::int32_t a, std::int32_t b) { return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32) | static_cast<std::uint32_t>(b); }
 
@@ -39,6 +40,8 @@ void GoalStore::work(std::size_t steps) {
   steps_ += steps;
   if (steps_ > kStepLimit)
     throw LimitError("deciding whether an object or array can still meet the conditions on its counts takes more than " + std::to_string(kStepLimit) + " steps");
+  if (steps_ % 1024 < steps && bytes() > kMostBytes)
+    throw LimitError("remembering what can still meet the conditions on counts takes more than " + std::to_string(kMostBytes >> 20) + " MiB");
 }
 
 Goal GoalStore::intern(Node n, const std::vector<Goal>& kids) {

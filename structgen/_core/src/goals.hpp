@@ -72,6 +72,8 @@ class GoalStore {
   bool feasible(Plan p, Goal g);
   // Such a way: which hits it takes of which options. Of those that will do, the first, or the last.
   void witness(Plan p, Goal g, bool last, std::vector<std::pair<Options, Hits>>& out);
+  // Every call of an automaton has a budget of its own, else a long life would end in a limit.
+  void refill() { steps_ = 0; }
   // A bound of the hits after which further ones change nothing.
   std::int32_t most_hits(Goal g) const;
 
