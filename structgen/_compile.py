@@ -1,5 +1,6 @@
 """From a grammar and a vocabulary to a token automaton."""
 
+import functools
 from typing import TYPE_CHECKING, Any, Literal
 
 from structgen._core import Builder, TokenAutomaton
@@ -7,7 +8,12 @@ from structgen._errors import RegexError
 from structgen._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from referencing import Registry
+
+    from structgen._frontends.json_schema import Options
+    from structgen._frontends.json_schema._lower import Lowering
 
 # The front ends are imported by the first compilation: they are most of what `import structgen` would take.
 
@@ -16,6 +22,13 @@ MASK_CACHE_BYTES = 64 << 20
 MAX_REGEX_NODES = 2_000_000
 MAX_EMPTINESS_STEPS = 2_000_000
 MAX_COMPILE_SECONDS = 60.0
+
+
+@functools.cache
+def _json_schema() -> "tuple[type[Options], Callable[..., tuple[int, Lowering]]]":
+    from structgen._frontends.json_schema import Options, lower_json_schema
+
+    return Options, lower_json_schema
 
 
 def compile_regex(
@@ -180,9 +193,8 @@ def compile_json_schema(
     ``format`` with an unknown name, unknown keywords and annotations constrain nothing, as the specification
     says. Every keyword, and every limit, is described in ``docs/json-schema.md``.
     """
-    from structgen._frontends.json_schema import Options, lower_json_schema
-
-    options = Options(
+    options_of, lower_json_schema = _json_schema()
+    options = options_of(
         whitespace=whitespace,
         property_order=property_order,
         escapes=escapes,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from structgen._errors import LimitError
 
+from ._guards import known_regexes
 from ._lower import Lowering
 from ._options import WHITESPACE_LIMIT, Options
 from ._resolve import Document, parse_document
@@ -74,9 +75,13 @@ def _whitespace(builder: Builder, whitespace: str) -> int:
     """Return the regex of the white space before a document and after a lexeme."""
     if whitespace == "compact":
         return builder.re_epsilon()
+    known = known_regexes(builder.tables)
+    if whitespace == "flexible" and whitespace in known:
+        return int(known[whitespace])
     blank = builder.re_chars(_WHITESPACE)
     if whitespace == "flexible":
-        return builder.re_repeat(blank, 0, WHITESPACE_LIMIT)
+        known[whitespace] = builder.re_repeat(blank, 0, WHITESPACE_LIMIT)
+        return int(known[whitespace])
     from structgen._frontends.regex import lower_python
 
     regex = lower_python(whitespace, builder)

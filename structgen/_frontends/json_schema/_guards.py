@@ -21,20 +21,29 @@ if TYPE_CHECKING:
     from ._truth import Truth
 
 
-# Regexes of formats by the tables of their builder: formats are few and large, tables serve many builders.
-_known_regexes: dict[tuple[int, Format], int | None] = {}
-_MOST_KNOWN = 1000
+# Regexes that no schema changes, by the tables of their builder: tables serve many builders.
+_known_regexes: dict[int, dict[Any, Any]] = {}
+_MOST_TABLES = 64
+_MOST_FORMATS = 1000
+
+
+def known_regexes(tables: int) -> dict[Any, Any]:
+    """Return the regexes that builders with these tables have made for all, by whatever names them."""
+    known = _known_regexes.get(tables)
+    if known is None:
+        if len(_known_regexes) >= _MOST_TABLES:
+            _known_regexes.clear()
+        known = _known_regexes[tables] = {}
+    return known
 
 
 def _regex(form: Format, builder: Builder) -> int | None:
-    key = builder.tables, form
-    regex = _known_regexes.get(key, -1)
-    if regex == -1:
-        regex = form.regex(builder)
-        if len(_known_regexes) >= _MOST_KNOWN:
-            _known_regexes.clear()
-        _known_regexes[key] = regex
-    return regex
+    known = known_regexes(builder.tables)
+    if form not in known:
+        if len(known) >= _MOST_FORMATS:
+            known.clear()
+        known[form] = form.regex(builder)
+    return known[form]  # type: ignore[no-any-return]
 
 
 class Guards:

@@ -9,6 +9,7 @@ also ends recursion: a conjunction met again while it is being lowered becomes a
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from . import _arrays, _cases, _enum, _objects, _scalars
 from ._alternatives import Alternatives
 from ._attempts import Attempts
 from ._disjoint import Disjointness
-from ._guards import Guards
+from ._guards import Guards, known_regexes
 from ._keywords import KEYWORDS, REFERENCE_ONLY, keywords_of, not_a_schema
 from ._numbers import NumberRegexes
 from ._options import Options
@@ -79,6 +80,7 @@ class Lowering:
         self._rules: dict[Key, int] = {}
         self._waiting: list[tuple[Key, tuple[Any, ...], int]] = []
         self._patterns: dict[str, int] = {}
+        self._known = known_regexes(builder.tables)
         self._numbers: NumberRegexes | None = None
         # How keywords are enforced that are not simply exact, by the id of their node and their name.
         self.notes: dict[tuple[int, str], tuple[Any, str, str]] = {}
@@ -527,15 +529,16 @@ class Lowering:
         """Return the expression for null."""
         handle = self.shared.get("null")
         if handle is None:
-            handle = self.shared["null"] = self.builder.lexeme(self.builder.re_literal("null"))
+            regex = self.regex("null", lambda: self.builder.re_literal("null"))
+            handle = self.shared["null"] = self.builder.lexeme(regex)
         return handle
 
     def boolean(self) -> int:
         """Return the expression for true and false."""
         handle = self.shared.get("boolean")
         if handle is None:
-            handle = self.builder.lexeme(self.builder.re_words(["false", "true"]))
-            self.shared["boolean"] = handle
+            regex = self.regex("boolean", lambda: self.builder.re_words(["false", "true"]))
+            handle = self.shared["boolean"] = self.builder.lexeme(regex)
         return handle
 
     # -- pieces that keywords share --------------------------------------------------------
@@ -547,12 +550,16 @@ class Lowering:
             self._numbers = NumberRegexes(self.builder)
         return self._numbers
 
+    def regex(self, name: str, make: Callable[[], int]) -> int:
+        """Return a regex that no schema changes: it is made once for all builders of the same tables."""
+        regex = self._known.get(name)
+        if regex is None:
+            regex = self._known[name] = make()
+        return regex
+
     def any_text(self) -> int:
         """Return the regex of every string."""
-        handle = self.shared.get("any text")
-        if handle is None:
-            handle = self.shared["any text"] = self.builder.re_repeat(self.builder.re_any(), 0, -1)
-        return handle
+        return self.regex("any text", lambda: self.builder.re_repeat(self.builder.re_any(), 0, -1))
 
     def scalar(self, regex: int) -> int:
         """Return the expression of a number, true, false or null spelled by a regex."""

@@ -71,10 +71,13 @@ def lower_number(lowering: Lowering, shape: Shape, formula: Formula = TRUE) -> i
 
 def _number_regex(lowering: Lowering, shape: Shape, only_integers: bool) -> int:
     bounds = Bounds(shape.low, shape.low_open, shape.high, shape.high_open)
+    if shape.low is None and shape.high is None:
+        if not only_integers:
+            return lowering.regex("number", lambda: lowering.numbers.any_number())
+        if lowering.integers_have_digits_only:
+            return lowering.regex("integer", lambda: lowering.numbers.integers(bounds))
     if only_integers and lowering.integers_have_digits_only:
         return lowering.numbers.integers(bounds)
-    if not only_integers and shape.low is None and shape.high is None:
-        return lowering.numbers.any_number()
     if lowering.options.all_numbers:
         return lowering.numbers.all_spellings(bounds, only_integers)
     return lowering.numbers.decimals(bounds)
