@@ -1,5 +1,6 @@
 """What types become: nodes that write a JSON Schema and turn JSON values back into values of the type."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -23,19 +24,20 @@ class Loading:
         self.tried: dict[tuple[int, int, bool], tuple[bool, Any]] = {}
 
 
-class Node:
+class Node(ABC):
     """A type."""
 
     def kinds(self) -> frozenset[str]:
         """Return which constraints the type takes: those of "number", "string", "array", "object"."""
         return frozenset()
 
+    @abstractmethod
     def schema(self, spelling: Spelling) -> Schema:
-        raise NotImplementedError
+        """Return the schema of the type."""
 
+    @abstractmethod
     def load(self, value: Any, exact: bool, loading: Loading) -> Any:
         """Return the value of the type; ``exact`` refuses an int for a float and the like."""
-        raise NotImplementedError
 
     def children(self) -> Iterator["Node"]:
         """Yield the nodes whose values the values of this one are hashed with."""

@@ -65,8 +65,7 @@ def _lower_exactly(lowering: Lowering, shape: Shape, kind: int, formula: Formula
         if rest is FALSE:
             continue
         case = shape
-        # An outcome that nothing asks for need not be made sure of: the formula holds with the other one as
-        # well.
+        # An outcome that nothing asks for need not be made sure of: the formula holds with the other, too.
         sure = [guard for guard in wanted if outcome[guard] in wanted[guard]]
         if (
             kind == ARRAY

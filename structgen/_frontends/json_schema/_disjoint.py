@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from structgen._errors import LimitError
 
-from ._enum import identity
+from ._enum import constants_of, identity
 from ._formulas import Formula
 from ._shapes import ARRAY, KINDS, NUMBER, OBJECT, STRING, Shape, kind_of
 
@@ -123,9 +123,7 @@ class Disjointness:
     def _constants(self, shape: Shape) -> frozenset[Any]:
         known = self._identities.get(id(shape))
         if known is None:
-            node, keyword = shape.enums[0]
-            values = node["enum"] if keyword == "enum" else [node["const"]]
-            known = self._identities[id(shape)] = frozenset(map(identity, values))
+            known = self._identities[id(shape)] = frozenset(map(identity, constants_of(*shape.enums[0])))
             self._shapes.append(shape)
         return known
 
@@ -133,10 +131,8 @@ class Disjointness:
         """Tell whether a scalar constant of one shape may satisfy both."""
         known = self._scalars.get((id(one), kind))
         if known is None:
-            node, keyword = one.enums[0]
-            values = node["enum"] if keyword == "enum" else [node["const"]]
-            own = self._own(one, kind)
-            known = [v for v in values if kind_of(v) == kind and self._lowering.truth.evaluate(own, v)]
+            own, evaluate = self._own(one, kind), self._lowering.truth.evaluate
+            known = [v for v in constants_of(*one.enums[0]) if kind_of(v) == kind and evaluate(own, v)]
             self._scalars[id(one), kind] = known
             self._shapes.append(one)
         if other.enums:
@@ -291,18 +287,11 @@ class Disjointness:
             or any(shape.types & context.types != OBJECT for shape in known)
         ):
             return False
-        for key in known[0].required:
-            seen: set[Any] = set()
-            for shape in known:
-                if key not in shape.required and key not in context.required:
-                    break
-                constants = self._scalar_constants(shape, key)
-                if constants is None or constants & seen:
-                    break
-                seen |= constants
-            else:
-                return True
-        return False
+        return any(
+            all(key in shape.required or key in context.required for shape in known)
+            and self._tells_apart(key, known)
+            for key in known[0].required
+        )
 
     def optional_discriminator(self, schemas: list[Any]) -> str | None:
         """Return a property whose scalar constants tell several schemas apart, provided that it is there."""
@@ -311,17 +300,19 @@ class Disjointness:
         shapes = [self.merged(schema) for schema in schemas]
         for node in shapes[0].objects:
             for key in node.get("properties", {}):
-                if all(key in shape.required for shape in shapes):
-                    continue
-                seen: set[Any] = set()
-                for shape in shapes:
-                    constants = self._scalar_constants(shape, key)
-                    if constants is None or not constants or constants & seen:
-                        break
-                    seen |= constants
-                else:
+                if not all(key in shape.required for shape in shapes) and self._tells_apart(key, shapes):
                     return str(key)
         return None
+
+    def _tells_apart(self, key: str, shapes: list[Shape]) -> bool:
+        """Tell whether no two shapes have a constant in common that the value of a key can be."""
+        seen: set[Any] = set()
+        for shape in shapes:
+            constants = self._scalar_constants(shape, key)
+            if constants is None or constants & seen:
+                return False
+            seen |= constants
+        return True
 
     def implied(self, condition: Shape, shape: Shape) -> bool:
         """Tell whether all values of ``shape`` satisfy ``condition``, as far as properties say so."""

@@ -77,9 +77,15 @@ def _is_involved(shape: Shape) -> bool:
     )
 
 
+def constants_of(node: Any, keyword: str) -> list[Any]:
+    """Return the values that ``enum`` or ``const`` of a node holds."""
+    values: list[Any] = node["enum"] if keyword == "enum" else [node["const"]]
+    return values
+
+
 def values_of_type(lowering: Lowering, node: Any, keyword: str, kind: int) -> list[Any]:
     """Return the values of one type that ``enum`` or ``const`` of a node holds; numbers as decimals."""
-    values = node["enum"] if keyword == "enum" else [node["const"]]
+    values = constants_of(node, keyword)
     if kind == STRING:
         return [value for value in values if isinstance(value, str)]
     if kind == NULL:
@@ -108,8 +114,8 @@ def _number(lowering: Lowering, shape: Shape, value: Any) -> Decimal:
 
 def _common_values(lowering: Lowering, shape: Shape) -> list[Any]:
     """Return the values that all enumerations of the shape hold."""
-    lists = [node["enum"] if keyword == "enum" else [node["const"]] for node, keyword in shape.enums]
-    values: list[Any] = lists[0]
+    lists = [constants_of(node, keyword) for node, keyword in shape.enums]
+    values = lists[0]
     for other in lists[1:]:
         keys = {identity(value) for value in other}
         values = [value for value in values if identity(value) in keys]

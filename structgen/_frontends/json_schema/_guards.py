@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ._enum import identity
+from ._resolve import escape
 from ._shapes import ARRAY, kind_of
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Guards:
         place = self._parents[id(node)]
         while place is not None:
             parent, key = place
-            path.append("/" + str(key).replace("~", "~0").replace("/", "~1"))
+            path.append(f"/{escape(str(key))}")
             place = self._parents[parent]
         return "".join(reversed(path))
 

@@ -6,6 +6,7 @@ the members; what is left is counted while the object is parsed (see ``_tally``)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._formulas import FALSE, TRUE, Formula, Keys, all_of, counted
@@ -200,8 +201,12 @@ class _Merge:
         unnamed = _other_keys(lowering, [*self.keys, *self.others])
         if names:
             unnamed = builder.re_intersection([unnamed, *names])
-        for regex, matched in self._key_classes(unnamed):
-            extras.append((regex, self._cells_of_class(matched)))
+        if not (names and builder.re_is_empty(unnamed)):
+            patterns = [regex for member in self.members for regex, _ in member.patterns]
+            patterns += [places.regex for places, _ in self.rules if places.name is None]
+            patterns += [c.places.regex for c in self.tally.counters if c.places.name is None]
+            for regex, matched in key_classes(lowering, unnamed, patterns):
+                extras.append((regex, self._cells_of_class(matched)))
         if self.formula is TRUE:
             expression = self._plain(cells, extras)
         else:
@@ -263,39 +268,35 @@ class _Merge:
         schemas += [schema for places, schema in self.rules if places.regex in matched]
         return self.tally.cells(schemas, [c for c in self.tally.counters if c.places.regex in matched])
 
-    def _key_classes(self, others: int) -> list[tuple[int, frozenset[int]]]:
-        """Split the keys that nothing names into disjoint classes by the regexes that they match."""
-        builder = self.lowering.builder
-        any_text = self.lowering.any_text()
-        patterns = [regex for member in self.members for regex, _ in member.patterns]
-        patterns += [places.regex for places, _ in self.rules if places.name is None]
-        patterns += [c.places.regex for c in self.tally.counters if c.places.name is None]
-        classes: list[tuple[int, frozenset[int]]] = [(others, frozenset())]
-        if any_text in patterns:
-            classes = [(others, frozenset((any_text,)))]
-        if self.shape.property_names and builder.re_is_empty(others):
-            return []
-        for pattern in dict.fromkeys(patterns):
-            if pattern == any_text:
-                continue
-            outside = builder.re_complement(pattern)
-            self.lowering.check_time()
-            split_classes = []
-            for regex, matched in classes:
-                inner = builder.re_intersection([regex, pattern])
-                outer = builder.re_intersection([regex, outside])
-                if not builder.re_is_empty(inner):
-                    split_classes.append((inner, matched | {pattern}))
-                if not builder.re_is_empty(outer):
-                    split_classes.append((outer, matched))
-            classes = split_classes
-            if len(classes) > _MAX_KEY_CLASSES:
-                raise self.lowering.limit(
-                    self.lowering.node,
-                    "patternProperties",
-                    f"the patterns split the keys into more than {_MAX_KEY_CLASSES} classes",
-                )
-        return classes
+
+def key_classes(lowering: Lowering, keys: int, patterns: Iterable[int]) -> list[tuple[int, frozenset[int]]]:
+    """Split the keys in a regex into disjoint classes by the regexes that they match."""
+    builder, any_text = lowering.builder, lowering.any_text()
+    patterns = dict.fromkeys(patterns)
+    classes: list[tuple[int, frozenset[int]]] = [
+        (keys, frozenset((any_text,)) if any_text in patterns else frozenset())
+    ]
+    for pattern in patterns:
+        if pattern == any_text:
+            continue
+        outside = builder.re_complement(pattern)
+        lowering.check_time()
+        split_classes = []
+        for regex, matched in classes:
+            inner = builder.re_intersection([regex, pattern])
+            outer = builder.re_intersection([regex, outside])
+            if not builder.re_is_empty(inner):
+                split_classes.append((inner, matched | {pattern}))
+            if not builder.re_is_empty(outer):
+                split_classes.append((outer, matched))
+        classes = split_classes
+        if len(classes) > _MAX_KEY_CLASSES:
+            raise lowering.limit(
+                lowering.node,
+                "patternProperties",
+                f"the patterns split the keys into more than {_MAX_KEY_CLASSES} classes",
+            )
+    return classes
 
 
 def _other_keys(lowering: Lowering, keys: list[str]) -> int:

@@ -8,10 +8,13 @@ section 11.)
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from ._formulas import TRUE, Count, Formula, Keys, Positions, all_of, any_of
+from ._objects import key_classes
 from ._scalars import speakable
 from ._shapes import ARRAY, OBJECT
 
@@ -33,7 +36,7 @@ def unevaluated(truth: Truth, lowering: Lowering, node: Any, keyword: str, kind:
     return TRUE
 
 
-class _Sources:
+class _Sources(ABC):
     """What the subschemas of a node evaluate, and when."""
 
     keyword = ""
@@ -83,8 +86,9 @@ class _Sources:
             for key, schema in node["dependentSchemas"].items():
                 visit(schema, Count(Keys(key), True, 1, -1))
 
-    def _own(self, node: Any, when: Formula, has: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _own(self, node: Any, when: Formula, has: Callable[[str], bool]) -> None:
+        """Note what the keywords of one node itself evaluate."""
 
 
 class _Properties(_Sources):
@@ -95,7 +99,7 @@ class _Properties(_Sources):
         self.places: list[tuple[Keys, Formula]] = []
         super().__init__(truth, lowering, node)
 
-    def _own(self, node: Any, when: Formula, has: Any) -> None:
+    def _own(self, node: Any, when: Formula, has: Callable[[str], bool]) -> None:
         if has("properties"):
             self.places += [(Keys(key), when) for key in speakable(list(node["properties"]))]
         if has("patternProperties"):
@@ -125,22 +129,11 @@ class _Properties(_Sources):
         rest = self.lowering.any_text()
         if outside:
             rest = builder.re_complement(builder.re_union(outside))
-        classes: list[tuple[int, list[Formula]]] = [(rest, [])]
-        for places, when in sometimes:
-            if places.name is not None:
-                continue
-            split = []
-            for regex, conditions in classes:
-                inner = builder.re_intersection([regex, places.regex])
-                outer = builder.re_intersection([regex, builder.re_complement(places.regex)])
-                if not builder.re_is_empty(inner):
-                    split.append((inner, [*conditions, when]))
-                if not builder.re_is_empty(outer):
-                    split.append((outer, conditions))
-            classes = split
-        for regex, conditions in classes:
-            if not builder.re_is_empty(regex):
-                parts.append(any_of([truth.none_but(Keys(None, regex), self.schema), *conditions]))
+        by_regex = [(places.regex, when) for places, when in sometimes if places.name is None]
+        if not builder.re_is_empty(rest):
+            for keys, matched in key_classes(self.lowering, rest, [regex for regex, _ in by_regex]):
+                conditions = [when for regex, when in by_regex if regex in matched]
+                parts.append(any_of([truth.none_but(Keys(None, keys), self.schema), *conditions]))
         return all_of(parts)
 
 
@@ -154,7 +147,7 @@ class _Items(_Sources):
         self.matching: list[tuple[Any, Formula]] = []
         super().__init__(truth, lowering, node)
 
-    def _own(self, node: Any, when: Formula, has: Any) -> None:
+    def _own(self, node: Any, when: Formula, has: Callable[[str], bool]) -> None:
         modern = has("prefixItems") or "prefixItems" in self.lowering.handlers_of(node)
         if modern:
             if has("prefixItems"):
