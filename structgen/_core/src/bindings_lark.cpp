@@ -70,13 +70,13 @@ void bind_patterns(nb::class_<Builder>& c) {
       .def("pat_concat", [patterns](Builder& b, const std::vector<Pattern>& parts) { G g(b); return patterns(b).concat(checked_patterns(b, parts)); }, "parts"_a)
       .def("pat_choice", [patterns](Builder& b, const std::vector<Pattern>& parts) { G g(b); return patterns(b).choice(checked_patterns(b, parts)); }, "parts"_a)
       .def("pat_repeat",
-           [patterns](Builder& b, Pattern body, std::int64_t low, std::int64_t high, bool lazy) {
+           [patterns](Builder& b, Pattern body, std::int64_t low, std::int64_t high, bool lazy, const std::vector<Re>&) {
              G g(b);
              checked_patterns(b, {body});
              if (low < 0 || high < -1 || (high != -1 && high < low)) throw std::invalid_argument("a repetition must satisfy 0 <= low <= high, or high = -1");
              if (low >= 1 << 30 || high >= 1 << 30) throw LimitError("a repetition count exceeds 2**30 - 1");
              return patterns(b).repeat(body, static_cast<std::int32_t>(low), static_cast<std::int32_t>(high), lazy);
-           }, "body"_a, "low"_a, "high"_a, "lazy"_a)
+           }, "body"_a, "low"_a, "high"_a, "lazy"_a, "success"_a = std::vector<Re>())
       .def("pat_ahead",
            [patterns](Builder& b, const std::vector<Re>& rest, bool negative) {
              G g(b);

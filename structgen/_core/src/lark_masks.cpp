@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "engine.hpp"
+#include "engine_walk.hpp"
 
 namespace structgen {
 

@@ -317,7 +317,7 @@ std::vector<std::uint32_t> Engine::decoded(const std::string& text) const {
   std::vector<std::uint32_t> out;
   Decoder decoder = kDecoderOpen;
   for (const char c : text) {
-    const Fed fed = feed(grammar_->string_kind, decoder, static_cast<std::uint8_t>(c));
+    const Fed fed = structgen::feed(grammar_->string_kind, decoder, static_cast<std::uint8_t>(c));
     if (fed.status == Fed::kChar) out.push_back(fed.value);
     decoder = fed.status == Fed::kPending ? fed.value : static_cast<Decoder>(kClean);
   }
