@@ -46,10 +46,8 @@ class PatternRecorder(ReferenceBuilder):
         return self._record("choice", parts)
 
     def pat_repeat(self, body: int, low: int, high: int, lazy: bool, success: Sequence[int]) -> int:
-        if self._asserts(body):
+        if success or self._asserts(body):
             assert (low, high, len(success)) == (0, -1, len(self._following))
-        else:
-            assert success == []
         return self._record("repeat", body, low, high, lazy, success)
 
     def pat_ahead(self, rest: Sequence[int], negative: bool) -> int:
