@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "automaton_api.hpp"
+#include "bindings_lr.hpp"
 #include "docstrings.hpp"
 #include "handles.hpp"
 
@@ -424,6 +425,7 @@ NB_MODULE(_native, m) {
   automaton.def("session", &TokenAutomaton::session, nb::keep_alive<0, 1>(), doc::kSessionMethod);
   nb::class_<Session> session(m, "Session", doc::kSession);
   bind_automaton(session);
+  bind_lr(m);
 }
 
 }  // namespace structgen
