@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from structgen._errors import GrammarError, LimitError, RegexError, SchemaError, UnsatisfiableSchemaError
+from structgen._errors import GrammarError, LimitError, RegexError, SchemaError
 from structgen._frontends.lark._directives import Directive
 from structgen._frontends.lark._load import Loaded
 from structgen._frontends.lark._options import python_flags
@@ -179,10 +179,10 @@ class GrammarLowering:
 
         try:
             expression, lowering = lower_json_schema(item.value, self.builder, Options(**self._json_options))
-        except UnsatisfiableSchemaError as error:
-            raise item.error(f"no value satisfies the schema: {error}", error.hint) from error
         except SchemaError as error:
-            raise item.error(f"the schema cannot be enforced: {error}", error.hint) from error
+            place = f", at {error.pointer!r}" if error.pointer else ""
+            reason = error.reason.partition("\n")[0]
+            raise item.error(f"%json{place}: {reason}", error.hint) from error
         except LimitError as error:
             raise LimitError(
                 f"%json at line {item.line}: {error}",
