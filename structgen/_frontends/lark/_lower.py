@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from structgen._errors import GrammarError, LimitError, RegexError, SchemaError
+from structgen._frontends.lark._checks import check_several
 from structgen._frontends.lark._directives import Directive
 from structgen._frontends.lark._load import Loaded
 from structgen._frontends.lark._options import python_flags
@@ -45,31 +46,30 @@ class GrammarLowering:
         LimitError
             A limit was reached.
         """
-        spec, builder = self.loaded.spec, self.builder
-        terminals = self._terminals()
-        unless = [(u.regex, u.string, self._string(u.string), u.embedded) for u in spec.unless]
+        check_several(self.loaded)
+        spec = self.loaded.spec
+        nonterminals, start = list(spec.nonterminals), spec.starts[0]
         rules = [(p.origin, list(p.symbols), p.priority, p.name) for p in spec.productions]
-        parts = []
-        for start in spec.starts:
-            try:
-                parts.append(
-                    builder.lr_parser(
-                        terminals,
-                        unless,
-                        list(spec.ignore),
-                        list(spec.nonterminals),
-                        rules,
-                        start,
-                        spec.mode,
-                        spec.indenter,
-                    )
-                )
-            except ValueError as error:
-                conflicts = getattr(error, "conflicts", None)
-                if not conflicts:
-                    raise
-                raise self._conflict(conflicts) from None
-        return parts[0] if len(parts) == 1 else builder.choice(parts)
+        if len(spec.starts) > 1:
+            start = len(nonterminals)
+            nonterminals.append("$start")
+            rules += [(start, [~one], 0, "$start") for one in spec.starts]
+        try:
+            return self.builder.lr_parser(
+                self._terminals(),
+                [(u.regex, u.string, self._string(u.string), u.embedded) for u in spec.unless],
+                list(spec.ignore),
+                nonterminals,
+                rules,
+                start,
+                spec.mode,
+                spec.indenter,
+            )
+        except ValueError as error:
+            conflicts = getattr(error, "conflicts", None)
+            if not conflicts:
+                raise
+            raise self._conflict(conflicts) from None
 
     # -- terminals -------------------------------------------------------------------------
 
