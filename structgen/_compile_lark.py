@@ -86,8 +86,8 @@ def compile_lark(
         The grammar is wrong, has something that no automaton can follow, or no text can be parsed: with the
         line and column of the culprit, and often a hint.
     LimitError
-        A limit was reached. Besides those above: 200,000 alternatives once the rules are written out,
-        1,048,576 characters in the pattern of a terminal, and those of regular expressions.
+        A limit was reached. Besides those above: 200,000 alternatives once the rules are written out, 10,000
+        terminals inside a terminal, and those of regular expressions.
     ValueError
         An option has no such value.
 
