@@ -196,7 +196,8 @@ def _strict_error(message: str, loaded: Loaded) -> GrammarError:
     names = {terminal.name: terminal.shown for terminal in loaded.spec.terminals}
     collision = _COLLISION.match(message)
     if collision is not None:
-        first, second, example = collision.groups()
+        first, second = sorted(collision.groups()[:2])
+        example = collision[3]
         return loaded.error(
             first,
             f"terminals {names.get(first, first)} and {names.get(second, second)} collide: "
