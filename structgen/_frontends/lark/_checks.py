@@ -47,7 +47,7 @@ def check_starts(grammar: Grammar, starts: Sequence[str], sources: Sources) -> N
             raise GrammarError(
                 f"there is no rule {start!r} to start from",
                 name=sources.main.name,
-                expected=sorted(rules)[:20],
+                expected=sorted(rules, key=lambda rule: (rule.startswith("_"), rule))[:20],
                 hint=f"did you mean start={near[0]!r}?" if near else "say which rule begins, with start=",
             )
 
