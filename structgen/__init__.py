@@ -3,8 +3,10 @@
 import typing as _typing
 
 from structgen._compile import compile_json_schema, compile_regex
+from structgen._compile_gbnf import compile_gbnf
 from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
 from structgen._errors import (
+    GrammarError,
     GuardDeadEnd,
     LimitError,
     RegexError,
@@ -26,6 +28,7 @@ __all__ = [
     "DEAD",
     "FINISHED",
     "Explanation",
+    "GrammarError",
     "GuardDeadEnd",
     "LimitError",
     "RegexError",
@@ -37,6 +40,7 @@ __all__ = [
     "Vocabulary",
     "VocabularyError",
     "__version__",
+    "compile_gbnf",
     "compile_json_schema",
     "compile_regex",
     "compile_type",
