@@ -8,7 +8,6 @@ from structgen._compile import (
     MAX_STATES,
 )
 from structgen._core import Builder, TokenAutomaton
-from structgen._errors import GrammarError
 from structgen._vocabulary import Vocabulary
 
 
@@ -46,15 +45,15 @@ def compile_gbnf(
     Raises
     ------
     GrammarError
-        The grammar is invalid, is left-recursive, refers to tokens (``<think>``), or no text matches it: with the
-        line and the column of the culprit, where there is one.
+        The grammar is invalid, is left-recursive, refers to tokens (``<think>``), or no text matches it: with
+        the line and the column of the culprit, where there is one.
     LimitError
         A limit was reached.
 
     Notes
     -----
-    GBNF describes characters: there is no lexer and no white space of its own, every derivation counts, and any
-    tokenisation of a text will do. What exactly is read how, and the limits of grammars, is in ``docs/gbnf.md``.
+    GBNF describes characters: there is no lexer and no white space of its own, every derivation counts, and
+    any tokenisation of a text will do. What is read how, and the limits, is in ``docs/gbnf.md``.
     """
     # Imported by the first compilation, as all front ends.
     from structgen._frontends.gbnf import lower_gbnf, nothing_matches

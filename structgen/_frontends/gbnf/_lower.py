@@ -1,13 +1,15 @@
 """From the syntax tree to builder calls.
 
-What is regular becomes one regex, which is one terminal of the parser: masks of few large terminals are much quicker
-than those of many small ones. Only what contains itself, other than as a loop, becomes rules of the parser.
+What is regular becomes one regex, which is one terminal of the parser: masks of few large terminals are much
+quicker than those of many small ones. Only what contains itself, other than as a loop, becomes rules. A rule
+with a loop over a large class, as a string is, stays a terminal of its own wherever it is used, so that all
+places share its tables.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ._ast import (
-    EMPTY,
     UNBOUNDED,
     Alternatives,
     Characters,
@@ -17,8 +19,8 @@ from ._ast import (
     Repeat,
     Rule,
     Sequence,
+    children,
     references,
-    sequence,
 )
 from ._limits import MAX_CHOICES, MAX_COPIES, MAX_DEPTH, limit_error
 from ._recursion import components, is_nullable
@@ -28,22 +30,17 @@ if TYPE_CHECKING:
 
 # Regexes nest no deeper than this; what is built of deeper ones becomes an expression.
 _REGEX_DEPTH = 200
+# A class is large from this many characters on, a counted repetition from this many times on.
+_LARGE_CLASS = 1000
+_MANY_TIMES = 64
 
 
-class _Regular(NamedTuple):
-    """A language as a regex of the builder, and how deep it nests."""
+class _Language(NamedTuple):
+    """A language as a regex of the builder, as an expression, or both: the expression goes first then."""
 
-    regex: int
-    depth: int
-
-
-class _Parsed(NamedTuple):
-    """A language as an expression of the builder."""
-
-    expression: int
-
-
-_Language = _Regular | _Parsed
+    regex: int | None
+    depth: int = 0  # of the regex
+    expression: int | None = None
 
 
 class Lowering:
@@ -54,6 +51,8 @@ class Lowering:
         self._rules = rules
         self._nullable = nullable
         self._languages: dict[str, _Language] = {}
+        # Rules with large classes that are not terminals of their own.
+        self._large: set[str] = set()
         # The texts of a rule that are not empty, where a loop needs them; and those still to be defined.
         self._solid: dict[str, _Language] = {}
         self._undefined: list[tuple[str, int]] = []
@@ -66,10 +65,15 @@ class Lowering:
             (name, *others) = component
             body = self._rules[name].body
             if not others and all(reference.name != name for reference in references(body)):
-                self._languages[name] = self._lower(body)
+                language = self._lower(body)
+                if language.expression is None and self._has_large_class(body, True):
+                    language = language._replace(expression=self._expression(language))
+                self._languages[name] = language
+                if language.expression is None and self._has_large_class(body, False):
+                    self._large.add(name)
                 continue
             handles = {name: builder.rule() for name in component}
-            self._languages.update((name, _Parsed(handle)) for name, handle in handles.items())
+            self._languages.update((name, _Language(None, 0, handle)) for name, handle in handles.items())
             for name, handle in handles.items():
                 builder.define(handle, self._expression(self._lower(self._rules[name].body)))
         while self._undefined:
@@ -83,9 +87,9 @@ class Lowering:
         builder = self._builder
         match node:
             case Literal(text):
-                return _Regular(builder.re_literal(text), 1)
+                return _Language(builder.re_literal(text), 1)
             case Characters(ranges):
-                return _Regular(builder.re_chars(ranges), 1)
+                return _Language(builder.re_chars(ranges), 1)
             case Reference(name):
                 return self._languages[name]
             case Sequence(items):
@@ -104,8 +108,8 @@ class Lowering:
         match node:
             case Reference(name):
                 return self._solid_rule(name)
-            case Alternatives(options):
-                return self._choice([self._lower_solid(option) for option in options])
+            case Alternatives(choices):
+                return self._choice([self._lower_solid(option) for option in choices])
             case Repeat(body, low, high):
                 return self._repeat(body, max(low, 1), high, solid=True) if high else self._choice([])
             case Sequence(items):
@@ -123,75 +127,85 @@ class Lowering:
         if known is None:
             handle = self._builder.rule()
             self._undefined.append((name, handle))
-            known = self._solid[name] = _Parsed(handle)
+            known = self._solid[name] = _Language(None, 0, handle)
         return known
 
+    def _has_large_class(self, node: Node, repeated: bool) -> bool:
+        """Tell whether a regular node has a large class, if need be one that is repeated many times."""
+        match node:
+            case Characters(ranges):
+                return not repeated and sum(high - low + 1 for low, high in ranges) >= _LARGE_CLASS
+            case Reference(name):
+                return not repeated and name in self._large
+            case Repeat(body, _, high):
+                return self._has_large_class(body, repeated and -1 < high <= _MANY_TIMES)
+            case _:
+                return any(self._has_large_class(child, repeated) for child in children(node))
+
     def _is_regular(self, node: Node) -> bool:
-        return all(isinstance(self._languages[r.name], _Regular) for r in references(node))
+        return all(self._languages[r.name].regex is not None for r in references(node))
 
     # -- languages -------------------------------------------------------------------------------------
 
     def _expression(self, language: _Language) -> int:
-        match language:
-            case _Regular(regex):
-                return self._builder.text(regex)
-            case _Parsed(expression):
-                return expression
+        if language.expression is not None:
+            return language.expression
+        assert language.regex is not None
+        return self._builder.text(language.regex)
 
     def _sequence(self, parts: list[_Language]) -> _Language:
         if len(parts) == 1:
             return parts[0]
-        groups: list[_Language] = []
-        run: list[_Regular] = []
-        for part in parts:
-            if isinstance(part, _Regular) and part.depth < _REGEX_DEPTH:
+        builder = self._builder
+        whole = _joined(builder.re_concat, parts)
+        if whole is not None and all(part.expression is None for part in parts):
+            return whole
+        # Neighbours that are nothing but regexes become one terminal.
+        groups: list[int] = []
+        run: list[_Language] = []
+        for part in [*parts, None]:
+            if part is not None and part.expression is None and part.depth < _REGEX_DEPTH:
                 run.append(part)
                 continue
             if run:
-                groups.append(self._concat(run))
+                joined = _joined(builder.re_concat, run) if len(run) > 1 else run[0]
+                assert joined is not None
+                groups.append(self._expression(joined))
                 run = []
-            groups.append(part)
-        if run or not groups:
-            groups.append(self._concat(run))
-        if len(groups) == 1:
-            return groups[0]
-        return _Parsed(self._builder.sequence([self._expression(group) for group in groups]))
-
-    def _concat(self, parts: list[_Regular]) -> _Regular:
-        if len(parts) == 1:
-            return parts[0]
-        depth = 1 + max((part.depth for part in parts), default=0)
-        return _Regular(self._builder.re_concat([part.regex for part in parts]), depth)
+            if part is not None:
+                groups.append(self._expression(part))
+        return _with_expression(whole, builder.sequence(groups))
 
     def _choice(self, options: list[_Language]) -> _Language:
         if len(options) == 1:
             return options[0]
-        regular = [o for o in options if isinstance(o, _Regular) and o.depth < _REGEX_DEPTH]
-        others = [o for o in options if not (isinstance(o, _Regular) and o.depth < _REGEX_DEPTH)]
-        if regular or not others:
-            depth = 1 + max((option.depth for option in regular), default=0)
-            regex = self._builder.re_union([option.regex for option in regular])
-            others.insert(0, _Regular(regex, depth))
-        if len(others) == 1:
-            return others[0]
-        return _Parsed(self._builder.choice([self._expression(option) for option in others]))
+        builder = self._builder
+        whole = _joined(builder.re_union, options)
+        if whole is not None and all(option.expression is None for option in options):
+            return whole
+        regular = [o for o in options if o.expression is None and o.depth < _REGEX_DEPTH]
+        others = [self._expression(option) for option in options if option not in regular]
+        union = _joined(builder.re_union, regular)
+        assert union is not None
+        return _with_expression(whole, builder.choice([self._expression(union), *others]))
 
     def _without_empty(self, language: _Language) -> _Language:
-        match language:
-            case _Regular(regex, depth):
-                builder = self._builder
-                some = builder.re_complement(builder.re_epsilon())
-                return _Regular(builder.re_intersection([regex, some]), depth + 1)
-        raise AssertionError(language)
+        builder = self._builder
+        assert language.regex is not None
+        some = builder.re_complement(builder.re_epsilon())
+        return _Language(builder.re_intersection([language.regex, some]), language.depth + 1)
 
     def _repeat(self, body: Node, low: int, high: int, solid: bool = False) -> _Language:
         """Repeat a node; ``solid`` leaves the empty text out, for which ``low`` is 1 at least."""
         builder = self._builder
         language = self._lower(body)
         if high == 0:
-            return _Regular(builder.re_epsilon(), 1)
-        if not solid and isinstance(language, _Regular) and language.depth < _REGEX_DEPTH:
-            return _Regular(builder.re_repeat(language.regex, low, high), language.depth + 1)
+            return _Language(builder.re_epsilon(), 1)
+        whole = None
+        if not solid and language.regex is not None and language.depth < _REGEX_DEPTH:
+            whole = _Language(builder.re_repeat(language.regex, low, high), language.depth + 1)
+            if language.expression is None or max(low, high) > _MANY_TIMES:
+                return whole
         if is_nullable(body, self._nullable):
             # An empty turn is no turn, so that a turn can't be empty.
             language, low = self._lower_solid(body), int(solid)
@@ -209,7 +223,7 @@ class Lowering:
             more = builder.empty()
             for _ in range(high - low):
                 more = builder.choice([builder.empty(), builder.sequence([turn, more])])
-        return _Parsed(builder.sequence([*[turn] * low, more]))
+        return _with_expression(whole, builder.sequence([*[turn] * low, more]))
 
     # -- limits ----------------------------------------------------------------------------------------
 
@@ -257,3 +271,16 @@ class Lowering:
             case _:
                 return 1, 1
         return sum(choices for choices, _ in parts), 1 + max(depth for _, depth in parts)
+
+
+def _joined(join: Callable[[list[int]], int], parts: list[_Language]) -> _Language | None:
+    """Join languages as regexes, unless one of them is none or they nest too deeply."""
+    regexes = [part.regex for part in parts if part.regex is not None]
+    depth = 1 + max((part.depth for part in parts), default=0)
+    if len(regexes) < len(parts) or depth > _REGEX_DEPTH:
+        return None
+    return _Language(join(regexes), depth)
+
+
+def _with_expression(whole: _Language | None, expression: int) -> _Language:
+    return _Language(None, 0, expression) if whole is None else whole._replace(expression=expression)

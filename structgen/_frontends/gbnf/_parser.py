@@ -1,12 +1,12 @@
 r"""The parser of GBNF: what the guide of llama.cpp describes, read as its parser reads it.
 
-White space is blanks, tabs and comments; line ends count as such inside parentheses, after ``::=``, after ``|`` and
-between rules. Elsewhere a line end is the end of the rule.
+White space is blanks, tabs and comments; line ends count as such inside parentheses, after ``::=``, after
+``|`` and between rules. Elsewhere a line end is the end of the rule.
 
-Where llama.cpp's parser does something that its guide does not say, this one refuses: an empty class (the empty
-string there), a range whose ends are the wrong way round (nothing), a rule that is defined twice (the last one
-counts), an upper count below the lower one (it never returns). An upper count above 2,000 is what it says, and no
-"no bound".
+Where llama.cpp's parser does something that its guide does not say, this one refuses: an empty class (the
+empty string there), a range whose ends are the wrong way round (nothing), a rule that is defined twice (the
+last one counts), an upper count below the lower one (it never returns). An upper count above 2,000, which is
+"no bound" there, is a bound here.
 """
 
 import difflib
@@ -143,7 +143,8 @@ class _Parser:
         while self._text[self._at] in _NAME:
             self._at += 1
         if begin == self._at:
-            self._fail(f"expected the name of a rule, not {self._found()}")
+            hint = "a rule ends where its line ends; only inside parentheses and after '|' it goes on"
+            self._fail(f"expected the name of a rule, not {self._found()}", hint=hint)
         return self._text[begin : self._at]
 
     # -- expressions -----------------------------------------------------------------------------------

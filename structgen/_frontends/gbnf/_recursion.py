@@ -1,7 +1,7 @@
-"""Which rules may be empty, which begin with themselves, which contain themselves; and loops in place of recursion.
+r"""Which rules may be empty, begin with themselves, contain themselves; and loops in place of recursion.
 
-A rule that goes on with itself only at the very end is a loop: ``ws ::= ([ \\t\\n] ws)?`` is ``[ \\t\\n]*``. Seen so, most
-rules of most grammars are regular.
+A rule that goes on with itself only at the very end is a loop: ``ws ::= ([ \t\n] ws)?`` is ``[ \t\n]*``. Seen
+so, most rules of most grammars are regular.
 """
 
 from collections.abc import Callable, Iterator
@@ -104,7 +104,7 @@ def with_loops(rule: Rule) -> Rule:
 
 
 def _split_at_end(node: Node, name: str) -> tuple[list[Node], list[Node]] | None:
-    """Split a node into what comes before ``name`` at its end, and what goes on without; None if it can't be."""
+    """Split a node into what comes before ``name`` at its end, and what ends otherwise, if it can be."""
     if all(reference.name != name for reference in references(node)):
         return [], [node]
     match node:
@@ -181,8 +181,7 @@ def order_of_beginnings(source: str, rules: dict[str, Rule], nullable: set[str])
                 cycle = [*names[names.index(reference.name) :], reference.name]
                 line, column = place(source, reference.position)
                 raise GrammarError(
-                    "left recursion: a text of rule "
-                    + ", which may begin with one of ".join(repr(n) for n in cycle),
+                    "left recursion: rule " + " may begin with ".join(repr(n) for n in cycle),
                     source=source,
                     line=line,
                     column=column,
