@@ -39,7 +39,7 @@ class Alternatives(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """From ``low`` to ``high`` times, ``UNBOUNDED`` for no bound."""
+    """From ``low`` to ``high`` times, ``UNBOUNDED`` for no bound, never 0."""
 
     body: "Node"
     low: int

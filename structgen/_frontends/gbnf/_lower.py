@@ -111,7 +111,7 @@ class Lowering:
             case Alternatives(choices):
                 return self._choice([self._lower_solid(option) for option in choices])
             case Repeat(body, low, high):
-                return self._repeat(body, max(low, 1), high, solid=True) if high else self._choice([])
+                return self._repeat(body, max(low, 1), high, solid=True)
             case Sequence(items):
                 # The first item that is not empty, and all that comes after it.
                 options = [self._lower_solid(items[-1])]
@@ -199,8 +199,6 @@ class Lowering:
         """Repeat a node; ``solid`` leaves the empty text out, for which ``low`` is 1 at least."""
         builder = self._builder
         language = self._lower(body)
-        if high == 0:
-            return _Language(builder.re_epsilon(), 1)
         whole = None
         if not solid and language.regex is not None and language.depth < _REGEX_DEPTH:
             whole = _Language(builder.re_repeat(language.regex, low, high), language.depth + 1)

@@ -16,6 +16,7 @@ from typing import NoReturn
 from structgen._errors import GrammarError
 
 from ._ast import (
+    EMPTY,
     LAST_CODE_POINT,
     UNBOUNDED,
     Characters,
@@ -172,7 +173,7 @@ class _Parser:
                 low, high = self._times(nested)
                 if not repeatable:
                     self._fail("nothing stands before this operator that it could repeat", operator)
-                items[-1] = Repeat(items[-1], low, high)
+                items[-1] = Repeat(items[-1], low, high) if high else EMPTY
                 heights[-1] += 1
             elif character == "(":
                 group, height = self._group()

@@ -149,7 +149,7 @@ def _begins_with(node: Node, nullable: set[str]) -> Iterator[Reference]:
                 yield from _begins_with(item, nullable)
                 if not is_nullable(item, nullable):
                     break
-        case Repeat(body, _, high) if high != 0:
+        case Repeat(body):
             yield from _begins_with(body, nullable)
 
 
