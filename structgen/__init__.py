@@ -16,6 +16,7 @@ from structgen._errors import (
     VocabularyError,
 )
 from structgen._formats import register_format, unregister_format
+from structgen._tool_calls import tool_calls
 from structgen._vocabulary import Vocabulary
 
 if _typing.TYPE_CHECKING:
@@ -48,6 +49,7 @@ __all__ = [
     "parse_output",
     "register_format",
     "schema_of",
+    "tool_calls",
     "unregister_format",
 ]
 

@@ -31,6 +31,7 @@ PUBLIC = [
     "parse_output",
     "register_format",
     "schema_of",
+    "tool_calls",
     "unregister_format",
 ]
 
