@@ -3,6 +3,7 @@
 import typing as _typing
 
 from structgen._compile import compile_json_schema, compile_regex
+from structgen._compile_gbnf import compile_gbnf
 from structgen._compile_lark import compile_lark
 from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
 from structgen._errors import (
@@ -17,6 +18,7 @@ from structgen._errors import (
 )
 from structgen._formats import register_format, unregister_format
 from structgen._grammars import load_grammar
+from structgen._tool_calls import tool_calls
 from structgen._vocabulary import Vocabulary
 
 if _typing.TYPE_CHECKING:
@@ -41,6 +43,7 @@ __all__ = [
     "Vocabulary",
     "VocabularyError",
     "__version__",
+    "compile_gbnf",
     "compile_json_schema",
     "compile_lark",
     "compile_regex",
@@ -50,6 +53,7 @@ __all__ = [
     "parse_output",
     "register_format",
     "schema_of",
+    "tool_calls",
     "unregister_format",
 ]
 

@@ -23,6 +23,7 @@ PUBLIC = [
     "Vocabulary",
     "VocabularyError",
     "__version__",
+    "compile_gbnf",
     "compile_json_schema",
     "compile_lark",
     "compile_regex",
@@ -32,6 +33,7 @@ PUBLIC = [
     "parse_output",
     "register_format",
     "schema_of",
+    "tool_calls",
     "unregister_format",
 ]
 
