@@ -55,11 +55,18 @@ class SentenceMaker:
         How a terminal that is no plain string is written.
     default : Callable[[str], str], optional
         What writes the terminals without a sampler, given their names.
+    calm : float
+        How often the flattest rules are taken although there is depth left.
     """
 
     def __init__(
-        self, name: str, samplers: Mapping[str, Sampler], default: Callable[[str], str] | None = None
+        self,
+        name: str,
+        samplers: Mapping[str, Sampler],
+        default: Callable[[str], str] | None = None,
+        calm: float = 0.0,
     ) -> None:
+        self._calm = calm
         parser = load(name)
         self._samplers = dict(samplers)
         for terminal in parser.terminals:
@@ -69,61 +76,65 @@ class SentenceMaker:
                 self._samplers[terminal.name] = one_of(terminal.pattern.value)
             elif default is not None:
                 self._samplers[terminal.name] = one_of(default(terminal.name))
-        self._rules: dict[str, list[Rule]] = {}
+        rules: dict[str, list[Rule]] = {}
         for rule in parser.rules:
-            self._rules.setdefault(rule.origin.name, []).append(rule)
-        self._depths = self._least_depths()
+            rules.setdefault(rule.origin.name, []).append(rule)
+        depths = self._least_depths(rules)
+        self._all = {origin: [rule.expansion for rule in some] for origin, some in rules.items()}
+        self._flattest = {
+            origin: [rule.expansion for rule in some if self._rule_depth(rule, depths) == depths[origin]]
+            for origin, some in rules.items()
+        }
 
-    def _least_depths(self) -> dict[str, int]:
+    @classmethod
+    def _least_depths(cls, rules: Mapping[str, list[Rule]]) -> dict[str, int]:
         """How deep the flattest derivation of every nonterminal is."""
         depths: dict[str, int] = {}
         while True:
             before = dict(depths)
-            for origin, rules in self._rules.items():
-                reachable = [
-                    1 + max((self._depth(symbol, before) for symbol in rule.expansion), default=0)
-                    for rule in rules
+            for origin, some in rules.items():
+                known = [
+                    cls._rule_depth(rule, before)
+                    for rule in some
                     if all(symbol.is_term or symbol.name in before for symbol in rule.expansion)
                 ]
-                if reachable:
-                    depths[origin] = min(reachable)
+                if known:
+                    depths[origin] = min(known)
             if depths == before:
                 return depths
 
     @staticmethod
-    def _depth(symbol: Terminal | NonTerminal, depths: Mapping[str, int]) -> int:
-        return 0 if symbol.is_term else depths[symbol.name]
+    def _rule_depth(rule: Rule, depths: Mapping[str, int]) -> int:
+        return 1 + max((0 if symbol.is_term else depths[symbol.name] for symbol in rule.expansion), default=0)
 
-    def make(self, rng: random.Random, depth: int, start: str = "start") -> list[str]:
+    def make(self, rng: random.Random, size: int, start: str = "start") -> list[str]:
         """A random sentence as a list of lexemes.
 
         Parameters
         ----------
         rng : random.Random
             The source of randomness.
-        depth : int
-            How deep a derivation may get; beyond it the flattest rules are taken.
+        size : int
+            From how many symbols on, written and to be written, only the flattest rules are taken.
         start : str
             The rule to start from.
         """
         lexemes: list[str] = []
-        # From the left, with the depth left to each symbol. Explicit, since derivations get deep.
-        pending: list[tuple[Terminal | NonTerminal, int]] = [(NonTerminal(start), depth)]
+        pending: list[Terminal | NonTerminal] = [NonTerminal(start)]
         while pending:
-            symbol, left = pending.pop()
+            symbol = pending.pop()
             if symbol.is_term:
                 lexemes.append(self._samplers[symbol.name](rng))
                 continue
-            rules = self._rules[symbol.name]
-            depths = [
-                1 + max((self._depth(part, self._depths) for part in rule.expansion), default=0) for rule in rules
-            ]
-            allowed = [rule for rule, needed in zip(rules, depths, strict=True) if needed <= max(left, min(depths))]
-            pending.extend((part, left - 1) for part in reversed(rng.choice(allowed).expansion))
+            calm = len(lexemes) + len(pending) >= size or rng.random() < self._calm
+            rules = self._flattest if calm else self._all
+            pending.extend(reversed(rng.choice(rules[symbol.name])))
         return lexemes
 
 
-def mutations(text: str, rng: random.Random, count: int, alphabet: str, lexemes: tuple[str, ...]) -> Iterator[str]:
+def mutations(
+    text: str, rng: random.Random, count: int, alphabet: str, lexemes: tuple[str, ...]
+) -> Iterator[str]:
     """Texts a few edits away: characters and words dropped, doubled, swapped, put in or replaced.
 
     Parameters
