@@ -73,13 +73,21 @@ def judge(database: sqlite3.Connection, text: str) -> tuple[Verdict, str]:
 
 # ---- What SQLite takes and the grammar's header leaves out
 
-# Words that are names in SQLite where it cannot use them otherwise. The grammar reserves some; the others
-# are lost to it right behind an expression or a name.
-WORDS = re.compile(
-    r"(?i)(?<![\w$])(?:filter|over|window|indexed|cross|full|inner|left|natural|outer|right|asc|before|after"
-    r"|begin|by|desc|do|end|exclude|following|for|generated|glob|groups|instead|like|match|nulls|offset"
-    r"|preceding|range|regexp|rows)(?![\w$])"
-)
+KEYWORDS = """
+abort action add after all alter always analyze and as asc attach autoincrement before begin between by
+cascade case cast check collate column commit conflict constraint create cross current current_date
+current_time current_timestamp database default deferrable deferred delete desc detach distinct do drop each
+else end escape except exclude exclusive exists explain fail filter first following for foreign from full
+generated glob group groups having if ignore immediate in index indexed initially inner insert instead
+intersect into is isnull join key last left like limit match materialized natural no not nothing notnull
+null nulls of offset on or order others outer over partition plan pragma preceding primary query raise range
+recursive references regexp reindex release rename replace restrict returning right rollback row rows
+savepoint select set table temp temporary then ties to transaction trigger unbounded union unique update
+using vacuum values view virtual when where window with without
+""".split()
+# Many of them are names in SQLite where it cannot use them otherwise. The grammar reserves some; the others are
+# lost to it where they stand right behind an expression or a name that they can follow.
+WORDS = re.compile(rf"(?i)(?<![\w$])(?:{'|'.join(KEYWORDS)})(?![\w$])")
 JOIN_WORDS = re.compile(r"(?i)\b(?:(?:cross|full|inner|left|natural|outer|right)\s+)+join\b")
 
 
@@ -137,19 +145,6 @@ def test_rejected(text: str, database: sqlite3.Connection) -> None:
     assert judge(database, text)[0] is Verdict.INVALID
     assert not parses("sql", text)
 
-
-KEYWORDS = """
-abort action add after all alter always analyze and as asc attach autoincrement before begin between by
-cascade case cast check collate column commit conflict constraint create cross current current_date
-current_time current_timestamp database default deferrable deferred delete desc detach distinct do drop each
-else end escape except exclude exclusive exists explain fail filter first following for foreign from full
-generated glob group groups having if ignore immediate in index indexed initially inner insert instead
-intersect into is isnull join key last left like limit match materialized natural no not nothing notnull
-null nulls of offset on or order others outer over partition plan pragma preceding primary query raise range
-recursive references regexp reindex release rename replace restrict returning right rollback row rows
-savepoint select set table temp temporary then ties to transaction trigger unbounded union unique update
-using vacuum values view virtual when where window with without
-""".split()
 
 RESERVED_HERE = {*"filter over window indexed cross full inner left natural outer right".split()}
 
