@@ -85,8 +85,8 @@ recursive references regexp reindex release rename replace restrict returning ri
 savepoint select set table temp temporary then ties to transaction trigger unbounded union unique update
 using vacuum values view virtual when where window with without
 """.split()
-# Many of them are names in SQLite where it cannot use them otherwise. The grammar reserves some; the others are
-# lost to it where they stand right behind an expression or a name that they can follow.
+# Many of them are names in SQLite where it cannot use them otherwise. The grammar reserves some; the others
+# are lost to it where they stand right behind an expression or a name that they can follow.
 WORDS = re.compile(rf"(?i)(?<![\w$])(?:{'|'.join(KEYWORDS)})(?![\w$])")
 JOIN_WORDS = re.compile(r"(?i)\b(?:(?:cross|full|inner|left|natural|outer|right)\s+)+join\b")
 
