@@ -67,7 +67,7 @@ class Sentences:
         return max((self._height.get(s, 1_000) for s in rule.expansion if not s.is_term), default=0)
 
     def make(self, rng: random.Random, start: str = "start", size: int = 60) -> list[str]:
-        """Return the lexemes of a sentence: rules are chosen freely for `size` steps and then to come to an end."""
+        """Return the lexemes of a sentence: freely chosen rules for `size` steps, then the shortest."""
         lexemes: list[str] = []
         pending: list[Symbol] = [NonTerminal(start)]
         while pending:
