@@ -14,8 +14,8 @@ TEXTS = Path(__file__).parent / "texts"
 
 
 def load(name: str, start: str | list[str] = "start") -> Lark:
-    """Return the parser that lark makes of one of our grammars."""
-    return Lark((ROOT / "grammars" / f"{name}.lark").read_text(), parser="lalr", start=start)
+    """Return the parser that lark makes of one of our grammars; conflicts and collisions are errors."""
+    return Lark((ROOT / "grammars" / f"{name}.lark").read_text(), parser="lalr", start=start, strict=True)
 
 
 def parses(parser: Lark, text: str, start: str | None = None) -> bool:
