@@ -1,10 +1,12 @@
-"""Structured generation: a language model's output always conforms to a JSON Schema or regular expression."""
+"""Structured generation: a language model's output always conforms to a JSON Schema, a grammar or a regex."""
 
 import typing as _typing
 
 from structgen._compile import compile_json_schema, compile_regex
+from structgen._compile_lark import compile_lark
 from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
 from structgen._errors import (
+    GrammarError,
     GuardDeadEnd,
     LimitError,
     RegexError,
@@ -14,6 +16,7 @@ from structgen._errors import (
     VocabularyError,
 )
 from structgen._formats import register_format, unregister_format
+from structgen._grammars import load_grammar
 from structgen._vocabulary import Vocabulary
 
 if _typing.TYPE_CHECKING:
@@ -26,6 +29,7 @@ __all__ = [
     "DEAD",
     "FINISHED",
     "Explanation",
+    "GrammarError",
     "GuardDeadEnd",
     "LimitError",
     "RegexError",
@@ -38,9 +42,11 @@ __all__ = [
     "VocabularyError",
     "__version__",
     "compile_json_schema",
+    "compile_lark",
     "compile_regex",
     "compile_type",
     "explain",
+    "load_grammar",
     "parse_output",
     "register_format",
     "schema_of",
