@@ -167,7 +167,10 @@ def test_sentences_are_c() -> None:
     seen = Counter[str]()
     for seed in range(1500):
         source = random.Random(seed)
-        names = sentences.sentence("translation_unit", source.choice([8, 20, 60, 120]), source)
+        start = source.choice(["translation_unit", "compound_statement"])
+        names = sentences.sentence(start, source.choice([8, 20, 60, 120]), source)
+        if start == "compound_statement":
+            names = ["VOID", "IDENTIFIER", "LPAR", "RPAR", *names]
         # Keywords are patterns: a word, and what must not follow it.
         text = " ".join(
             source.choice(SAMPLES.get(name) or [spellings[name].split("(?")[0]]) for name in names
