@@ -67,6 +67,7 @@ def test_what_is_accepted_though_python_refuses_it(text: str) -> None:
         'f"\\{x}"',
         'rf"{x:\\d}"',
         'f"{a[b[c[d[e]]]]}"',
+        'f"{x:{{}}}"',
         "if x:\n\ty\n",
         "(x,\n\ty)",
         "  \nx",
