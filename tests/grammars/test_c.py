@@ -1,16 +1,26 @@
 """The C grammar against pycparser, which parses all that lark parses with it; what is left out is listed."""
 
+import logging
 import random
 import re
 from collections import Counter
 from pathlib import Path
 
+import lark
 import pytest
 
-from tests.grammars._c_support import TEXTS, TYPEDEF_NAMES, lark_accepts, parser, pycparser_accepts
+from tests.grammars._c_support import GRAMMAR, TEXTS, TYPEDEF_NAMES, lark_accepts, parser, pycparser_accepts
 from tests.grammars._generation import Sentences, mutations
 
 FILES = sorted(TEXTS.glob("*.c"))
+
+
+def test_there_are_no_conflicts(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger=lark.logger.name):
+        lark.Lark(GRAMMAR.read_text(), start="translation_unit", parser="lalr", debug=True)
+    messages = [record.getMessage() for record in caplog.records]
+    assert any("Unused terminals" in message for message in messages)
+    assert not [message for message in messages if "conflict" in message]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

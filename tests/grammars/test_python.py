@@ -1,15 +1,17 @@
 """The Python grammar against ast.parse: what lark parses with it is what Python parses."""
 
+import logging
 import random
 import re
 import sysconfig
 from collections import Counter
 from pathlib import Path
 
+import lark
 import pytest
 
 from tests.grammars._generation import Sentences, mutations
-from tests.grammars._python_support import TEXTS, lark_accepts, parser, python_accepts
+from tests.grammars._python_support import GRAMMAR, TEXTS, lark_accepts, parser, python_accepts
 
 FILES = sorted(TEXTS.glob("*.txt"))
 
@@ -19,6 +21,14 @@ SNIPPETS = [
     for line in (TEXTS / "snippets.tsv").read_text().splitlines()
     if line
 ]
+
+
+def test_there_are_no_conflicts(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger=lark.logger.name):
+        lark.Lark(GRAMMAR.read_text(), start="file_input", parser="lalr", debug=True)
+    messages = [record.getMessage() for record in caplog.records]
+    assert any("Unused terminals" in message for message in messages)
+    assert not [message for message in messages if "conflict" in message]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
