@@ -173,6 +173,7 @@ class Scanner {
   std::int32_t step(std::int32_t core, std::int32_t cls);
   void settle(Work work, Left left, std::vector<Reading>& out);
   std::int32_t intern(Left left, std::vector<Reading> readings);
+  void simplify(std::vector<Thread>& never) const;
   bool alive(std::int32_t core);
   bool clearly_alive(const Core& core) const;
   Scan state(std::int32_t core, std::int32_t partial);
