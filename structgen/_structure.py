@@ -11,10 +11,10 @@ class Event(NamedTuple):
     Attributes
     ----------
     kind : {"terminal", "ignored", "open", "close", "unknown"}
-        ``"terminal"``: a terminal has been completed and taken by the parser, or it is an indentation that begins
-        or ends. ``"ignored"``: a terminal has been completed that the parser is not shown. ``"open"``: from here
-        on it is certain that this rule is being read. ``"close"``: the rule is complete. ``"unknown"``:
-        something that cannot be told yet, since it depends on what follows; nor is it told later.
+        ``"terminal"``: a terminal is complete and the parser has taken it; also the indents and dedents that
+        an indenter adds. ``"ignored"``: a terminal is complete that the parser is not shown. ``"open"``: from
+        here on it is certain that this rule is being read. ``"close"``: the rule is complete.
+        ``"unknown"``: what happened depends on what follows. It is not told later, either.
     name : str
         Of a terminal: its name, or how the grammar writes it where it has none. Of a rule: its alias, or its
         name. Empty for ``"unknown"``.

@@ -324,6 +324,8 @@ class Engine {
   void know_structure();
   void note_shift(Stacks s, std::int32_t terminal);
   bool ignores_embedded() const;
+  Stacks outer(Stacks s) const;
+  Stacks outer(const Item& item);
   std::int32_t decided(const Item& item);
   template <class Visit>
   void follow(const Track& track, std::size_t position, const Text* text, Visit&& visit);

@@ -209,21 +209,9 @@ struct Engine::Recorder {
     return engine.lark_accepts(s);
   }
 
-  // The stacks under the frames of an embedded expression; kNoStack where they are several.
-  Stacks outer(Stacks s) const {
-    for (;;) {
-      const StackSet& set = engine.sets_[static_cast<std::size_t>(s)];
-      if (set.begin == set.end) return kNoStack;
-      const Entry& e = engine.entries_[set.begin];
-      const FrameKind kind = engine.frames_[static_cast<std::size_t>(e.frame)].kind;
-      if (kind == kLrFrame || kind == kIndentFrame) return s;
-      if (engine.only(s) == nullptr) return kNoStack;
-      s = e.below;
-    }
-  }
   // Those of the parser, without the frame of indentation.
   Stacks parser_of(Stacks s) const {
-    s = outer(s);
+    s = engine.outer(s);
     if (!lark().indents || s == kNoStack) return s;
     const Entry* e = engine.only(s);
     return e == nullptr ? kNoStack : e->below;
@@ -232,12 +220,26 @@ struct Engine::Recorder {
   // The terminal that the parser has shifted last.
   std::int32_t last_terminal(Stacks parser) const {
     const Entry* e = engine.only(parser);
-    if (e == nullptr) return -1;
-    const LrTables::State& state = lark().tables.states[static_cast<std::size_t>(engine.frames_[static_cast<std::size_t>(e->frame)].at)];
+    return e == nullptr ? -1 : last_terminal(*e);
+  }
+  std::int32_t last_terminal(const Entry& e) const {
+    const LrTables::State& state = lark().tables.states[static_cast<std::size_t>(engine.frames_[static_cast<std::size_t>(e.frame)].at)];
     if (state.kernel.empty()) return -1;
     const auto [rule, dot] = state.kernel.front();
     if (dot == 0 || static_cast<std::size_t>(rule) >= lark().rules.size()) return -1;
     return lark().rules[static_cast<std::size_t>(rule)].rhs[static_cast<std::size_t>(dot - 1)];
+  }
+
+  // Whether an item that is none of the scanner's reads an embedded expression: the parser has shifted its terminal already. Else it
+  // is the start, or behind a special token.
+  bool embeds(Stacks parser) const {
+    if (parser == kNoStack) return true;
+    const StackSet& set = engine.sets_[static_cast<std::size_t>(parser)];
+    for (std::uint32_t i = set.begin; i < set.end; ++i) {
+      const std::int32_t terminal = last_terminal(engine.entries_[i]);
+      if (terminal >= 0 && lark().terminals[static_cast<std::size_t>(terminal)].kind == LarkGrammar::Kind::kExpression) return true;
+    }
+    return false;
   }
 
   // An embedded expression begins behind `before`; the parser has shifted its terminal already.
@@ -288,13 +290,26 @@ void Engine::know_structure() {
 
 void Engine::note_shift(Stacks s, std::int32_t terminal) { recorder_->shift(s, terminal); }
 
-// Whether some text that is dropped is an embedded expression: what was dropped can't be told of the stacks.
+// Whether embedded expressions or special tokens are dropped: the stacks do not tell whether one was read last.
 bool Engine::ignores_embedded() const {
   const LarkGrammar& lark = *grammar_->lark();
-  return std::any_of(lark.embedded.begin(), lark.embedded.end(), [&](std::int32_t t) {
-    return lark.ignored[static_cast<std::size_t>(t)] && lark.terminals[static_cast<std::size_t>(t)].kind == LarkGrammar::Kind::kExpression;
-  });
+  return std::any_of(lark.embedded.begin(), lark.embedded.end(), [&](std::int32_t t) { return lark.ignored[static_cast<std::size_t>(t)]; });
 }
+
+// The stacks under the frames of an embedded expression; kNoStack where they are several.
+Stacks Engine::outer(Stacks s) const {
+  for (;;) {
+    const StackSet& set = sets_[static_cast<std::size_t>(s)];
+    if (set.begin == set.end) return kNoStack;
+    const Entry& e = entries_[set.begin];
+    const FrameKind kind = frames_[static_cast<std::size_t>(e.frame)].kind;
+    if (kind == kLrFrame || kind == kIndentFrame) return s;
+    if (only(s) == nullptr) return kNoStack;
+    s = e.below;
+  }
+}
+
+Stacks Engine::outer(const Item& item) { return outer(item == items(start_).front() ? lark_start(kDone) : item.stacks); }
 
 // The only way in which a lexeme can go on is that it has ended like this; -1 where there are others.
 std::int32_t Engine::decided(const Item& item) {
@@ -341,12 +356,12 @@ void Engine::follow(const Track& track, std::size_t position, const Text* text, 
     return;
   }
   if (!lexer_[item.lex].accepting) return;
-  const bool start = items(start_).front() == item, between = item.lex == empty_lex_;
   const Items begins = expand(ended(item, text)).items;
   Events ended_events = track.events;
   Recorder recorder(*this, ended_events, position);
-  const Stacks parser = recorder.parser_of(start ? lark_start(kDone) : item.stacks);
-  if (!between) recorder.end_embedded(parser);
+  const Stacks parser = recorder.parser_of(outer(item));
+  const bool inside = recorder.embeds(parser);
+  if (inside) recorder.end_embedded(parser);
   for (const Item& begin : begins) {
     if (is_scan(begin.lex) || is_special(begin.lex)) {
       visit(begin, ended_events, parser);
@@ -354,7 +369,7 @@ void Engine::follow(const Track& track, std::size_t position, const Text* text, 
     }
     const Stacks after = recorder.parser_of(begin.stacks);
     Events history = track.events;
-    if (!between && after == parser && parser != kNoStack) {
+    if (inside && after == parser && parser != kNoStack) {
       // Within the expression, or another of its kind has begun.
       const Items& anew = open(parser, 0, 0).items;
       if (std::any_of(anew.begin(), anew.end(), [&](const Item& i) { return i.lex == begin.lex; })) Recorder(*this, history, position).unknown();
@@ -431,9 +446,9 @@ Events Engine::events_at_end(State s) {
     Recorder recorder(*this, history, 0);
     if (!is_scan(item.lex)) {
       if (!ends(item, &read)) continue;
-      const Stacks outer = items(start_).front() == item ? lark_start(kDone) : recorder.outer(item.stacks);
-      if (item.lex != empty_lex_) recorder.end_embedded(recorder.parser_of(outer));
-      if (outer == kNoStack || !recorder.accepts(outer)) recorder.unknown();
+      const Stacks stacks = outer(item), parser = recorder.parser_of(stacks);
+      if (recorder.embeds(parser)) recorder.end_embedded(parser);
+      if (stacks == kNoStack || !recorder.accepts(stacks)) recorder.unknown();
       all.add(history);
       continue;
     }
@@ -463,12 +478,11 @@ std::vector<std::string> Engine::open_rules(State s) {
     Events none;
     Recorder recorder(*this, none, 0);
     const std::int32_t number = decided(item);
-    const bool start = items(start_).front() == item;
-    const Stacks parser = recorder.parser_of(number >= 0 ? feed(item.stacks, grammar_->lark()->scanner.exit(number)) : start ? lark_start(kDone) : item.stacks);
+    const Stacks parser = recorder.parser_of(number >= 0 ? feed(item.stacks, grammar_->lark()->scanner.exit(number)) : outer(item));
     Recorder::Stack stack{parser};
     std::vector<std::string> names;
     bool single = parser != kNoStack && recorder.reach(stack, 1);
-    if (single && !is_scan(item.lex) && item.lex != empty_lex_)
+    if (single && !is_scan(item.lex) && recorder.embeds(parser))
       stack.above.pop_back();  // the terminal that is being read
     else if (single)
       single = recorder.reduce_all(stack, false);
