@@ -95,12 +95,12 @@ struct Engine::Recorder {
     std::vector<std::int32_t> found;
     while (stack.above.size() + found.size() < count) {
       const Entry* e = engine.only(stack.base);
-      if (e == nullptr) return false;
+      if (e == nullptr) break;
       found.push_back(engine.frames_[static_cast<std::size_t>(e->frame)].at);
       stack.base = e->below;
     }
     stack.above.insert(stack.above.begin(), found.rbegin(), found.rend());
-    return true;
+    return stack.above.size() >= count;
   }
 
   // Whether one of the topmost states, the last `skipped` aside, told of the rule that all of them belong to.
