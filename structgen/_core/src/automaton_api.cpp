@@ -243,6 +243,46 @@ State StateView::advance_bytes(State s, const nb::bytes& data) {
   });
 }
 
+namespace {
+
+nb::list as_list(const Events& events) {
+  static constexpr const char* kKinds[] = {"terminal", "ignored", "open", "close", "unknown"};
+  nb::list out;
+  if (events.empty()) return out;
+  const nb::object type = nb::module_::import_("structgen._structure").attr("Event");
+  for (const Event& e : events) out.append(type(kKinds[static_cast<std::size_t>(e.kind)], nb::str(e.name.data(), e.name.size()), e.position));
+  return out;
+}
+
+}  // namespace
+
+nb::list StateView::events(State s, std::int64_t token) {
+  const std::uint32_t id = check_token(token);
+  Events found;
+  read(s, [&](Engine& e, State local) {
+    found = e.events(local, id);
+  });
+  return as_list(found);
+}
+
+nb::list StateView::events_at_end(State s) {
+  Events found;
+  read(s, [&](Engine& e, State local) {
+    found = e.events_at_end(local);
+  });
+  return as_list(found);
+}
+
+nb::tuple StateView::open_rules(State s) {
+  std::vector<std::string> names;
+  read(s, [&](Engine& e, State local) {
+    names = e.open_rules(local);
+  });
+  nb::list out;
+  for (const std::string& name : names) out.append(nb::str(name.data(), name.size()));
+  return nb::tuple(out);
+}
+
 nb::dict StateView::stats() {
   Engine::Counters c;
   std::size_t states = 0, stacks = 0, bytes = 0, mask_bytes = 0, scanner_states = 0, token_tables = 0;

@@ -100,6 +100,7 @@ Stacks Engine::lark_start(Stacks below) {
 
 // The stacks after a terminal of the grammar; kNoStack where the parser refuses it.
 Stacks Engine::shift(Stacks s, std::int32_t terminal) {
+  if (recorder_) note_shift(s, terminal);
   const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(s)) << 32) | static_cast<std::uint32_t>(terminal);
   std::int32_t known = shift_index_.get(key, -1);
   if (known < 0) {
