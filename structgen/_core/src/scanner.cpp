@@ -14,11 +14,12 @@ constexpr std::size_t kMostReadings = 64;
 constexpr std::size_t kSearchLimit = 200000;
 constexpr std::size_t kMostClasses = 4096;
 
-// A set of threads; most are small.
+// A set of threads, each with the iterations that it is in; most sets are small.
 class Threads {
  public:
   // False if it was there.
-  bool insert(Thread t) {
+  bool insert(Thread thread, std::int32_t inside) {
+    const std::uint64_t t = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(inside)) << 32) | static_cast<std::uint32_t>(thread);
     if (many_.empty()) {
       if (std::find(few_.begin(), few_.end(), t) != few_.end()) return false;
       few_.push_back(t);
@@ -31,8 +32,28 @@ class Threads {
 
  private:
   static constexpr std::size_t kFew = 64, kMostThreads = 100000;
-  std::vector<Thread> few_;
-  std::unordered_set<Thread> many_;
+  std::vector<std::uint64_t> few_;
+  std::unordered_set<std::uint64_t> many_;
+};
+
+// Iterations that have begun at one place of the text and may yet turn out empty, innermost first: number 0 is none, any other
+// one iteration, with what comes behind it, and the number of those around it.
+class Iterations {
+ public:
+  struct Iteration {
+    Thread behind;
+    std::int32_t around;
+  };
+  std::int32_t begin(Thread behind, std::int32_t around) {
+    const auto [entry, fresh] = numbers_.emplace(std::make_pair(behind, around), static_cast<std::int32_t>(list_.size()));
+    if (fresh) list_.push_back({behind, around});
+    return entry->second;
+  }
+  const Iteration& operator[](std::int32_t i) const { return list_[static_cast<std::size_t>(i)]; }
+
+ private:
+  std::vector<Iteration> list_{{-1, 0}};
+  std::map<std::pair<Thread, std::int32_t>, std::int32_t> numbers_;
 };
 
 }  // namespace
@@ -228,6 +249,7 @@ struct Scanner::Work {
     std::int32_t terminal;  // -1: one that must not match
     bool wanted;
     Thread thread;
+    std::int32_t inside = 0;  // iterations that have read nothing yet
   };
   Reading out;
   std::vector<Task> tasks;     // the next one last
@@ -238,6 +260,7 @@ struct Scanner::Work {
 void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
   std::vector<Work> works;
   works.push_back(std::move(work));
+  Iterations iterations;
   while (!works.empty()) {
     Work w = std::move(works.back());
     works.pop_back();
@@ -267,13 +290,17 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
       const Pattern head = patterns.head(t.thread);
       const Thread tail = patterns.tail(t.thread);
       const PatternNode n = patterns[head];
-      if (!(never ? w.seen_never : w.seen).insert(t.thread)) {
-        // A loop that came back without reading anything goes on behind itself, as in `re`.
-        if (n.op == PatternOp::kRepeat && n.low == 0) w.tasks.push_back({t.terminal, t.wanted, tail});
+      const auto then = [&](Thread thread) { w.tasks.push_back({t.terminal, t.wanted, thread, t.inside}); };
+      Threads& seen = never ? w.seen_never : w.seen;
+      if (!seen.insert(t.thread, t.inside)) continue;
+      if (t.inside != 0 && t.thread == iterations[t.inside].behind) {
+        // As in `re`, an optional iteration that has read nothing is the last one of its loop.
+        w.tasks.push_back({t.terminal, t.wanted, tail, iterations[t.inside].around});
         continue;
       }
       switch (n.op) {
         case PatternOp::kChars:
+          if (t.inside != 0 && !seen.insert(t.thread, 0)) break;
           if (never)
             w.out.never.push_back(t.thread);
           else
@@ -282,27 +309,29 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
         case PatternOp::kConcat: {
           Thread rest = tail;
           for (std::int32_t i = n.b; i-- > 0;) rest = patterns.cons(patterns.child(n, i), rest);
-          w.tasks.push_back({t.terminal, t.wanted, rest});
+          then(rest);
           break;
         }
         case PatternOp::kChoice:
-          for (std::int32_t i = n.b; i-- > 0;) w.tasks.push_back({t.terminal, t.wanted, patterns.cons(patterns.child(n, i), tail)});
+          for (std::int32_t i = n.b; i-- > 0;) then(patterns.cons(patterns.child(n, i), tail));
           break;
         case PatternOp::kRepeat: {
           const Pattern fewer = patterns.repeat(n.a, n.low > 0 ? n.low - 1 : 0, n.high == kInfinity ? kInfinity : n.high - 1, n.lazy);
-          const Work::Task more{t.terminal, t.wanted, patterns.cons(n.a, patterns.cons(fewer, tail))}, done{t.terminal, t.wanted, tail};
+          const Thread behind = patterns.cons(fewer, tail), more = patterns.cons(n.a, behind);
           if (n.low > 0) {
-            w.tasks.push_back(more);
-          } else {
-            w.tasks.push_back(n.lazy ? more : done);
-            w.tasks.push_back(n.lazy ? done : more);
+            then(more);
+            break;
           }
+          if (!n.lazy) then(tail);
+          const bool may_be_empty = fewer != PatternStore::kEmpty && patterns[n.a].min_length == 0;
+          w.tasks.push_back({t.terminal, t.wanted, more, may_be_empty ? iterations.begin(behind, t.inside) : t.inside});
+          if (n.lazy) then(tail);
           break;
         }
         case PatternOp::kBehind:
           for (std::int32_t i = 0; i < n.b; ++i)
             if (patterns.child(n, i) == left) {
-              w.tasks.push_back({t.terminal, t.wanted, tail});
+              then(tail);
               break;
             }
           break;
@@ -319,7 +348,7 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
           }
           if (can_meet) {
             w.out.rest = met;
-            w.tasks.push_back({t.terminal, t.wanted, tail});
+            then(tail);
           } else {
             w.out.rest = missed;
           }
