@@ -26,7 +26,7 @@ class _Indenter(Indenter):
 # Each with its start rules and an alphabet.
 _GRAMMARS = {
     # Behind w, lark tries Y, which wins on x, whichever rule it began with.
-    "lookaheads": ('a: w X\nb: w Y\nw: "w"\nX: "x"\nY.2: /x|y/', "ab", "wxy"),
+    "lookaheads": ('a: w X\nb: w Y\nw: "w"\nX: /x|z/\nY.2: /x|y/', "ab", "wxyz"),
     "keywords": ('a: "i" NAME\nb: NAME "j"\nNAME: /[ijk]+/\n%ignore " "', "ab", "ijk "),
     "shifts": ('a: x "b" | "a" "b" "c"\nb: "a" b? "c"\nx: "a"', "ab", "abc"),
     "one in the other": ('a: "(" b ")" | "x"\nb: a ("," a)*', "ba", "(x,)"),
@@ -76,7 +76,9 @@ def test_tables_are_shared() -> None:
     """Made with both rules, lark refuses from one what it parses when made with that one alone."""
     text, _, _ = _GRAMMARS["lookaheads"]
     shared = lark.Lark(text, start=["a", "b"], parser="lalr")
-    assert not accepts(compile_lark(shared, VOCABULARY, start="a"), "wx")
+    automaton = compile_lark(shared, VOCABULARY, start="a")
+    assert accepts(automaton, "wz")
+    assert not accepts(automaton, "wx")
     assert accepts(compile_lark(shared, VOCABULARY, start="b"), "wx")
     assert accepts(compile_lark(text, VOCABULARY, start="a"), "wx")
 
