@@ -1,9 +1,10 @@
 """Native core: regex residuals, lazy lexers, the residual parser and token masks.
 
 Front ends lower into :class:`Builder`; everything it returns is a plain ``int`` handle.
-Four kinds of handle exist and must not be mixed: *regexes* (methods ``re_*``, languages of
+Five kinds of handle exist and must not be mixed: *regexes* (methods ``re_*``, languages of
 strings of Unicode code points), *expressions* (languages of byte strings), *goals* (conditions
-on counters) and *patterns* (methods ``pat_*``, regexes whose matches have an order).
+on counters), *guards* (checks on texts) and *patterns* (methods ``pat_*``, regexes whose
+matches have an order).
 """
 
 import builtins
