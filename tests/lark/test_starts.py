@@ -106,3 +106,23 @@ def test_tables_that_vary() -> None:
     assert accepts(automaton, "b")
     assert accepts(automaton, "a")
     assert not accepts(automaton, "ab")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('start: a "!" | b "!"\na: "x"\nb: "x"\n', "before BANG, between <a: X> and <b: X>"),
+        ('start: a | b\na: "x"\nb: "x"\n', "before the end, between <a: X> and <b: X>"),
+    ],
+)
+def test_reductions_that_collide(text: str, reason: str) -> None:
+    with pytest.raises(lark.exceptions.GrammarError, match="Reduce/Reduce collision"):
+        lark.Lark(text, parser="lalr")
+    with pytest.raises(GrammarError, match=rf"not LALR\(1\), reduce/reduce conflicts: {reason}") as caught:
+        compile_lark(text, VOCABULARY)
+    assert caught.value.line == 2
+    assert caught.value.hint is not None
+    assert "earley" in caught.value.hint
+    parsed = "x!" if "!" in text else "x"
+    assert accepts(compile_lark(text, VOCABULARY, parser="earley"), parsed)
+    assert accepts(compile_lark(text.replace("b:", "b.1:"), VOCABULARY), parsed)
