@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, event, example, given, settings
 from hypothesis import strategies as st
 
-from structgen import GrammarError, LimitError, Vocabulary, compile_lark
+from structgen import GrammarError, LimitError, TokenAutomaton, Vocabulary, compile_lark
 from tests.lark.recorder import accepts
 from tests.lark.reference import parses
 from tests.regex import strategies
@@ -46,18 +46,30 @@ def _check(pattern: str, shape: str, options: dict[str, Any], texts: list[str]) 
         assume(False)
     except GrammarError as error:
         event("refused")
-        reasons = ("an assertion inside", "no text of this vocabulary", "this atomic group", "possessive")
+        reasons = (
+            "looks at the text around it",
+            "an assertion inside",
+            "no text of this vocabulary",
+            "this atomic group",
+            "possessive",
+        )
         if not any(reason in str(error) for reason in reasons):
             raise
         assume(False)
+    accepted = _compare(parser, automaton, texts)
+    event(f"accepted: {min(accepted, 2)}")
+
+
+def _compare(parser: lark.Lark, automaton: TokenAutomaton, texts: list[str]) -> int:
     expected = {text: parses(parser, text) for text in texts}
-    event(f"accepted: {min(sum(expected.values()), 2)}")
     assert {text: accepts(automaton, text) for text in texts} == expected
+    return sum(expected.values())
 
 
 @given(pattern=strategies.narrow_patterns, shape=_SHAPES, options=_OPTIONS)
 @example(pattern="(?:|aaa|a){0,2}b", shape="A X?", options={"parser": "lalr"})
 @example(pattern="(?:a?(?:b|)|a)*(?:ab|)", shape="A X?", options={"parser": "lalr"})
+@example(pattern="(?:a|(?!ab\\b))", shape="A A", options={"parser": "earley", "lexer": "dynamic_complete"})
 @example(pattern="(?:a(?=b)|b|ab)*?(?:ab|$)", shape="A X?", options={"parser": "lalr"})
 @_SETTINGS
 def test_narrow_patterns(pattern: str, shape: str, options: dict[str, Any]) -> None:
@@ -73,6 +85,44 @@ def test_narrow_patterns(pattern: str, shape: str, options: dict[str, Any]) -> N
 @_SETTINGS
 def test_wide_patterns(pattern: str, shape: str, options: dict[str, Any], texts: list[str]) -> None:
     _check(pattern, shape, options, texts + strategies.SHORT_STRINGS)
+
+
+def test_ends_of_what_is_ignored() -> None:
+    """Where a lexeme may end anywhere, what is ignored may not."""
+    grammar = 'start: "b" "ac" | "b" /c+/ "c"\n%ignore /a+/\n'
+    for lexer in ("dynamic", "dynamic_complete"):
+        parser = lark.Lark(grammar, parser="earley", lexer=lexer)  # type: ignore[arg-type]
+        automaton = compile_lark(grammar, VOCABULARY, parser="earley", lexer=lexer)
+        texts = ["bac", "baac", "bcc", "bccc", "bc", "abcac", "bcaac", "baacac"]
+        expected = {text: parses(parser, text) for text in texts}
+        assert {text: accepts(automaton, text) for text in texts} == expected
+        assert not expected["baac"]
+        assert expected["bccc"] is (lexer == "dynamic_complete")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "refused"),
+    [
+        (r'".*?(?<!\\)(\\\\)*?"', False),
+        (r"a(?<=a)b*", False),
+        (r"(?:a|b(?<=ab))b", True),
+        (r"(?<!a)b+", True),
+        (r"a+\b", True),
+        (r"a+(?!b)", True),
+    ],
+)
+def test_lexemes_in_pieces(pattern: str, refused: bool) -> None:
+    """Lark matches the pieces of a lexeme with nothing around them."""
+    grammar = f"start: A X?\nA: /{pattern}/\nX: /./\n"
+    compile_lark(grammar, VOCABULARY, parser="earley", lexer="dynamic")
+    if refused:
+        with pytest.raises(GrammarError, match="terminal A looks at the text around it") as caught:
+            compile_lark(grammar, VOCABULARY, parser="earley", lexer="dynamic_complete")
+        assert caught.value.line == 2
+        return
+    parser = lark.Lark(grammar, parser="earley", lexer="dynamic_complete")
+    automaton = compile_lark(parser, VOCABULARY)
+    assert _compare(parser, automaton, [*_NARROW_TEXTS, '"a"', '"\\""', '"\\"']) > 1
 
 
 @pytest.mark.parametrize(

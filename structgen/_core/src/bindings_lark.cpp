@@ -166,7 +166,10 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
   }
   std::vector<Pattern> scanned;
   for (const LarkGrammar::Terminal& t : lark.terminals) scanned.push_back(t.kind == LarkGrammar::Kind::kPattern ? t.handle : -1);
-  lark.scanner.prepare(std::move(scanned), std::move(pairs), lark.indents ? lark.indenter.newline : -1, lark.indenter.tab, lark.mode == LarkGrammar::Mode::kDynamicComplete);
+  // Of what is ignored, lark takes the preferred match alone.
+  std::vector<bool> every_end(lark.terminals.size(), lark.mode == LarkGrammar::Mode::kDynamicComplete);
+  for (std::size_t t = 0; t < every_end.size(); ++t) every_end[t] = every_end[t] && !lark.ignored[t];
+  lark.scanner.prepare(std::move(scanned), std::move(pairs), lark.indents ? lark.indenter.newline : -1, lark.indenter.tab, std::move(every_end));
   lark.find_followers();
   lark.find_always();
   return b.grammar->lark(std::move(b.larking));

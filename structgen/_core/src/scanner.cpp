@@ -63,12 +63,12 @@ void Scanner::left_context(std::vector<CharSet> cells, std::vector<std::vector<L
   left_next_ = std::move(next);
 }
 
-void Scanner::prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, bool every_end) {
+void Scanner::prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, std::vector<bool> every_end) {
   terminals_ = std::move(terminals);
   unless_ = std::move(unless);
   newline_ = newline;
   tab_ = tab;
-  every_end_ = every_end;
+  every_end_ = std::move(every_end);
   cores_.push_back({0, {}, {}, false, 0});
   states_.push_back({0, 0});
   obligations_.push_back({{}, RegexStore::kAnyStar});
@@ -408,7 +408,7 @@ std::int32_t Scanner::intern(Left left, std::vector<Reading> readings) {
     if (r.matched < 0) continue;
     Promise p{r.never, r.rest};
     for (const Contender& c : r.contenders)
-      if (!every_end_) p.never.push_back(c.thread);
+      if (!every_end_[static_cast<std::size_t>(r.matched)]) p.never.push_back(c.thread);
     std::sort(p.never.begin(), p.never.end());
     p.never.erase(std::unique(p.never.begin(), p.never.end()), p.never.end());
     core.exits.push_back(intern_exit({r.matched, promise(std::move(p)), left}));

@@ -11,7 +11,7 @@ from structgen._errors import GrammarError, LimitError, RegexError, SchemaError
 from structgen._frontends.lark._directives import Directive
 from structgen._frontends.lark._load import Loaded
 from structgen._frontends.lark._options import python_flags
-from structgen._frontends.lark._spec import DECLARED, SCANNED, SPECIAL_TOKEN
+from structgen._frontends.lark._spec import DECLARED, SCANNED, SPECIAL_TOKEN, Terminal
 from structgen._frontends.regex import lower_python
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ class GrammarLowering:
         flags = python_flags(self.loaded.spec.flags)
         scanned = [t for t in self.loaded.spec.terminals if t.kind == SCANNED]
         try:
-            return Prioritised([(t.regexp, flags) for t in scanned]).lower(self.builder)
+            patterns = Prioritised([(t.regexp, flags) for t in scanned])
+            if self.loaded.spec.mode == "dynamic_complete":
+                self._check_pieces([scanned[i] for i in patterns.looking_out()])
+            return patterns.lower(self.builder)
         except RegexError as error:
             culprit = next((t for t in scanned if t.regexp == error.pattern), None)
             if culprit is None:
@@ -93,6 +96,17 @@ class GrammarLowering:
             raise self.loaded.error(
                 culprit.name, f"terminal {culprit.shown} cannot be represented: {error}"
             ) from error
+
+    def _check_pieces(self, looking: list[Terminal]) -> None:
+        """Lark's lexer matches the beginnings of a lexeme as texts of their own, with nothing around them."""
+        ignored = {self.loaded.spec.terminals[i].name for i in self.loaded.spec.ignore}
+        for terminal in looking:
+            if terminal.name not in ignored:
+                raise self.loaded.error(
+                    terminal.name,
+                    f"terminal {terminal.shown} looks at the text around it, which this lexer hides",
+                    "use lexer='dynamic' instead of 'dynamic_complete'",
+                )
 
     def _string(self, number: int) -> int:
         """Return the regex of the texts that count as a string terminal."""

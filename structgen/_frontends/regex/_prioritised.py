@@ -43,6 +43,16 @@ class Prioritised:
             looking.update(dict.fromkeys(_looking_back(node, pattern)))
         self._context = _context(tuple(looking))
 
+    def looking_out(self) -> list[int]:
+        """The patterns whose matches can depend on what is behind them, or in front of them.
+
+        Returns
+        -------
+        list of int
+            Indices.
+        """
+        return [i for i, (_, node) in enumerate(self._patterns) if _looks_out(node, 0)]
+
     def lower(self, builder: PatternBuilder) -> list[int]:
         """Make the patterns in a builder.
 
@@ -69,6 +79,28 @@ class Prioritised:
             _Patterns(builder, pattern, self._context, sets, tests).of(node)
             for pattern, node in self._patterns
         ]
+
+
+def _looks_out(node: Node, read: int) -> bool:
+    """Whether an assertion may see more than the match, of which at least ``read`` characters are read."""
+    if node.plain:
+        return False
+    match node:
+        case Concat(parts=parts):
+            for part in parts:
+                if _looks_out(part, read):
+                    return True
+                read += _ast.least_width(part)
+            return False
+        case Alternation(options=options):
+            return any(_looks_out(option, read) for option in options)
+        case Repeat(body=body):
+            return _looks_out(body, read)
+        case Before():
+            return read == 0
+        case Look(body=body, behind=True):
+            return not body.plain or read < _ast.least_width(body)
+    return True
 
 
 def _looking_back(node: Node, pattern: str) -> list[Before | Look]:
