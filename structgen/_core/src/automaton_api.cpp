@@ -245,7 +245,8 @@ State StateView::advance_bytes(State s, const nb::bytes& data) {
 
 nb::dict StateView::stats() {
   Engine::Counters c;
-  std::size_t states = 0, stacks = 0, bytes = 0, mask_bytes = 0;
+  std::size_t states = 0, stacks = 0, bytes = 0, mask_bytes = 0, scanner_states = 0, token_tables = 0;
+  bool searches = false;
   const auto add = [&](Engine& e) {
     const Engine::Counters& k = e.counters;
     c.steps += k.steps;
@@ -265,6 +266,12 @@ nb::dict StateView::stats() {
     if (!session_) add(e);
     if (own_) add(*own_);
     if (!session_) bytes += core_->grammar->goals().bytes();
+    if (const LarkGrammar* lark = core_->grammar->lark()) {
+      searches = !lark->always;
+      scanner_states = lark->scanner.states();
+      token_tables = lark->scanner.shapes();
+      if (!session_) bytes += lark->scanner.bytes();
+    }
   });
   nb::dict d;
   d["states"] = states;
@@ -277,6 +284,11 @@ nb::dict StateView::stats() {
   d["suffix_walks"] = c.walks;
   d["suffix_walks_shared"] = c.walks_shared;
   d["mask_evictions"] = c.evictions;
+  if (core_->grammar->lark()) {
+    d["scanner_states"] = scanner_states;
+    d["token_tables"] = token_tables;
+    d["searches_dead_ends"] = searches;
+  }
   d["step_nanoseconds"] = c.step_nanoseconds;
   d["mask_nanoseconds"] = c.mask_nanoseconds;
   return d;

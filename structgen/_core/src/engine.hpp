@@ -241,6 +241,7 @@ class Engine {
   void normalize(Items& items);
   // `text` is the captured text before the byte, and becomes that after it; null where it is unknown.
   void advance(const Items& in, std::uint8_t byte, Items& out, Text* text);
+  bool enter(const Item& begin, std::uint8_t byte, Items& out, const Text* text);
   void advance(Level& in, std::uint8_t byte, Items& out);
   Items items(State s) const;
   Text text(State s) const { return {state_texts_.empty() ? 0 : state_texts_[static_cast<std::size_t>(s)], {}}; }
@@ -278,7 +279,7 @@ class Engine {
   bool in_brackets(Stacks s) const;
   const Opened& open(Stacks s, Obligation obligation, Left left);
   void open_one(const Frame* indentation, Stacks lr, Opened& out);
-  void advance_scan(const Item& item, std::uint8_t byte, Items& out);
+  bool advance_scan(const Item& item, std::uint8_t byte, Items& out, const Text* text);
   bool ends(const Item& item, const Text* text);
   bool accepting(Lex q) const { return !is_scan(q) && !is_special(q) && lexer_[q].accepting; }
   bool careful() const { return grammar_->lark() && !grammar_->lark()->always; }

@@ -182,6 +182,7 @@ class Scanner {
   std::int32_t intern_exit(const ScanExit& e);
   void follow(ScanShape::Exits& exits, const std::vector<std::uint32_t>& ends);
   bool abounds(std::uint32_t node, Scan first);
+  std::vector<std::int32_t> witness(Scan from, std::int32_t terminal);
   std::vector<std::int32_t> onward(const Core& core, bool all) const;
   Scan follower(const ScanExit& e, bool dropped);
 
@@ -226,6 +227,7 @@ class Scanner {
   FlatMap shape_index_;
   std::vector<std::unique_ptr<SuffixTrie>> tries_;
   std::vector<std::unique_ptr<Row>> mask_rows_;
+  std::vector<std::pair<bool, std::vector<std::int32_t>>> witnesses_;  // by terminal, once sought
   FlatMap finish_index_;
   std::deque<std::vector<std::pair<std::int32_t, std::int32_t>>> finishes_;
   const std::vector<std::int32_t> no_exits_;
