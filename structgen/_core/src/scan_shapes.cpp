@@ -8,8 +8,8 @@ namespace structgen {
 namespace {
 
 constexpr std::size_t kSparse = 4096;   // tokens; more are kept as a row of bits
-constexpr std::size_t kMostReferences = 12;
-constexpr std::size_t kMostDifferent = 6000;  // nodes at which two states may differ for the table of one to be made from the other's
+constexpr std::size_t kMostReferences = 3;
+constexpr std::size_t kMostDifferent = 4000;  // nodes at which two states may differ for the table of one to be made from the other's
 constexpr std::size_t kAbundant = 64;   // nodes that can follow; more are looked at from the parser's state, not merged
 
 }  // namespace

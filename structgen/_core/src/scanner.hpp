@@ -68,7 +68,7 @@ class Scanner {
   PatternStore patterns;
   void left_context(std::vector<CharSet> cells, std::vector<std::vector<Left>> next);
   // Terminals in the order in which they are tried; -1 for those without a pattern.
-  void prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, bool every_end);
+  void prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, std::vector<bool> every_end);
 
   // What can follow each terminal; where embedded expressions can, it is not known.
   void set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds);
@@ -204,7 +204,7 @@ class Scanner {
   std::vector<Pattern> terminals_;
   std::vector<Unless> unless_;
   std::int32_t newline_ = -1, tab_ = 8;
-  bool every_end_ = false;  // a lexeme may end wherever its terminal matches, even if it would be preferred longer
+  std::vector<bool> every_end_;  // by terminal: its lexemes may end wherever it matches, even if it would be preferred longer
   std::vector<CharSet> cells_;
   std::vector<std::vector<Left>> left_next_;
 

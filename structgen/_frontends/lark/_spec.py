@@ -59,6 +59,7 @@ class Spec(NamedTuple):
     nonterminals: tuple[str, ...]
     productions: tuple[Production, ...]
     starts: tuple[int, ...]
+    shared: tuple[int, ...]  # starts that are only in the tables
     mode: str
     indenter: tuple[int, int, int, list[int], list[int], int] | None
     flags: int
@@ -129,6 +130,7 @@ def make_spec(
         nonterminals=tuple(nonterminals),
         productions=tuple(_production(rule, numbers, nonterminals) for rule in rules),
         starts=tuple(nonterminals[name] for name in options.starts),
+        shared=tuple(nonterminals[name] for name in options.shared),
         mode=options.mode,
         indenter=None if indenter is None else _numbered(indenter, numbers),
         flags=options.g_regex_flags,
