@@ -330,7 +330,7 @@ std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
   const std::int32_t known = steps_.get(key, -1);
   if (known >= 0) return known;
   const std::uint32_t member = members_[static_cast<std::size_t>(cls)];
-  const Core core = cores_[static_cast<std::size_t>(from)];  // interning moves the cores
+  const Core& core = cores_[static_cast<std::size_t>(from)];
   const Left left = left_next_.empty() ? 0 : left_next_[static_cast<std::size_t>(core.left)][static_cast<std::size_t>(left_cells_[static_cast<std::size_t>(cls)])];
   std::vector<Reading> out;
   for (const Reading& r : core.readings) {

@@ -228,7 +228,7 @@ class Scanner {
   Index obligation_index_;
   std::vector<ScanExit> exits_;
   Index exit_index_;
-  std::vector<Core> cores_;
+  std::deque<Core> cores_;  // they stay where they are while others are made
   Index core_index_;
   FlatMap steps_;
   std::vector<State> states_;
