@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import structgen
-from structgen import DEAD, LimitError, StructgenError
+from structgen import LimitError, StructgenError
 from tests.lark.grammars import GrammarCase, grammars_for, lark_grammars
 from tests.lark.harness import (
     TOKENISATIONS,
-    Automaton,
     Oracle,
     accepts_text,
+    check_texts,
     mutations,
     random_vocabulary,
     random_walk,
@@ -75,23 +75,6 @@ def check_grammar(case: GrammarCase, parser: str, lexer: str, seed: int) -> None
         for how in TOKENISATIONS:
             accepted = accepts_text(automaton, vocabulary, text, how, rng)
             assert verdict is None or accepted == verdict, f"{text!r} ({how}): lark says {verdict}"
-
-
-def check_texts(automaton: Automaton, oracle: Oracle, verdicts: dict[str, bool | None]) -> None:
-    """Every text is accepted as lark says, and whatever is alive after it can be completed."""
-    completed = set()
-    for text, verdict in verdicts.items():
-        state = automaton.advance_bytes(automaton.start, text.encode())
-        if verdict is not None:
-            assert automaton.accepts(state) == verdict, f"{text!r}: lark says {verdict}"
-        if state == DEAD or state in completed:
-            continue
-        completed.add(state)
-        whole = text.encode() + automaton.shortest(state)
-        assert automaton.accepts(automaton.advance_bytes(state, whole[len(text.encode()) :])), whole
-        assert oracle.verdict(whole.decode()) is not False, (
-            f"alive after {text!r}, but lark rejects {whole!r}"
-        )
 
 
 def moderate(examples: int) -> settings:
