@@ -81,8 +81,8 @@ class Oracle:
                 raise
             return None
         except (AssertionError, IndexError) as error:
-            # The indenter asserts that brackets are balanced, and wants a line feed in every newline terminal,
-            # which a comment at the end of a Python file lacks. It fails, so lark does not parse the text.
+            # The indenter asserts that brackets are balanced, and wants a line feed in every newline
+            # terminal, which a comment at the end of a Python file lacks. It fails: the text isn't parsed.
             if not _raised_by_indenter(error):
                 raise
             return False

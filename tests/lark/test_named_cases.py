@@ -1,7 +1,7 @@
 """Grammars that any wrong reading of Lark fails, each with texts on both sides.
 
-lark says first that the texts are what we think they are; then the automaton must agree under every tokenisation,
-and whatever is alive after a piece of any of the texts must be completed to a text that lark parses.
+lark says first that the texts are what we think they are; then the automaton must agree under every
+tokenisation, and whatever is alive after a piece of any of them must be completed to a text that lark parses.
 """
 
 import functools
@@ -72,8 +72,8 @@ LEXING = {
     ),
     "keywords are names otherwise": (
         'start: "if" NAME | NAME "=" NAME\nNAME: /[a-z]+/\n%ignore " "',
-        ["if fy", "iffy = x", "if iff", "x=iffy"],
-        ["iffy", "if if", "iff = if", "if = x", "x = if"],
+        ["if fy", "iffy = x", "if iff", "x=iffy", "if if", "x = if"],
+        ["iffy", "if = x", "if", "if x = y"],
     ),
     "a keyword that only counts in its place": (
         'start: "a" NAME "b"\nNAME: /[a-z]+/\n%ignore " "',
@@ -82,8 +82,8 @@ LEXING = {
     ),
     "case-insensitive keywords": (
         'start: ("select"i NAME ";")+\nNAME: /[A-Za-z]+/\n%ignore /\\s+/',
-        ["SELECT x;", "sElEcT\nselected;", "select a;SELECT b;"],
-        ["selectx;", "SELECT select;", "SELECTED x;", "select X"],
+        ["SELECT x;", "sElEcT\nselected;", "select a;SELECT b;", "selectx;", "SELECT select;"],
+        ["SELECTED x;", "select X", "SELECT;"],
     ),
     "an optional character, or three of another kind": (
         "start: X | Y\nX: /ab?/\nY: /a|[b-z]{3}/",
@@ -104,8 +104,7 @@ LEXING = {
         ["", "1.X", "12 x"],
     ),
     "and what they have read whole, they keep": (
-        "start: INT DOT NAME | INT DOT DOT INT | FLOAT\n"
-        'INT: /[0-9]+/\nFLOAT: /[0-9]+\\.[0-9]+/\nDOT: "."\nNAME: /[a-z]+/',
+        'start: INT D NAME | INT D D INT | FLOAT\nINT: /\\d+/\nFLOAT: /\\d+\\.\\d+/\nD: "."\nNAME: /[a-z]+/',
         ["12.x", "1..2", "1.2", "1.x"],
         ["1.2x", "1..", "1...2", "12.3.4"],
     ),
@@ -365,13 +364,20 @@ PYTHON_TEXTS = {
             '"" ""\n',
             '"""\\""""\n',
             "'''\\\\'''\n",
-            "'a\\\nb'\n",
         ],
-        ["'a\n'\n", "'''a\n", '"""a""""\n', "'a\"\n", "'\\'\n", '"""\\"""\n', "''''\n"],
+        ["'a\n'\n", "'a\\\nb'\n", "'''a\n", '"""a""""\n', "'a\"\n", "'\\'\n", '"""\\"""\n', "''''\n"],
     ),
     "brackets and lines": (
-        ["(\n  1,\n 2)\n", "x = [\n1\n]\n", "x = 1 + \\\n 2\n", "x = 1 \\\n\n", "f(\n# c\n)\n", "{\n\n}\n"],
-        ["(]\n", "(\n", "x = [\n1\n", ")\n", "x = 1 + \n 2\n", "x \\ \n\n", "f(\\)\n"],
+        [
+            "(\n  1,\n 2)\n",
+            "x = [\n1\n]\n",
+            "x = 1 + \\\n 2\n",
+            "x = 1 \\\n\n",
+            "x \\ \n\n",
+            "f(\n# c\n)\n",
+            "{\n\n}\n",
+        ],
+        ["(]\n", "(\n", "x = [\n1\n", ")\n", "x = 1 + \n 2\n", "x \\ a\n\n", "f(\\)\n"],
     ),
     "indentation": (
         [
@@ -423,7 +429,7 @@ PYTHON_TEXTS = {
             "from . import (a, b,)\n",
             "x = yield\n",
         ],
-        ["print 1\n", "def f(: pass\n", "class\n", "for x\n", "try:\n  x\n", "else: x\n", "import\n"],
+        ["print 1\n", "def f(: pass\n", "class\n", "for x\n", "try:\n  x\n", "x\nelse:\n  x\n", "import\n"],
     ),
 }
 
@@ -451,8 +457,7 @@ def compile_or_limit(grammar: str, seconds: float = 30.0, **options: Any) -> Any
     begin = time.monotonic()
     try:
         return structgen.compile_lark(grammar, byte_vocabulary(), **options)
-    except LimitError as error:
-        assert str(error)
+    except LimitError:
         return None
     finally:
         assert time.monotonic() - begin < seconds
