@@ -164,3 +164,52 @@ class Session:
     def shortest(self, state: int) -> bytes: ...
     def advance_bytes(self, state: int, data: bytes) -> int: ...
     def stats(self) -> dict[str, int]: ...
+
+class LrConflictError(ValueError):
+    """Rules that would be reduced on the same terminal: (state, terminal, rules) of each such conflict."""
+
+    conflicts: list[tuple[int, int, list[int]]]
+
+def lr_tables(
+    rules: Sequence[tuple[int, Sequence[int], int]],
+    terminals: int,
+    nonterminals: int,
+    start: int,
+    resolve: bool,
+    max_states: int = ...,
+) -> tuple[
+    list[tuple[list[tuple[int, int]], list[tuple[int, int]], list[tuple[int, int]]]], int, int, bool, bool
+]:
+    """LALR(1) tables of rules (nonterminal, symbols, priority): terminals t >= 0 and nonterminals ~n.
+
+    Of each state: the actions (terminal, state to shift to or ~rule to reduce; terminal ``terminals`` is the
+    end of the text), the nonterminal transitions, and the items (rule, dot) of the kernel. Then the start
+    state, the one that shifting the end leads to, whether there were conflicts, and whether lark's tables of
+    the grammar may vary from run to run. With ``resolve``, conflicts are resolved as lark does, or
+    :class:`LrConflictError` is raised; else all actions are kept.
+    """
+
+def lr_prune(
+    rules: Sequence[tuple[int, Sequence[int], int]],
+    terminals: int,
+    nonterminals: int,
+    start: int,
+    never: Sequence[int] = ...,
+) -> tuple[list[int], list[int], list[int]]:
+    """The rules that derivations use, the unproductive nonterminals and those that can't be reached.
+
+    Terminals of ``never`` match no text.
+    """
+
+def lr_without_empty(
+    rules: Sequence[tuple[int, Sequence[int], int]],
+    terminals: int,
+    nonterminals: int,
+    start: int,
+    max_rules: int = ...,
+) -> tuple[list[tuple[int, list[int], int]], list[int], int, bool]:
+    """The same language without empty rules and the empty string.
+
+    The rules, the rule that each comes from, the number of nonterminals, and whether the empty string was in
+    the language.
+    """

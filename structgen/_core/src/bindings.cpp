@@ -10,6 +10,8 @@
 #include <optional>
 
 #include "automaton_api.hpp"
+#include "builder.hpp"
+#include "bindings_lr.hpp"
 #include "docstrings.hpp"
 #include "handles.hpp"
 
@@ -19,91 +21,6 @@ using namespace nb::literals;
 namespace structgen {
 
 namespace {
-
-std::vector<std::uint32_t> code_points(const nb::str& text) {
-  PyObject* o = text.ptr();
-  const Py_ssize_t size = PyUnicode_GET_LENGTH(o);
-  std::vector<std::uint32_t> out(static_cast<std::size_t>(size));
-  for (Py_ssize_t i = 0; i < size; ++i) out[static_cast<std::size_t>(i)] = PyUnicode_READ_CHAR(o, i);
-  return out;
-}
-
-std::chrono::steady_clock::time_point deadline_in(double seconds) {
-  if (!(seconds >= 0)) throw std::invalid_argument("max_seconds must not be negative");
-  if (seconds > 1e8) return std::chrono::steady_clock::time_point::max();
-  return std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6));
-}
-
-// Owns the lexer's lock for one builder call, without holding the GIL while it waits, and applies the limits.
-class Builder {
- public:
-  Builder(std::shared_ptr<NativeVocabulary> v, std::size_t max_regex_nodes, std::size_t max_emptiness_steps, double max_seconds)
-      : vocabulary(std::move(v)),
-        lexer(vocabulary->lexer()),
-        grammar(std::make_shared<Grammar>(lexer)),
-        max_nodes(max_regex_nodes),
-        emptiness_limit(max_emptiness_steps),
-        deadline(deadline_in(max_seconds)) {}
-
-  // Short calls keep the GIL and never block with it; long ones work without it. In no case does a thread wait for the GIL
-  // while it holds the lock: forking takes the lock with the GIL held.
-  struct Guard {
-    explicit Guard(Builder& b, bool long_call = false) : lock(b.lexer->mutex, std::defer_lock), re(b.lexer->regexes()), builder(b) {
-      if (long_call) {
-        release.emplace();
-        lock.lock();
-      } else {
-        while (!lock.try_lock()) {
-          nb::gil_scoped_release wait;
-          const std::unique_lock<std::shared_mutex> turn(b.lexer->mutex);
-        }
-      }
-      // Guards still ask about regexes once the automaton runs.
-      if (!b.finished) re.deadline = b.deadline;
-      // Nodes that other grammars make meanwhile don't count against this one.
-      re.node_limit = re.size() + (b.max_nodes - b.used_nodes);
-      re.emptiness_limit = b.emptiness_limit;
-      before = re.size();
-    }
-    ~Guard() {
-      builder.used_nodes = std::min(builder.max_nodes, builder.used_nodes + (re.size() - before));
-      re.node_limit = ~std::size_t{0};
-      re.deadline = std::chrono::steady_clock::time_point::max();
-    }
-    std::optional<nb::gil_scoped_release> release;  // taken again after the lock is gone
-    std::unique_lock<std::shared_mutex> lock;
-    RegexStore& re;
-    Builder& builder;
-    std::size_t before = 0;
-  };
-
-  // For calls that make expressions: they end with finish().
-  struct OpenGuard : Guard {
-    explicit OpenGuard(Builder& b, bool long_call = false) : Guard(b, long_call) {
-      if (b.finished) throw std::invalid_argument("the builder has finished");
-    }
-  };
-
-  void check_re(Re r) const {
-    if (r < 0 || static_cast<std::size_t>(r) >= lexer->regexes().size()) throw std::invalid_argument("not a regex handle: " + std::to_string(r));
-  }
-  void check_expr(Expr e) const {
-    if (!grammar->is_expr(e)) throw std::invalid_argument("not an expression handle: " + std::to_string(e));
-  }
-
-  void check_goal(Goal g) const {
-    if (!grammar->goals().is_goal(g)) throw std::invalid_argument("not a goal handle: " + std::to_string(g));
-  }
-
-  std::shared_ptr<NativeVocabulary> vocabulary;
-  std::shared_ptr<Lexer> lexer;
-  std::shared_ptr<Grammar> grammar;
-  std::size_t max_nodes, emptiness_limit;
-  std::chrono::steady_clock::time_point deadline;
-  std::size_t used_nodes = 0;
-  std::shared_ptr<Predicates> predicates = std::make_shared<Predicates>();
-  bool finished = false;
-};
 
 std::vector<Re> checked(const Builder& b, const std::vector<Re>& parts) {
   for (Re r : parts) b.check_re(r);
@@ -418,12 +335,14 @@ NB_MODULE(_native, m) {
   bind_regexes(builder);
   bind_expressions(builder);
   bind_tallies(builder);
+  bind_lark(builder);
 
   nb::class_<TokenAutomaton> automaton(m, "TokenAutomaton", nb::dynamic_attr(), doc::kAutomaton);
   bind_automaton(automaton);
   automaton.def("session", &TokenAutomaton::session, nb::keep_alive<0, 1>(), doc::kSessionMethod);
   nb::class_<Session> session(m, "Session", doc::kSession);
   bind_automaton(session);
+  bind_lr(m);
 }
 
 }  // namespace structgen

@@ -115,6 +115,7 @@ std::int64_t Completion::evaluate(const ExprNode& n) {
     case ExprOp::kObject: return std::min(kImpossible, lexeme(grammar_.open_brace) + frame(engine_.first_frame(n)));
     case ExprOp::kArray: return std::min(kImpossible, lexeme(grammar_.open_bracket) + frame(engine_.first_frame(n)));
     case ExprOp::kGuarded: return exprs_[static_cast<std::size_t>(n.a)];
+    case ExprOp::kLark: return 0;  // lower bounds are its own (lark_completion.cpp)
   }
   return kImpossible;
 }

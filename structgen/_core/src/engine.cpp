@@ -1,6 +1,7 @@
 #include "engine.hpp"
 
 #include "completion.hpp"
+#include "engine_walk.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -104,6 +105,11 @@ void Engine::advance(const Items& in, std::uint8_t byte, Items& out, Text* text)
   out.clear();
   bool guarded = false;
   for (const Item& item : in) {
+    if (is_scan(item.lex)) {
+      advance_scan(item, byte, out);
+      continue;
+    }
+    if (is_special(item.lex)) continue;
     const Lex to = lexer_.next(item.lex, byte);
     if (to != kDeadLex) {
       const StackSet& set = sets_[static_cast<std::size_t>(item.stacks)];
@@ -114,6 +120,11 @@ void Engine::advance(const Items& in, std::uint8_t byte, Items& out, Text* text)
     if (!lexer_[item.lex].accepting) continue;
     if (sets_[static_cast<std::size_t>(item.stacks)].checks && !may_follow(item.stacks, byte)) continue;
     for (const Item& begin : expand(ended(item, text)).items) {
+      if (is_scan(begin.lex)) {
+        advance_scan(begin, byte, out);
+        continue;
+      }
+      if (is_special(begin.lex)) continue;
       const Lex first = lexer_.next(begin.lex, byte);
       if (first == kDeadLex) continue;
       const StackSet& set = sets_[static_cast<std::size_t>(begin.stacks)];
@@ -138,7 +149,8 @@ void Engine::advance(Level& in, std::uint8_t byte, Items& out) {
     in.broad.clear();
     in.bytes.fill(0);
     for (const Item& item : in.items) {
-      const std::int16_t single = lexer_[item.lex].accepting ? Lexer::kManyBytes : lexer_.single(item.lex);
+      if (is_special(item.lex)) continue;
+      const std::int16_t single = is_scan(item.lex) || lexer_[item.lex].accepting ? Lexer::kManyBytes : lexer_.single(item.lex);
       if (single == Lexer::kManyBytes)
         in.broad.push_back(item);
       else if (single != Lexer::kNoByte)
@@ -176,6 +188,8 @@ State Engine::step(State s, std::uint32_t token) {
       to = s == kFinished || accepts(s) ? kFinished : kDead;
     else if (s > kFinished && vocabulary_->ordinary[token])
       to = advance(s, vocabulary_->token(token), vocabulary_->length(token));
+    else
+      to = step_special(s, token);
   }
   steps_.put((static_cast<std::uint64_t>(s) << 32) | token, to);
   return to;
@@ -186,52 +200,19 @@ bool Engine::accepts(State s) {
   if (memo >= 0) return memo != 0;
   bool result = false;
   const Text read = text(s);
-  for (const Item& item : items(s)) result = result || (lexer_[item.lex].accepting && expand(ended(item, &read)).accepts);
+  for (const Item& item : items(s)) result = result || ends(item, &read);
   settle();
   accepts_[static_cast<std::size_t>(s)] = result;
   return result;
 }
 
-// Visits, in preorder, the nodes of the suffix trie that can follow; skip(i) prunes the subtree of node i. Where checks depend on text
-// that only the whole token tells, unsure(i) is called for the subtree instead.
-template <class Visit, class Skip, class Unsure>
-void Engine::walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, Visit&& visit, Unsure&& unsure) {
-  const std::vector<SuffixTrie::Node>& nodes = trie.nodes;
+void Engine::begin_walk(Lex exit, Stacks stacks) {
   if (levels_.empty()) levels_.resize(1);
   // An ended lexeme has no bytes of its own: start with what comes next.
-  levels_[0].sorted_out = false;
   if (exit == empty_lex_)
     levels_[0].items = expand(stacks).items;
   else
     levels_[0].items.assign(1, {exit, stacks});
-  std::vector<std::uint32_t>& ends = ends_;
-  ends.assign(1, 0);
-  std::size_t depth = 0;
-  visit(0U);
-  for (std::uint32_t i = 1; i < nodes.size();) {
-    while (depth > 0 && i >= ends[depth]) --depth;
-    if (levels_.size() < depth + 2) levels_.resize(depth + 2);
-    Level& next = levels_[depth + 1];
-    if (!skip(i)) {
-      unsure_ = false;
-      advance(levels_[depth], nodes[i].byte, next.items);
-      if (unsure_) {
-        unsure(i);
-        next.items.clear();
-      }
-    } else {
-      next.items.clear();
-    }
-    if (next.items.empty()) {
-      i = nodes[i].end;
-      continue;
-    }
-    visit(i);
-    next.sorted_out = false;
-    if (ends.size() <= ++depth) ends.resize(depth + 1);
-    ends[depth] = nodes[i].end;
-    ++i;
-  }
 }
 
 const Engine::Walk& Engine::live_suffixes(const SuffixTrie& trie, Lex exit, Stacks stacks) {
@@ -247,7 +228,8 @@ const Engine::Walk& Engine::live_suffixes(const SuffixTrie& trie, Lex exit, Stac
   ++counters.walks;
   Walk found_here;
   const auto unsure = [&](std::uint32_t node) { found_here.unsure.push_back(node); };
-  walk(trie, exit, stacks, [](std::uint32_t) { return false; }, [&](std::uint32_t node) { found_here.live.push_back(node); }, unsure);
+  begin_walk(exit, stacks);
+  walk(trie, [](std::uint32_t) { return false; }, [&](std::uint32_t node) { found_here.live.push_back(node); }, unsure);
   mask_bytes_ += (found_here.live.size() + found_here.unsure.size()) * 4 + 64;
   walk_index_.insert(hash, static_cast<std::int32_t>(walks_.size()));
   walks_.push_back({{&trie, exit, stacks}, std::move(found_here)});
@@ -326,7 +308,8 @@ void Engine::collect(const Item& item, const Text& text, MaskRecord& record, std
       return at == exits.size() || exits[at].first >= shape.suffixes->nodes[node].end;
     };
     std::vector<std::uint32_t> unsure;  // the walk's scratch is in use until it ends
-    walk(*shape.suffixes, lexer_.exit(item.lex), behind, skip, take, [&](std::uint32_t node) { unsure.push_back(node); });
+    begin_walk(lexer_.exit(item.lex), behind);
+    walk(*shape.suffixes, skip, take, [&](std::uint32_t node) { unsure.push_back(node); });
     for (const std::uint32_t node : unsure) try_below(node);
     return;
   }
@@ -349,6 +332,7 @@ const MaskRecord& Engine::mask(State s) {
 
 const MaskRecord& Engine::byte_mask(State s) {
   ++counters.masks;
+  if (grammar_->lark()) return lark_mask(s);
   // The mask depends on the shapes and the stacks behind them, not on the state: counters and outer frames drop out.
   Items parts = items(s);
   const Text read = text(s);
@@ -400,18 +384,7 @@ const MaskRecord& Engine::byte_mask(State s) {
     hash = hash_key();
   }
   if (ends) record->set.insert(record->set.end(), vocabulary_->end_tokens.begin(), vocabulary_->end_tokens.end());
-  if (dense.size() == 1) {
-    record->base = dense[0]->base;
-    record->clear = dense[0]->clear;
-  } else if (dense.size() > 1) {
-    record->owned = std::make_unique<Row>(vocabulary_->mask_words, 0);
-    for (const Shape* shape : dense) {
-      Row row = *shape->base;
-      for (std::uint32_t t : shape->clear) row[t >> 5] &= ~(1U << (t & 31));
-      for (std::size_t i = 0; i < row.size(); ++i) (*record->owned)[i] |= row[i];
-    }
-    record->base = record->owned.get();
-  }
+  merge_rows(*record, dense);
   if (grammar_->remembers()) find_dead_end(*record, ends);
   record->set.shrink_to_fit();
   mask_bytes_ += sizeof(MaskRecord) + 4 * (record->set.size() + record->clear.size()) + 8 * key.size() + (record->owned ? 4 * vocabulary_->mask_words : 0);
@@ -429,6 +402,10 @@ void Engine::evict() {
   token_masks_.clear();
   walks_.clear();
   walk_index_.clear();
+  scan_records_.clear();
+  scan_records_index_.clear();
+  followers_.clear();
+  followers_index_.clear();
   mask_bytes_ = 0;
 }
 
@@ -441,6 +418,8 @@ void Engine::copy_mask(const MaskRecord& record, std::uint32_t* out) const {
   else
     std::memset(out, 0, bytes);
   if (record.dense) return;
+  for (const Row* row : record.more)
+    for (std::size_t i = 0; i < row->size(); ++i) out[i] |= (*row)[i];
   for (std::uint32_t t : record.clear) out[t >> 5] &= ~(1U << (t & 31));
   for (std::uint32_t t : record.set) out[t >> 5] |= 1U << (t & 31);
 }
@@ -463,9 +442,9 @@ std::string Engine::forced(State s) {
   Text read = text(s), read_next, read_found;
   Text* const reading = grammar_->remembers() ? &read_next : nullptr;
   while (out.size() < kForcedLimit) {
-    bool ends = false;
-    for (const Item& item : current) ends = ends || (lexer_[item.lex].accepting && expand(ended(item, &read)).accepts);
-    if (ends) break;
+    bool may_end = false;
+    for (const Item& item : current) may_end = may_end || ends(item, &read);
+    if (may_end) break;
     int live = 0;
     std::uint8_t byte = 0;
     for (int b = 0; b < 256 && live < 2; ++b) {

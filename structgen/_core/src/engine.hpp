@@ -13,6 +13,8 @@
 
 #include "grammar.hpp"
 #include "guards.hpp"
+#include "lark.hpp"
+#include "prefix_memo.hpp"
 
 namespace structgen {
 
@@ -47,9 +49,10 @@ struct VocabularyData {
   std::size_t length(std::size_t id) const { return offsets[id + 1] - offsets[id]; }
 };
 
-// A mask as a shared row, bits to clear, bits to set, in this order.
+// A mask as shared rows, bits to clear, bits to set, in this order. Only where there is one row are bits cleared.
 struct MaskRecord {
   const Row* base = nullptr;
+  std::vector<const Row*> more;  // rows besides
   std::unique_ptr<Row> owned;
   std::vector<std::uint32_t> clear, set;
   std::shared_ptr<const Row> dense;  // made by the first mask()
@@ -130,7 +133,9 @@ class Engine {
  private:
   // A guard's frame: `node` is its expression, `at` the position in the text where the value began, or -1. The frame of an array
   // of distinct items, in the phase kItem: `at` is the number of items after this one, `member` its position.
-  enum FrameKind : std::uint8_t { kSequenceFrame, kObjectFrame, kArrayFrame, kGuardFrame };
+  // A Lark grammar's: `at` is the state of the LR parser. With indentation there is one frame more on top of these: `at` is the open
+  // indentation, `count` that of open brackets, `member` the column of a newline that is being read, or -1.
+  enum FrameKind : std::uint8_t { kSequenceFrame, kObjectFrame, kArrayFrame, kGuardFrame, kLrFrame, kIndentFrame };
   enum Phase : std::uint8_t { kFirst, kAfterValue, kAfterComma, kValue, kKey, kItem };
   static constexpr std::int32_t kUnread = -1;
   struct Frame {
@@ -156,6 +161,7 @@ class Engine {
     std::uint32_t begin, end;
     bool done;
     bool captures;  // some frame is reading a key that must be remembered
+    std::int32_t depth = 0;
     // Some frame here checks a value that ends with this lexeme.
     bool checks = false;
     // Somewhere in the stacks: a check whose value has not begun, one whose value has, items seen.
@@ -238,6 +244,56 @@ class Engine {
   void try_tokens(const Item& first, const Text& text, MaskRecord& record);
   const Walk& live_suffixes(const SuffixTrie& trie, Lex exit, Stacks stacks);
 
+  // Lark grammars (lark_stacks.cpp, lark_masks.cpp).
+  struct Shift {
+    Stacks to;
+    std::int32_t lowest;
+  };
+  struct Opened {
+    Stacks stacks;
+    Obligation obligation;
+    Left left;
+    Items items;
+    std::int32_t lowest;
+  };
+  Stacks lark_start(Stacks below);
+  Stacks shift(Stacks s, std::int32_t terminal);
+  Stacks shift_one(Stacks s, std::int32_t terminal);
+  Stacks shift_all(Stacks s, std::int32_t terminal);
+  Stacks feed(Stacks s, const ScanExit& e);
+  Stacks indent(Frame& f, Stacks lr, std::int32_t column);
+  Stacks count_column(Stacks s, std::uint8_t byte);
+  bool lark_accepts(Stacks s);
+  const Opened& open(Stacks s, Obligation obligation, Left left);
+  void open_one(const Frame* indentation, Stacks lr, Opened& out);
+  void advance_scan(const Item& item, std::uint8_t byte, Items& out);
+  bool ends(const Item& item, const Text* text);
+  bool accepting(Lex q) const { return !is_scan(q) && !is_special(q) && lexer_[q].accepting; }
+  State step_special(State s, std::uint32_t token);
+  const MaskRecord& lark_mask(State s);
+  // The frames of a stack from the top down, for PrefixMemo. Several stacks at once are told apart as a whole.
+  auto frames_of(Stacks s) const {
+    return [this, s, at = s, next = 0](std::int32_t i, std::int32_t& symbol) mutable {
+      if (i < next) {
+        at = s;
+        next = 0;
+      }
+      for (; next < i; ++next) at = at <= kDone ? kNoStack : below_only(at);
+      if (at <= kDone) return false;
+      const StackSet& set = sets_[static_cast<std::size_t>(at)];
+      symbol = set.end - set.begin == 1 ? entries_[set.begin].frame : ~at;
+      return true;
+    };
+  }
+  Stacks below_only(Stacks s) const {
+    const StackSet& set = sets_[static_cast<std::size_t>(s)];
+    return set.end - set.begin == 1 ? entries_[set.begin].below : kNoStack;
+  }
+  std::int32_t scan_record(const Item& item);
+  void collect_scan(const Item& item, std::uint32_t node, MaskRecord& record, std::vector<const Shape*>& dense);
+  void collect_below(const Item& item, std::uint32_t node, MaskRecord& record);
+  void merge_rows(MaskRecord& record, const std::vector<const Shape*>& dense) const;
+
   // Guards and arrays of distinct items (guards.cpp).
   void finish_byte(Items& items, std::uint8_t byte, Text* text);
   Stacks place(Stacks s, std::int32_t position);
@@ -256,8 +312,10 @@ class Engine {
   std::vector<std::string> refusals() const;
   void find_dead_end(MaskRecord& record, bool ends);
   std::string guarded_shortest(State s);
+  // The items at levels_[0] begin.
   template <class Visit, class Skip, class Unsure>
-  void walk(const SuffixTrie& trie, Lex exit, Stacks stacks, Skip&& skip, Visit&& visit, Unsure&& unsure);
+  void walk(const SuffixTrie& trie, Skip&& skip, Visit&& visit, Unsure&& unsure);
+  void begin_walk(Lex exit, Stacks stacks);
   void evict();
 
   friend class Completion;
@@ -310,6 +368,17 @@ class Engine {
   MaskRecord dead_mask_, finished_mask_;
 
   std::unique_ptr<Completion> completion_;
+
+  // Of Lark grammars: memos, each with the depth of the lowest frame that its making looked at.
+  FlatMap shift_index_;
+  std::vector<Shift> shifts_;
+  Index open_index_;
+  std::vector<std::unique_ptr<Opened>> opened_;
+  std::int32_t lowest_ = 0;            // of the operation under way
+  std::vector<std::int32_t> reduced_;  // scratch
+  PrefixMemo scan_records_index_, followers_index_;
+  std::vector<std::unique_ptr<MaskRecord>> scan_records_;
+  std::vector<std::vector<std::uint32_t>> followers_;  // the tokens of exits that can follow
 
   // Scratch, kept to save allocations; the exclusive lock protects it.
   std::vector<Level> levels_;

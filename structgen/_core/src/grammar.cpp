@@ -2,12 +2,16 @@
 
 #include <algorithm>
 
+#include "lark.hpp"
+
 namespace structgen {
 
 Grammar::Grammar(std::shared_ptr<Lexer> lexer) : lexer_(std::move(lexer)), distinct_(std::make_unique<Distinct>(*this)) {
   add({ExprOp::kNothing});
   add({ExprOp::kEmpty, true, true});
 }
+
+Grammar::~Grammar() = default;
 
 void Grammar::json_style(Re ws, bool all_escapes) {
   RegexStore& re = lexer_->regexes();
@@ -135,6 +139,12 @@ Expr Grammar::guarded(Expr body, std::int32_t guard, bool negated) {
   return add(n);
 }
 
+Expr Grammar::lark(std::unique_ptr<LarkGrammar> lark) {
+  if (lark_) throw std::invalid_argument("a builder takes one Lark grammar");
+  lark_ = std::move(lark);
+  return add({ExprOp::kLark});
+}
+
 bool Grammar::compute_productive(const ExprNode& n) {
   switch (n.op) {
     case ExprOp::kNothing: return false;
@@ -164,6 +174,7 @@ bool Grammar::compute_productive(const ExprNode& n) {
       return inhabited(a.tally->plans[0], a.tally->goal);
     }
     case ExprOp::kGuarded: return productive(n.a);
+    case ExprOp::kLark: return true;  // what can't be completed is found when it runs
   }
   return false;
 }

@@ -14,7 +14,7 @@ namespace structgen {
 
 using Expr = std::int32_t;
 
-enum class ExprOp : std::uint8_t { kNothing, kEmpty, kTerminal, kChoice, kSequence, kRule, kObject, kArray, kGuarded };
+enum class ExprOp : std::uint8_t { kNothing, kEmpty, kTerminal, kChoice, kSequence, kRule, kObject, kArray, kGuarded, kLark };
 
 struct ExprNode {
   ExprOp op;
@@ -76,12 +76,15 @@ struct Guard {
   bool distinct;  // "an array of distinct items", decided here; otherwise a predicate of the caller's
 };
 
+struct LarkGrammar;
+
 class Grammar {
  public:
   static constexpr Expr kNothing = 0;
   static constexpr Expr kEmpty = 1;
 
   explicit Grammar(std::shared_ptr<Lexer> lexer);
+  ~Grammar();
 
   void json_style(Re whitespace, bool all_escapes);
   Expr text(Re r);
@@ -95,6 +98,8 @@ class Grammar {
   Expr array(ArrayNode node);
   std::int32_t guard(Guard guard);
   Expr guarded(Expr body, std::int32_t guard, bool negated);
+  // At most one, and then it is the whole language.
+  Expr lark(std::unique_ptr<LarkGrammar> lark);
   // Decides productivity, drops what is not productive. False when the language is empty.
   bool finish(Expr start);
 
@@ -109,6 +114,8 @@ class Grammar {
   // Whether texts are captured or items remembered anywhere.
   bool remembers() const { return remembers_; }
   Distinct& distinct() const { return *distinct_; }
+  // Null where there is none. Grows while engines run, as the lexer does, under the lexer's exclusive lock.
+  LarkGrammar* lark() const { return lark_.get(); }
 
   Lexer& lexer() const { return *lexer_; }
   // Grows while engines run, as the lexer does, under the lexer's exclusive lock.
@@ -161,6 +168,7 @@ class Grammar {
   Re json_family_ = RegexStore::kNone;
   bool json_ = false;
   FlatMap text_memo_, string_memo_;
+  std::unique_ptr<LarkGrammar> lark_;
 };
 
 }  // namespace structgen

@@ -34,11 +34,12 @@ Stacks Engine::intern_set(std::vector<Entry> entries, bool done) {
   const Stacks id = static_cast<Stacks>(sets_.size());
   const std::uint32_t begin = static_cast<std::uint32_t>(entries_.size());
   entries_.insert(entries_.end(), entries.begin(), entries.end());
-  StackSet set{begin, static_cast<std::uint32_t>(entries_.size()), done, false};
+  StackSet set{begin, static_cast<std::uint32_t>(entries_.size()), done, false, 0};
   for (const Entry& e : entries) {
     const Frame& f = frames_[static_cast<std::size_t>(e.frame)];
     const StackSet& below = sets_[static_cast<std::size_t>(e.below)];
     const bool item = f.phase == kItem, check = item || f.kind == kGuardFrame, begun = (item ? f.member : f.at) >= 0;
+    set.depth = std::max(set.depth, below.depth + 1);
     set.captures = set.captures || f.phase == kKey;
     set.unsure = set.unsure || (f.text == kUnread && f.phase == kAfterComma);
     set.checks = set.checks || check;
@@ -125,9 +126,20 @@ void Engine::expand_one(Stacks s) {
   auto out = std::make_unique<Expansion>();
   const StackSet set = sets_[static_cast<std::size_t>(s)];
   out->accepts = set.done;
+  std::vector<Entry> lark;
   for (std::uint32_t i = set.begin; i < set.end; ++i) {
     const Entry e = entries_[i];
-    expand_frame(frames_[static_cast<std::size_t>(e.frame)], e.below, *out);
+    const FrameKind kind = frames_[static_cast<std::size_t>(e.frame)].kind;
+    if (kind == kLrFrame || kind == kIndentFrame)
+      lark.push_back(e);
+    else
+      expand_frame(frames_[static_cast<std::size_t>(e.frame)], e.below, *out);
+  }
+  if (!lark.empty()) {
+    const Stacks parser = intern_set(std::move(lark), false);
+    const Items& begin = open(parser, 0, 0).items;
+    out->items.insert(out->items.end(), begin.begin(), begin.end());
+    out->accepts = out->accepts || lark_accepts(parser);
   }
   normalize(out->items);
   expansions_[static_cast<std::size_t>(s)] = std::move(out);
@@ -151,6 +163,8 @@ void Engine::expand_frame(const Frame& frame, Stacks below, Expansion& out) {
     case kObjectFrame: expand_object(f, below, out); break;
     case kArrayFrame: expand_array(f, below, out); break;
     case kGuardFrame: break;  // checked before anything follows
+    case kLrFrame:
+    case kIndentFrame: break;  // dealt with as a whole
   }
 }
 
@@ -181,6 +195,12 @@ void Engine::expand_expr(Expr e, Stacks below, Expansion& out, int depth) {
     case ExprOp::kRule: expand_expr(n.a, below, out, depth + 1); break;
     case ExprOp::kObject: out.items.push_back({grammar_->open_brace, push(first_frame(n), below)}); break;
     case ExprOp::kArray: out.items.push_back({grammar_->open_bracket, push(first_frame(n), below)}); break;
+    case ExprOp::kLark: {
+      const Expansion& begin = expand(lark_start(below));
+      out.items.insert(out.items.end(), begin.items.begin(), begin.items.end());
+      out.accepts = out.accepts || begin.accepts;
+      break;
+    }
     case ExprOp::kGuarded: expand_expr(n.a, push({kGuardFrame, kFirst, e, -1, 0, 0, 0}, below), out, depth + 1); break;
   }
 }
@@ -297,7 +317,7 @@ std::vector<std::uint32_t> Engine::decoded(const std::string& text) const {
   std::vector<std::uint32_t> out;
   Decoder decoder = kDecoderOpen;
   for (const char c : text) {
-    const Fed fed = feed(grammar_->string_kind, decoder, static_cast<std::uint8_t>(c));
+    const Fed fed = structgen::feed(grammar_->string_kind, decoder, static_cast<std::uint8_t>(c));
     if (fed.status == Fed::kChar) out.push_back(fed.value);
     decoder = fed.status == Fed::kPending ? fed.value : static_cast<Decoder>(kClean);
   }

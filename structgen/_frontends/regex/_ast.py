@@ -2,7 +2,8 @@
 
 Captures have no node: without backreferences a group means what is inside it. ``plain`` is true where
 no assertion occurs below a node, so that ordinary patterns take the direct path of the lowering. Nodes
-compare by value, which the analysis of loops relies on.
+compare by value, which the analysis of loops relies on. The order of options, and ``Repeat.lazy``, tell which
+match a backtracking matcher prefers; the functions below keep it.
 """
 
 import functools
@@ -47,12 +48,16 @@ class Alternation:
 
 @dataclass(slots=True, unsafe_hash=True)
 class Repeat:
-    """``low`` to ``high`` copies of the body; ``high`` is -1 where there is no bound."""
+    """``low`` to ``high`` copies of the body; ``high`` is -1 where there is no bound.
+
+    ``lazy`` says which match is preferred, not which strings match, so that it does not tell nodes apart.
+    """
 
     body: "Node"
     low: int
     high: int
     plain: bool
+    lazy: bool = field(default=False, compare=False)
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -120,13 +125,13 @@ def alternation(options: Iterable[Node]) -> Node:
     return Alternation(tuple(flat), all(option.plain for option in flat)) if flat else NOTHING
 
 
-def repeat(body: Node, low: int, high: int) -> Node:
+def repeat(body: Node, low: int, high: int, lazy: bool = False) -> Node:
     """Repeat ``low`` to ``high`` times; ``high`` is -1 for no bound."""
     if low == 1 and high == 1:
         return body
     if high == 0:
         return EPSILON
-    return Repeat(body, low, high, body.plain)
+    return Repeat(body, low, high, body.plain, lazy)
 
 
 def look(body: Node, behind: bool, negative: bool, position: int | None = None) -> Node:
@@ -208,6 +213,20 @@ def nullable(node: Node) -> bool:
             return any(map(nullable, node.options))
         case Repeat():
             return node.low == 0 or nullable(node.body)
+    return True
+
+
+def zero_width(node: Node) -> bool:
+    """Whether every match of the node is empty: assertions, the empty string, nothing at all."""
+    match node:
+        case Chars() | Literal():
+            return False
+        case Concat():
+            return all(map(zero_width, node.parts))
+        case Alternation():
+            return all(map(zero_width, node.options))
+        case Repeat():
+            return zero_width(node.body)
     return True
 
 

@@ -39,6 +39,8 @@ class LeftContext:
         The state after a non-empty string depends on its last code point only.
     ends : dict of int to Ranges
         If ``definite``: the code points that lead to a state.
+    next : list of list of int
+        The state after a code point of each cell, by state.
     """
 
     def __init__(self, assertions: list[Before | Look], pattern: str) -> None:
@@ -49,7 +51,7 @@ class LeftContext:
         self.cells: tuple[Ranges, ...] = (_charset.ALL,)
         self.ends: dict[int, Ranges] = {}
         self.size = 1
-        self._next: list[list[int]] = [[START]]
+        self.next: list[list[int]] = [[START]]
         self._keys: list[_Key] = []
         if assertions:
             inside = [ranges for look in self._looks for ranges in sets_of(look)]
@@ -67,7 +69,7 @@ class LeftContext:
         start: _Key = (True, -1, tuple(floating | anchored for floating, anchored in self._threads))
         self._keys = [start]
         numbers = {start: START}
-        self._next = []
+        self.next = []
         for key in self._keys:
             row = []
             for cell in self.cells:
@@ -83,14 +85,14 @@ class LeftContext:
                     numbers[following] = len(self._keys)
                     self._keys.append(following)
                 row.append(numbers[following])
-            self._next.append(row)
+            self.next.append(row)
             if len(self._keys) > MAX_LEFT_STATES:
                 raise limit_error("the lookbehinds need too many states", "max_left_states", MAX_LEFT_STATES)
         self.size = len(self._keys)
         if self.definite:
             for state in range(1, self.size):
                 leading = [
-                    cell for cell, after in zip(self.cells, self._next[START], strict=True) if after == state
+                    cell for cell, after in zip(self.cells, self.next[START], strict=True) if after == state
                 ]
                 self.ends[state] = _charset.union(*leading)
 
@@ -98,7 +100,7 @@ class LeftContext:
         """The state after one more code point."""
         if self.size == 1:
             return state
-        row = self._next[state]
+        row = self.next[state]
         return next(n for n, cell in zip(row, self.cells, strict=True) if _charset.contains(cell, code_point))
 
     def holds(self, state: int, node: Before | Look) -> bool:

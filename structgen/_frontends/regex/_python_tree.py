@@ -15,7 +15,10 @@ from structgen._frontends.regex._limits import MAX_COUNT, MAX_EXPANSION, MAX_NES
 
 Item = tuple[Any, Any]
 
-_TYPE_FLAGS = re.ASCII | re.LOCALE | re.UNICODE
+# Plain numbers: arithmetic on the flags of re is slow.
+_IGNORECASE, _MULTILINE, _DOTALL = int(re.IGNORECASE), int(re.MULTILINE), int(re.DOTALL)
+_ASCII, _VERBOSE = int(re.ASCII), int(re.VERBOSE)
+_TYPE_FLAGS = int(re.ASCII | re.LOCALE | re.UNICODE)
 _NEWLINE: Ranges = ((0x0A, 0x0A),)
 _CATEGORIES = {
     _constants.CATEGORY_DIGIT: r"\d",
@@ -72,7 +75,7 @@ class Converter:
     def _places(self, kind: str) -> list[int]:
         """Where a construct stands in the source, which the tree does not say."""
         scanner = f"{_SCANNER}|(?P<found>{_PLACES[kind]})"
-        if self.flags & re.VERBOSE:
+        if self.flags & _VERBOSE:
             scanner = r"#[^\n]*|" + scanner
         return [m.start() for m in re.finditer(scanner, self.pattern, re.DOTALL) if m.group("found")]
 
@@ -87,11 +90,7 @@ class Converter:
         text: list[str] = []
         for item in items:
             operation, value = item
-            if (
-                operation is _constants.LITERAL
-                and not flags & re.IGNORECASE
-                and not 0xD800 <= value <= 0xDFFF
-            ):
+            if operation is _constants.LITERAL and not flags & _IGNORECASE and not 0xD800 <= value <= 0xDFFF:
                 text.append(chr(value))
                 continue
             if text:
@@ -114,7 +113,8 @@ class Converter:
             return _ast.alternation(self._sequence(option, flags) for option in argument[1])
         if operation in _REPEATS:
             low, high, body = argument
-            return _ast.repeat(self._sequence(body, flags), *_counts(low, high))
+            lazy = operation is _constants.MIN_REPEAT
+            return _ast.repeat(self._sequence(body, flags), *_counts(low, high), lazy)
         if operation is _constants.AT:
             return _anchor(argument, flags)
         if operation is _constants.ASSERT or operation is _constants.ASSERT_NOT:
@@ -145,9 +145,9 @@ class Converter:
 
     def _one_character(self, item: Item, flags: int) -> Node:
         operation, argument = item
-        ascii_only = bool(flags & re.ASCII)
+        ascii_only = bool(flags & _ASCII)
         if operation is _constants.ANY:
-            return _ast.ANY if flags & re.DOTALL else _ast.Chars(_charset.complement(_NEWLINE))
+            return _ast.ANY if flags & _DOTALL else _ast.Chars(_charset.complement(_NEWLINE))
         negative = operation is _constants.NOT_LITERAL
         ranges: list[tuple[int, int]] = []
         for kind, value in argument if operation is _constants.IN else [(_constants.LITERAL, argument)]:
@@ -162,7 +162,7 @@ class Converter:
         members = _charset.normalise(ranges)
         if negative:
             members = _charset.complement(members)
-        if flags & re.IGNORECASE:
+        if flags & _IGNORECASE:
             members = _ignoring_case(members, repr(item), _Item(item, flags))
         return _ast.Chars(members)
 
@@ -181,7 +181,8 @@ class Converter:
         """The items, ending only where their first match in the order of backtracking ends.
 
         Whatever has a fixed width ends in one place anyway. A choice is made unambiguous by negative
-        lookaheads for everything that would have been preferred.
+        lookaheads for everything that would have been preferred. At most one match is left from any place, so
+        that its order does not matter.
         """
         self._budget.spend(1 + len(items))
         fixed = 0
@@ -266,7 +267,7 @@ def _counts(low: Any, high: Any) -> tuple[int, int]:
 
 
 def _anchor(kind: Any, flags: int) -> Node:
-    multiline = bool(flags & re.MULTILINE)
+    multiline = bool(flags & _MULTILINE)
     if kind is _constants.AT_BEGINNING_STRING or (kind is _constants.AT_BEGINNING and not multiline):
         return _ast.AT_START
     if kind is _constants.AT_BEGINNING:
@@ -277,7 +278,7 @@ def _anchor(kind: Any, flags: int) -> Node:
         if multiline:
             return _ast.After(_NEWLINE, True)
         return _ast.AT_END_OR_LAST_NEWLINE
-    word = _unicode.python_class(r"\w", bool(flags & re.ASCII))
+    word = _unicode.python_class(r"\w", bool(flags & _ASCII))
     return _ast.boundary(word, kind is _constants.AT_NON_BOUNDARY, sys.version_info >= (3, 14))
 
 
@@ -286,7 +287,7 @@ class _Item:
 
     def __init__(self, item: Item, flags: int) -> None:
         self.item = item
-        self.flags = flags & (_TYPE_FLAGS | re.IGNORECASE)
+        self.flags = flags & (_TYPE_FLAGS | _IGNORECASE)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Item) and self.flags == other.flags
@@ -306,6 +307,10 @@ class _Item:
 @functools.lru_cache(maxsize=1024)
 def _ignoring_case(exact: Ranges, key: str, item: _Item) -> Ranges:
     """Widen the set of an item as ``IGNORECASE`` does; ``key`` spells the item."""
-    cased = _charset.normalise((ord(c), ord(c)) for c in _unicode.cased_characters())
     matched = _charset.normalise((ord(c), ord(c)) for c in item.members(_unicode.cased_characters()))
-    return _charset.union(_charset.intersection(exact, _charset.complement(cased)), matched)
+    return _charset.union(_charset.intersection(exact, _uncased()), matched)
+
+
+@functools.cache
+def _uncased() -> Ranges:
+    return _charset.complement(_charset.normalise((ord(c), ord(c)) for c in _unicode.cased_characters()))

@@ -11,7 +11,10 @@ from structgen._frontends.regex._limits import MAX_COUNT, MAX_NESTING, check_len
 from structgen._frontends.regex._lower import Lowering
 from structgen._frontends.regex._python_tree import Converter
 
-_ACCEPTED_FLAGS = re.IGNORECASE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE | re.ASCII | re.LOCALE
+# A plain number: arithmetic on the flags of re is slow, and its parser does much of it.
+_ACCEPTED_FLAGS = int(
+    re.IGNORECASE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE | re.ASCII | re.LOCALE
+)
 
 
 def lower_python(pattern: str, builder: RegexBuilder, flags: int = 0) -> int:
@@ -40,12 +43,13 @@ def lower_python(pattern: str, builder: RegexBuilder, flags: int = 0) -> int:
     LimitError
         One of the limits of ``_limits`` was reached.
     """
+    return Lowering(builder, pattern).full(parse(pattern, int(flags)))
+
+
+@functools.lru_cache(maxsize=1024)
+def parse(pattern: str, flags: int) -> Node:
+    """Parse a pattern of :mod:`re`; raises what :func:`lower_python` raises."""
     check_length(pattern)
-    return Lowering(builder, pattern).full(_parse(pattern, int(flags)))
-
-
-@functools.lru_cache(maxsize=256)
-def _parse(pattern: str, flags: int) -> Node:
     try:
         tree = _parser.parse(pattern, flags & _ACCEPTED_FLAGS)
     except re.error as error:

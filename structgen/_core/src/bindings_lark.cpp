@@ -1,0 +1,172 @@
+// Patterns and parsers of Lark grammars, as Python makes them.
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "builder.hpp"
+#include "lr_prepare.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace structgen {
+
+namespace {
+
+constexpr std::size_t kMostLrStates = 200000;
+constexpr std::size_t kMostRules = 200000;
+
+using Ranges = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
+using TerminalList = std::vector<std::tuple<std::string, std::int32_t, std::int32_t>>;
+using UnlessList = std::vector<std::tuple<std::int32_t, std::int32_t, Re, bool>>;
+using RuleList = std::vector<std::tuple<std::int32_t, std::vector<std::int32_t>, std::int32_t, std::string>>;
+using IndenterTuple = std::tuple<std::int32_t, std::int32_t, std::int32_t, std::vector<std::int32_t>, std::vector<std::int32_t>, std::int32_t>;
+
+CharSet char_set(const Ranges& ranges) {
+  CharSet set;
+  for (const auto& r : ranges) {
+    if (r.first > r.second || r.second > kMaxCodePoint) throw std::invalid_argument("a character range must satisfy 0 <= low <= high <= 0x10FFFF");
+    set.push_back({r.first, r.second});
+  }
+  return set;
+}
+
+std::vector<Pattern> checked_patterns(Builder& b, const std::vector<Pattern>& parts) {
+  for (const Pattern p : parts)
+    if (!b.lark().scanner.patterns.is_pattern(p)) throw std::invalid_argument("not a pattern handle: " + std::to_string(p));
+  return parts;
+}
+
+void bind_patterns(nb::class_<Builder>& c) {
+  using G = Builder::OpenGuard;
+  const auto patterns = [](Builder& b) -> PatternStore& { return b.lark().scanner.patterns; };
+  c.def("left_context",
+        [](Builder& b, const std::vector<Ranges>& cells, std::vector<std::vector<Left>> next) {
+          G g(b);
+          std::vector<CharSet> sets;
+          for (const Ranges& r : cells) sets.push_back(char_set(r));
+          for (const std::vector<Left>& row : next) {
+            if (row.size() != cells.size()) throw std::invalid_argument("each row of a left context needs one state for each cell");
+            for (const Left to : row)
+              if (to < 0 || static_cast<std::size_t>(to) >= next.size()) throw std::invalid_argument("not a state of the left context: " + std::to_string(to));
+          }
+          b.lark().scanner.left_context(std::move(sets), std::move(next));
+        }, "cells"_a, "next"_a)
+      .def("pat_empty", [](Builder&) { return PatternStore::kEmpty; })
+      .def("pat_chars", [patterns](Builder& b, const Ranges& ranges) { G g(b); return patterns(b).chars(char_set(ranges)); }, "ranges"_a)
+      .def("pat_literal",
+           [patterns](Builder& b, const nb::str& text) {
+             G g(b);
+             std::vector<Pattern> parts;
+             for (const std::uint32_t c : code_points(text)) parts.push_back(patterns(b).chars({{c, c}}));
+             return patterns(b).concat(parts);
+           }, "text"_a)
+      .def("pat_concat", [patterns](Builder& b, const std::vector<Pattern>& parts) { G g(b); return patterns(b).concat(checked_patterns(b, parts)); }, "parts"_a)
+      .def("pat_choice", [patterns](Builder& b, const std::vector<Pattern>& parts) { G g(b); return patterns(b).choice(checked_patterns(b, parts)); }, "parts"_a)
+      .def("pat_repeat",
+           [patterns](Builder& b, Pattern body, std::int64_t low, std::int64_t high, bool lazy, const std::vector<Re>&) {
+             G g(b);
+             checked_patterns(b, {body});
+             if (low < 0 || high < -1 || (high != -1 && high < low)) throw std::invalid_argument("a repetition must satisfy 0 <= low <= high, or high = -1");
+             if (low >= 1 << 30 || high >= 1 << 30) throw LimitError("a repetition count exceeds 2**30 - 1");
+             return patterns(b).repeat(body, static_cast<std::int32_t>(low), static_cast<std::int32_t>(high), lazy);
+           }, "body"_a, "low"_a, "high"_a, "lazy"_a, "success"_a = std::vector<Re>())
+      .def("pat_ahead",
+           [patterns](Builder& b, const std::vector<Re>& rest, bool negative) {
+             G g(b);
+             if (rest.empty()) throw std::invalid_argument("a lookahead needs a regex for each state of the left context");
+             for (const Re r : rest) b.check_re(r);
+             return patterns(b).ahead(rest, negative);
+           }, "rest"_a, "negative"_a)
+      .def("pat_behind", [patterns](Builder& b, const std::vector<Left>& states) { G g(b); return patterns(b).behind(states); }, "states"_a);
+}
+
+void read_terminals(Builder& b, LarkGrammar& lark, const TerminalList& terminals, const std::vector<std::int32_t>& ignore) {
+  for (const auto& [name, kind, handle] : terminals) {
+    if (kind < 0 || kind > 3) throw std::invalid_argument("not a kind of terminal: " + std::to_string(kind));
+    const LarkGrammar::Terminal t{name, static_cast<LarkGrammar::Kind>(kind), handle};
+    const std::int32_t number = static_cast<std::int32_t>(lark.terminals.size());
+    if (t.kind == LarkGrammar::Kind::kPattern) {
+      checked_patterns(b, {handle});
+      lark.scanned.push_back(number);
+    } else if (t.kind != LarkGrammar::Kind::kDeclared) {
+      if (t.kind == LarkGrammar::Kind::kExpression) b.check_expr(handle);
+      else if (handle < 0 || static_cast<std::size_t>(handle) >= b.vocabulary->data->size()) throw std::invalid_argument("not a token: " + std::to_string(handle));
+      lark.embedded.push_back(number);
+    }
+    lark.terminals.push_back(t);
+  }
+  lark.ignored.assign(lark.terminals.size(), false);
+  for (const std::int32_t t : ignore) lark.ignored.at(static_cast<std::size_t>(t)) = true;
+}
+
+// Numbers of terminals may be -1: the grammar does not have that one.
+void read_indenter(LarkGrammar& lark, const IndenterTuple& given) {
+  const auto& [newline, indent, dedent, opening, closing, tab] = given;
+  const auto check = [&](std::int32_t t) {
+    if (t < -1 || t >= lark.end()) throw std::invalid_argument("not a terminal: " + std::to_string(t));
+  };
+  for (const std::int32_t t : {newline, indent, dedent}) check(t);
+  for (const std::int32_t t : opening) check(t);
+  for (const std::int32_t t : closing) check(t);
+  if (tab <= 0) throw std::invalid_argument("a tab must count for something");
+  lark.indents = true;
+  lark.indenter = {newline, indent, dedent, tab, opening, closing};
+}
+
+Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& unless, const std::vector<std::int32_t>& ignore, std::vector<std::string> nonterminals,
+                 const RuleList& rules, std::int32_t start, const std::string& mode, const std::optional<IndenterTuple>& indenter) {
+  Builder::OpenGuard g(b);
+  LarkGrammar& lark = b.lark();
+  const std::map<std::string, LarkGrammar::Mode> modes{{"contextual", LarkGrammar::Mode::kContextual}, {"lalr_basic", LarkGrammar::Mode::kBasic}, {"basic", LarkGrammar::Mode::kBasic},
+                                                        {"dynamic", LarkGrammar::Mode::kDynamic}, {"dynamic_complete", LarkGrammar::Mode::kDynamicComplete}};
+  const auto known = modes.find(mode);
+  if (known == modes.end()) throw std::invalid_argument("not a mode: " + mode);
+  lark.mode = known->second;
+  lark.general = mode != "contextual" && mode != "lalr_basic";
+  read_terminals(b, lark, terminals, ignore);
+  if (indenter) read_indenter(lark, *indenter);
+  const std::int32_t count = lark.end();
+  for (const auto& [lhs, symbols, priority, name] : rules) {
+    lark.rules.push_back({lhs, symbols, priority});
+    lark.rule_names.push_back(name);
+  }
+  check_rules(lark.rules, count, static_cast<std::int32_t>(nonterminals.size()), start);
+  std::int32_t symbols = static_cast<std::int32_t>(nonterminals.size());
+  if (lark.general) {
+    WithoutEmpty free = without_empty(lark.rules, count, symbols, start, kMostRules);
+    std::vector<std::string> names;
+    for (const std::int32_t from : free.from) names.push_back(lark.rule_names[static_cast<std::size_t>(from)]);
+    lark.rules = std::move(free.rules);
+    lark.rule_names = std::move(names);
+    lark.empty_text = free.nullable_start;
+    symbols = free.nonterminals;
+  }
+  lark.nonterminals = std::move(nonterminals);
+  lark.tables = build_lr(lark.rules, count, symbols, start, lark.general ? Conflicts::kKeep : Conflicts::kResolve, kMostLrStates);
+  std::vector<Scanner::Unless> pairs;
+  for (const auto& [owner, keyword, texts, embedded] : unless) {
+    b.check_re(texts);
+    // What is ignored is dropped before keywords are looked for.
+    if (!lark.ignored.at(static_cast<std::size_t>(owner))) pairs.push_back({owner, keyword, texts, embedded});
+  }
+  std::vector<Pattern> scanned;
+  for (const LarkGrammar::Terminal& t : lark.terminals) scanned.push_back(t.kind == LarkGrammar::Kind::kPattern ? t.handle : -1);
+  lark.scanner.prepare(std::move(scanned), std::move(pairs), lark.indents ? lark.indenter.newline : -1, lark.indenter.tab, lark.mode == LarkGrammar::Mode::kDynamicComplete);
+  return b.grammar->lark(std::move(b.larking));
+}
+
+}  // namespace
+
+void bind_lark(nb::class_<Builder>& c) {
+  bind_patterns(c);
+  c.def("lr_parser", &make_parser, "terminals"_a, "unless"_a, "ignore"_a, "nonterminals"_a, "rules"_a, "start"_a, "mode"_a, "indenter"_a.none());
+}
+
+}  // namespace structgen

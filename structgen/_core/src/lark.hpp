@@ -1,0 +1,74 @@
+// A Lark grammar after lowering: LR tables, its scanner, and what stands beside both (ignored terminals, indentation, embedded expressions).
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lr_tables.hpp"
+#include "scanner.hpp"
+
+namespace structgen {
+
+// Lexer states from here on are special tokens by number, and from kScanBase on states of the grammar's scanner.
+inline constexpr Lex kSpecialBase = 1 << 29;
+inline constexpr Lex kScanBase = 1 << 30;
+inline bool is_scan(Lex q) { return q >= kScanBase; }
+inline bool is_special(Lex q) { return q >= kSpecialBase && q < kScanBase; }
+
+struct LarkGrammar {
+  enum class Mode : std::uint8_t {
+    kContextual,       // only the terminals that the parser's state accepts compete
+    kBasic,            // all terminals compete
+    kDynamic,          // every terminal that can come is matched on its own
+    kDynamicComplete,  // and may end wherever it matches
+  };
+  enum class Kind : std::uint8_t { kPattern, kDeclared, kExpression, kSpecial };
+  struct Terminal {
+    std::string name;
+    Kind kind;
+    std::int32_t handle;  // pattern, expression or token
+  };
+
+  explicit LarkGrammar(Lexer& lexer) : scanner(lexer) {}
+
+  // Indentation, as lark's Indenter has it.
+  struct Indenter {
+    std::int32_t newline = -1, indent = -1, dedent = -1, tab = 8;
+    std::vector<std::int32_t> opening, closing;
+  };
+
+  std::vector<Terminal> terminals;
+  std::vector<std::string> nonterminals, rule_names;
+  std::vector<LrRule> rules;
+  LrTables tables;
+  Mode mode = Mode::kContextual;
+  bool general = false;         // every action counts
+  bool empty_text = false;      // of a general grammar, whose rules are never empty: whether its start was
+  std::vector<bool> ignored;    // by terminal
+  std::vector<std::int32_t> scanned, embedded;  // terminals with a pattern; those that are expressions or special tokens
+  Indenter indenter;
+  bool indents = false;
+  Scanner scanner;
+
+  std::int32_t end() const { return static_cast<std::int32_t>(terminals.size()); }
+
+  // The terminals that compete in a state of the parser; made on demand.
+  std::int32_t tried(std::int32_t state);
+
+  // Open indentations: 0 is the margin.
+  struct Level {
+    std::int32_t outer, column;
+  };
+  const Level& level(std::int32_t i) const { return levels_[static_cast<std::size_t>(i)]; }
+  std::int32_t indented(std::int32_t outer, std::int32_t column);
+
+ private:
+  std::vector<std::int32_t> tried_;
+  std::vector<Level> levels_{{-1, 0}};
+  FlatMap level_index_;
+};
+
+}  // namespace structgen

@@ -1,0 +1,411 @@
+// The parser of Lark grammars: stacks of LR states as sets of stacks, and what can come next on them.
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "engine.hpp"
+
+namespace structgen {
+
+namespace {
+
+constexpr std::size_t kMostReductions = 200000;  // before one terminal
+
+}  // namespace
+
+std::int32_t LarkGrammar::tried(std::int32_t state) {
+  if (tried_.empty()) tried_.assign(mode == Mode::kContextual ? tables.states.size() : 1, -1);
+  std::int32_t& memo = tried_[mode == Mode::kContextual ? static_cast<std::size_t>(state) : 0];
+  if (memo >= 0) return memo;
+  std::vector<std::int32_t> found;
+  if (mode == Mode::kContextual) {
+    for (const auto& [terminal, action] : tables.states[static_cast<std::size_t>(state)].actions)
+      if (terminal < end() && terminals[static_cast<std::size_t>(terminal)].kind == Kind::kPattern) found.push_back(terminal);
+    for (const std::int32_t t : scanned)
+      if (ignored[static_cast<std::size_t>(t)]) found.push_back(t);
+    if (indents && indenter.newline >= 0) found.push_back(indenter.newline);
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+  } else {
+    found = scanned;
+  }
+  return memo = scanner.terminal_set(found);
+}
+
+std::int32_t LarkGrammar::indented(std::int32_t outer, std::int32_t column) {
+  const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(outer)) << 32) | static_cast<std::uint32_t>(column);
+  const std::int32_t known = level_index_.get(key, -1);
+  if (known >= 0) return known;
+  levels_.push_back({outer, column});
+  level_index_.put(key, static_cast<std::int32_t>(levels_.size() - 1));
+  return static_cast<std::int32_t>(levels_.size() - 1);
+}
+
+namespace {
+
+// The actions on a terminal: a range of the sorted list.
+std::pair<std::size_t, std::size_t> actions_on(const LrTables::State& s, std::int32_t terminal) {
+  const auto less = [](const LrTables::Pair& p, std::int32_t t) { return p.first < t; };
+  const auto first = std::lower_bound(s.actions.begin(), s.actions.end(), terminal, less);
+  auto last = first;
+  while (last != s.actions.end() && last->first == terminal) ++last;
+  return {static_cast<std::size_t>(first - s.actions.begin()), static_cast<std::size_t>(last - s.actions.begin())};
+}
+
+std::int32_t goto_on(const LrTables::State& s, std::int32_t nonterminal) {
+  const auto less = [](const LrTables::Pair& p, std::int32_t n) { return p.first < n; };
+  return std::lower_bound(s.gotos.begin(), s.gotos.end(), nonterminal, less)->second;
+}
+
+}  // namespace
+
+Stacks Engine::lark_start(Stacks below) {
+  if (below != kDone) throw std::invalid_argument("a Lark grammar must be the whole language, not a part of an expression");
+  const LarkGrammar& lark = *grammar_->lark();
+  const Stacks s = push({kLrFrame, kFirst, 0, lark.tables.start, 0, 0, 0}, below);
+  return lark.indents ? push({kIndentFrame, kFirst, 0, 0, 0, -1, 0}, s) : s;
+}
+
+// The stacks after a terminal of the grammar; kNoStack where the parser refuses it.
+Stacks Engine::shift(Stacks s, std::int32_t terminal) {
+  const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(s)) << 32) | static_cast<std::uint32_t>(terminal);
+  std::int32_t known = shift_index_.get(key, -1);
+  if (known < 0) {
+    const std::int32_t lowest = lowest_;
+    lowest_ = std::numeric_limits<std::int32_t>::max();
+    const Stacks to = shift_one(s, terminal);
+    known = static_cast<std::int32_t>(shifts_.size());
+    shifts_.push_back({to, lowest_});
+    shift_index_.put(key, known);
+    lowest_ = lowest;
+  }
+  const Shift& found = shifts_[static_cast<std::size_t>(known)];
+  lowest_ = std::min(lowest_, found.lowest);
+  return found.to;
+}
+
+// One stack and one action at a time: reductions are made on the side, and only what is left of them becomes a stack.
+Stacks Engine::shift_one(Stacks s, std::int32_t terminal) {
+  const LarkGrammar& lark = *grammar_->lark();
+  const auto single = [&](Stacks at) { return sets_[static_cast<std::size_t>(at)].end - sets_[static_cast<std::size_t>(at)].begin == 1; };
+  const auto state_of = [&](Stacks at) {
+    lowest_ = std::min(lowest_, sets_[static_cast<std::size_t>(at)].depth);
+    return frames_[static_cast<std::size_t>(entries_[sets_[static_cast<std::size_t>(at)].begin].frame)].at;
+  };
+  if (lark.general || !single(s)) return shift_all(s, terminal);
+  std::vector<std::int32_t>& above = reduced_;
+  above.clear();
+  Stacks base = s;
+  for (std::size_t reductions = 0;; ++reductions) {
+    if (reductions > kMostReductions) throw LimitError("the grammar reduces more than " + std::to_string(kMostReductions) + " rules before one terminal");
+    const LrTables::State& state = lark.tables.states[static_cast<std::size_t>(above.empty() ? state_of(base) : above.back())];
+    const auto [first, last] = actions_on(state, terminal);
+    if (first == last) return kNoStack;
+    const std::int32_t action = state.actions[first].second;
+    if (action >= 0) {
+      for (const std::int32_t a : above) base = push({kLrFrame, kFirst, 0, a, 0, 0, 0}, base);
+      return push({kLrFrame, kFirst, 0, action, 0, 0, 0}, base);
+    }
+    const LrRule& rule = lark.rules[static_cast<std::size_t>(~action)];
+    std::size_t pops = rule.rhs.size();
+    const std::size_t here = std::min(pops, above.size());
+    above.resize(above.size() - here);
+    for (pops -= here; pops > 0; --pops) {
+      state_of(base);
+      base = entries_[sets_[static_cast<std::size_t>(base)].begin].below;
+      if (!single(base)) return shift_all(s, terminal);
+    }
+    above.push_back(goto_on(lark.tables.states[static_cast<std::size_t>(above.empty() ? state_of(base) : above.back())], rule.lhs));
+  }
+}
+
+// All stacks and all actions (Tomita 1985, on sets of stacks that share their tails).
+Stacks Engine::shift_all(Stacks s, std::int32_t terminal) {
+  const LarkGrammar& lark = *grammar_->lark();
+  lowest_ = 0;
+  std::vector<Entry> todo(entries_.begin() + sets_[static_cast<std::size_t>(s)].begin, entries_.begin() + sets_[static_cast<std::size_t>(s)].end), shifted;
+  std::set<Entry> seen(todo.begin(), todo.end());
+  std::vector<Stacks> bases, lower;
+  while (!todo.empty()) {
+    const Entry e = todo.back();
+    todo.pop_back();
+    if (seen.size() > kMostReductions) throw LimitError("the grammar reduces more than " + std::to_string(kMostReductions) + " rules before one terminal");
+    const LrTables::State& state = lark.tables.states[static_cast<std::size_t>(frames_[static_cast<std::size_t>(e.frame)].at)];
+    const auto [first, last] = actions_on(state, terminal);
+    for (std::size_t i = first; i < last; ++i) {
+      const std::int32_t action = state.actions[i].second;
+      if (action >= 0) {
+        shifted.push_back({frame({kLrFrame, kFirst, 0, action, 0, 0, 0}), intern_set({e}, false)});
+        continue;
+      }
+      const LrRule& rule = lark.rules[static_cast<std::size_t>(~action)];
+      if (rule.rhs.empty())
+        bases.assign(1, intern_set({e}, false));
+      else
+        bases.assign(1, e.below);
+      for (std::size_t pops = 1; pops < rule.rhs.size(); ++pops) {
+        lower.clear();
+        for (const Stacks b : bases)
+          for (std::uint32_t j = sets_[static_cast<std::size_t>(b)].begin; j < sets_[static_cast<std::size_t>(b)].end; ++j) lower.push_back(entries_[j].below);
+        std::sort(lower.begin(), lower.end());
+        lower.erase(std::unique(lower.begin(), lower.end()), lower.end());
+        bases.swap(lower);
+      }
+      for (const Stacks b : bases) {
+        const StackSet set = sets_[static_cast<std::size_t>(b)];
+        for (std::uint32_t j = set.begin; j < set.end; ++j) {
+          const Entry under = entries_[j];
+          const LrTables::State& from = lark.tables.states[static_cast<std::size_t>(frames_[static_cast<std::size_t>(under.frame)].at)];
+          const Entry next{frame({kLrFrame, kFirst, 0, goto_on(from, rule.lhs), 0, 0, 0}), intern_set({under}, false)};
+          if (seen.insert(next).second) todo.push_back(next);
+        }
+      }
+    }
+  }
+  if (shifted.empty()) return kNoStack;
+  Stacks out = intern_set({shifted[0]}, false);
+  for (std::size_t i = 1; i < shifted.size(); ++i) out = unite(out, intern_set({shifted[i]}, false));
+  return out;
+}
+
+// The stacks behind a lexeme; kNoStack where the parser refuses it.
+Stacks Engine::feed(Stacks s, const ScanExit& e) {
+  LarkGrammar& lark = *grammar_->lark();
+  const bool ignored = lark.ignored[static_cast<std::size_t>(e.terminal)];
+  if (!lark.indents) return ignored ? s : shift(s, e.terminal);
+  const StackSet set = sets_[static_cast<std::size_t>(s)];
+  lowest_ = std::min(lowest_, set.depth);
+  Stacks out = kNoStack;
+  for (std::uint32_t i = set.begin; i < set.end; ++i) {
+    const Entry entry = entries_[i];
+    Frame f = frames_[static_cast<std::size_t>(entry.frame)];
+    const std::int32_t column = e.new_line ? e.indent : f.member < 0 ? -1 : f.member + e.indent;
+    f.member = -1;
+    Stacks lr = entry.below;
+    if (e.terminal == lark.indenter.newline) {
+      if (f.count == 0) lr = indent(f, lr, column);
+    } else if (!ignored) {
+      lr = shift(lr, e.terminal);
+      const auto among = [&](const std::vector<std::int32_t>& list) { return std::find(list.begin(), list.end(), e.terminal) != list.end(); };
+      if (among(lark.indenter.opening))
+        ++f.count;
+      else if (among(lark.indenter.closing) && --f.count < 0)
+        lr = kNoStack;
+    }
+    if (lr == kNoStack) continue;
+    const Stacks one = push(f, lr);
+    out = out == kNoStack ? one : unite(out, one);
+  }
+  return out;
+}
+
+// A newline outside brackets, and the indentation that it begins or ends. Lark fails at one that has no line break in it.
+Stacks Engine::indent(Frame& f, Stacks lr, std::int32_t column) {
+  LarkGrammar& lark = *grammar_->lark();
+  if (column < 0) return kNoStack;
+  lr = shift(lr, lark.indenter.newline);
+  if (lr == kNoStack) return lr;
+  if (column > lark.level(f.at).column) {
+    f.at = lark.indented(f.at, column);
+    return lark.indenter.indent < 0 ? kNoStack : shift(lr, lark.indenter.indent);
+  }
+  while (column < lark.level(f.at).column && lr != kNoStack) {
+    f.at = lark.level(f.at).outer;
+    lr = lark.indenter.dedent < 0 ? kNoStack : shift(lr, lark.indenter.dedent);
+  }
+  return column == lark.level(f.at).column ? lr : kNoStack;
+}
+
+// Whether the text may end here.
+bool Engine::lark_accepts(Stacks s) {
+  LarkGrammar& lark = *grammar_->lark();
+  const auto ends = [&](Stacks lr) {
+    if (shift(lr, lark.end()) != kNoStack) return true;
+    if (!lark.empty_text) return false;
+    // Nothing has been read but what is ignored.
+    const StackSet set = sets_[static_cast<std::size_t>(lr)];
+    for (std::uint32_t i = set.begin; i < set.end; ++i)
+      if (entries_[i].below == kDone) return true;
+    return false;
+  };
+  if (!lark.indents) return ends(s);
+  const StackSet set = sets_[static_cast<std::size_t>(s)];
+  lowest_ = std::min(lowest_, set.depth);
+  for (std::uint32_t i = set.begin; i < set.end; ++i) {
+    const Entry e = entries_[i];
+    const Frame f = frames_[static_cast<std::size_t>(e.frame)];
+    Stacks lr = e.below;
+    for (std::int32_t at = f.at; at > 0 && lr != kNoStack; at = lark.level(at).outer) lr = lark.indenter.dedent < 0 ? kNoStack : shift(lr, lark.indenter.dedent);
+    if (lr != kNoStack && ends(lr)) return true;
+  }
+  return false;
+}
+
+// Counts the column while a newline is read.
+Stacks Engine::count_column(Stacks s, std::uint8_t byte) {
+  if (byte != '\n' && byte != ' ' && byte != '\t') return s;
+  const StackSet set = sets_[static_cast<std::size_t>(s)];
+  std::vector<Entry> out;
+  for (std::uint32_t i = set.begin; i < set.end; ++i) {
+    Entry e = entries_[i];
+    Frame f = frames_[static_cast<std::size_t>(e.frame)];
+    if (byte == '\n')
+      f.member = 0;
+    else if (f.member >= 0)
+      f.member += byte == ' ' ? 1 : grammar_->lark()->indenter.tab;
+    e.frame = frame(f);
+    out.push_back(e);
+  }
+  return intern_set(std::move(out), false);
+}
+
+// What can begin behind a lexeme.
+const Engine::Opened& Engine::open(Stacks s, Obligation obligation, Left left) {
+  std::uint64_t h = static_cast<std::uint32_t>(s);
+  h = combine(combine(h, static_cast<std::uint32_t>(obligation)), static_cast<std::uint32_t>(left));
+  std::int32_t known = open_index_.find(h, [&](std::int32_t i) {
+    const Opened& o = *opened_[static_cast<std::size_t>(i)];
+    return o.stacks == s && o.obligation == obligation && o.left == left;
+  });
+  if (known < 0) {
+    const std::int32_t lowest = lowest_;
+    lowest_ = std::numeric_limits<std::int32_t>::max();
+    auto made = std::make_unique<Opened>();
+    made->stacks = s;
+    made->obligation = obligation;
+    made->left = left;
+    const StackSet set = sets_[static_cast<std::size_t>(s)];
+    const LarkGrammar& lark = *grammar_->lark();
+    const bool split = lark.mode == LarkGrammar::Mode::kContextual;
+    if (lark.indents) {
+      for (std::uint32_t i = set.begin; i < set.end; ++i) {
+        const Entry e = entries_[i];
+        const Frame f = frames_[static_cast<std::size_t>(e.frame)];
+        const StackSet inner = sets_[static_cast<std::size_t>(e.below)];
+        for (std::uint32_t j = inner.begin; split && j < inner.end; ++j) open_one(&f, intern_set({entries_[j]}, false), *made);
+        if (!split) open_one(&f, e.below, *made);
+      }
+    } else {
+      for (std::uint32_t i = set.begin; split && i < set.end; ++i) open_one(nullptr, intern_set({entries_[i]}, false), *made);
+      if (!split) open_one(nullptr, s, *made);
+    }
+    lowest_ = std::min(lowest_, sets_[static_cast<std::size_t>(s)].depth);
+    normalize(made->items);
+    made->lowest = lowest_;
+    known = static_cast<std::int32_t>(opened_.size());
+    opened_.push_back(std::move(made));
+    open_index_.insert(h, known);
+    lowest_ = lowest;
+  }
+  const Opened& found = *opened_[static_cast<std::size_t>(known)];
+  lowest_ = std::min(lowest_, found.lowest);
+  return found;
+}
+
+void Engine::open_one(const Frame* indentation, Stacks lr, Opened& out) {
+  LarkGrammar& lark = *grammar_->lark();
+  Scanner& scanner = lark.scanner;
+  const auto behind = [&](Stacks s) { return indentation ? push(*indentation, s) : s; };
+  const Stacks here = behind(lr);
+  const std::int32_t state = frames_[static_cast<std::size_t>(entries_[sets_[static_cast<std::size_t>(lr)].begin].frame)].at;
+  const std::int32_t tried = lark.tried(state);
+  std::vector<std::int32_t> wanted;
+  for (const std::int32_t t : scanner.terminals(tried)) {
+    const bool dropped = lark.ignored[static_cast<std::size_t>(t)] || (indentation && indentation->count > 0 && t == lark.indenter.newline);
+    if (dropped || shift(lr, t) != kNoStack) wanted.push_back(t);
+  }
+  const auto offer = [&](std::int32_t compete, std::int32_t win) {
+    const Scan q = scanner.start(compete, win, out.obligation, out.left);
+    if (q != kDeadScan) out.items.push_back({kScanBase + q, here});
+  };
+  if (lark.mode == LarkGrammar::Mode::kContextual || lark.mode == LarkGrammar::Mode::kBasic) {
+    offer(tried, scanner.terminal_set(wanted));
+  } else {
+    for (const std::int32_t t : wanted) {
+      const std::int32_t alone = scanner.terminal_set({t});
+      offer(alone, alone);
+    }
+  }
+  for (const std::int32_t t : lark.embedded) {
+    const LarkGrammar::Terminal& terminal = lark.terminals[static_cast<std::size_t>(t)];
+    const Stacks after = lark.ignored[static_cast<std::size_t>(t)] ? lr : shift(lr, t);
+    if (after == kNoStack) continue;
+    if (terminal.kind == LarkGrammar::Kind::kSpecial) {
+      // A special token ends the text in front of it.
+      if (scanner.may_end(out.obligation)) out.items.push_back({kSpecialBase + terminal.handle, behind(after)});
+      continue;
+    }
+    if (out.obligation != 0) throw LimitError("what precedes the embedded " + terminal.name + " depends on how it begins; put a fixed text between them");
+    Expansion begin;
+    expand_expr(terminal.handle, behind(after), begin, 0);
+    out.items.insert(out.items.end(), begin.items.begin(), begin.items.end());
+  }
+}
+
+// Adds what a byte leads to from a state of the scanner.
+void Engine::advance_scan(const Item& item, std::uint8_t byte, Items& out) {
+  Scanner& scanner = grammar_->lark()->scanner;
+  const Scan q = item.lex - kScanBase;
+  const bool counting = grammar_->lark()->indents;
+  const auto arrive = [&](Scan to, Stacks stacks) {
+    if (to != kDeadScan) out.push_back({kScanBase + to, counting && scanner.counts(to) ? count_column(stacks, byte) : stacks});
+  };
+  arrive(scanner.next(q, byte), item.stacks);
+  const std::vector<std::int32_t>& exits = scanner.exits(q);
+  for (std::size_t i = 0; i < exits.size(); ++i) {
+    const ScanExit e = scanner.exit(scanner.exits(q)[i]);
+    const Stacks behind = feed(item.stacks, e);
+    if (behind == kNoStack) continue;
+    for (const Item& begin : open(behind, e.obligation, e.left).items) {
+      if (is_scan(begin.lex)) {
+        arrive(scanner.next(begin.lex - kScanBase, byte), begin.stacks);
+      } else if (!is_special(begin.lex)) {
+        const Lex to = lexer_.next(begin.lex, byte);
+        if (to != kDeadLex) out.push_back({to, begin.stacks});
+      }
+    }
+  }
+}
+
+// Whether the text may end in the midst of an item.
+bool Engine::ends(const Item& item, const Text* text) {
+  if (is_special(item.lex)) return false;
+  if (!is_scan(item.lex)) return lexer_[item.lex].accepting && expand(ended(item, text)).accepts;
+  Scanner& scanner = grammar_->lark()->scanner;
+  const std::vector<std::int32_t> exits = scanner.exits(item.lex - kScanBase);
+  return std::any_of(exits.begin(), exits.end(), [&](std::int32_t number) {
+    const ScanExit e = scanner.exit(number);
+    if (!scanner.may_end(e.obligation)) return false;
+    const Stacks behind = feed(item.stacks, e);
+    return behind != kNoStack && lark_accepts(behind);
+  });
+}
+
+// The items that a special token leads to.
+State Engine::step_special(State s, std::uint32_t token) {
+  if (!grammar_->lark() || s <= kFinished) return kDead;
+  Scanner& scanner = grammar_->lark()->scanner;
+  const Text read = text(s);
+  Items out;
+  const auto take = [&](const Items& begin) {
+    for (const Item& b : begin)
+      if (b.lex == kSpecialBase + static_cast<Lex>(token)) out.push_back({empty_lex_, b.stacks});
+  };
+  for (const Item& item : items(s)) {
+    if (!is_scan(item.lex)) {
+      take({item});
+      if (!is_special(item.lex) && lexer_[item.lex].accepting) take(expand(ended(item, &read)).items);
+      continue;
+    }
+    const std::vector<std::int32_t> exits = scanner.exits(item.lex - kScanBase);
+    for (const std::int32_t number : exits) {
+      const ScanExit e = scanner.exit(number);
+      const Stacks behind = feed(item.stacks, e);
+      if (behind != kNoStack) take(open(behind, e.obligation, e.left).items);
+    }
+  }
+  normalize(out);
+  return intern(out, {});
+}
+
+}  // namespace structgen

@@ -1,0 +1,64 @@
+// LR parsing tables of context-free grammars: LALR(1), with conflicts resolved as lark resolves them, or kept.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "common.hpp"
+
+namespace structgen {
+
+// Symbols: t >= 0 is terminal t, ~n is nonterminal n.
+struct LrRule {
+  std::int32_t lhs;
+  std::vector<std::int32_t> rhs;
+  std::int32_t priority = 0;
+};
+
+enum class Conflicts {
+  kResolve,  // lark: a shift wins over a reduction, a rule of higher priority over the others; else an error
+  kKeep,     // every action
+};
+
+// Rule number rules.size() is the augmented rule, start $END; terminal number `terminals` is $END.
+struct LrTables {
+  using Pair = std::pair<std::int32_t, std::int32_t>;
+  struct State {
+    std::vector<Pair> actions;  // (terminal, action) by terminal, a shift before reductions; s >= 0: shift to s; ~r: reduce rule r
+    std::vector<Pair> gotos;    // (nonterminal, state) by nonterminal
+    std::vector<Pair> kernel;   // (rule, dot)
+  };
+  std::vector<State> states;
+  std::int32_t start = 0;
+  std::int32_t accept = 0;  // where shifting $END leads
+  bool conflicts = false;   // some terminal had two actions in some state, be they resolved or kept
+  // Symbols that can be empty can follow each other forever. No such grammar is LR(k), and lark's tables of it may vary from run to run.
+  bool unstable = false;
+};
+
+// Rules that would be reduced on the same terminal, and none of them has the highest priority.
+struct LrConflict {
+  std::int32_t state, terminal;
+  std::vector<std::int32_t> rules;
+};
+struct LrConflictError : std::runtime_error {
+  explicit LrConflictError(std::vector<LrConflict> found);
+  std::vector<LrConflict> conflicts;
+};
+
+// Throws std::invalid_argument for rules that are given twice and for nonterminals without rules, as lark refuses both;
+// LimitError beyond `max_states` states.
+LrTables build_lr(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start,
+                  Conflicts how, std::size_t max_states);
+
+// Throws std::invalid_argument unless all symbols are in range.
+void check_rules(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start);
+// Rules by their left side.
+std::vector<std::vector<std::int32_t>> rules_by_lhs(const std::vector<LrRule>& rules, std::int32_t nonterminals);
+// Nonterminals that derive some string of these terminals alone: the nullable ones when there are none, the productive ones when all are.
+std::vector<char> deriving(const std::vector<LrRule>& rules, std::int32_t nonterminals, const std::vector<char>& terminals);
+
+}  // namespace structgen

@@ -1,0 +1,562 @@
+#include "scanner.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <unordered_set>
+
+namespace structgen {
+
+namespace {
+
+constexpr std::size_t kMostCores = 2000000;
+constexpr std::size_t kMostReadings = 64;
+constexpr std::size_t kSearchLimit = 200000;
+constexpr std::size_t kMostClasses = 4096;
+
+// A set of threads; most are small.
+class Threads {
+ public:
+  // False if it was there.
+  bool insert(Thread t) {
+    if (many_.empty()) {
+      if (std::find(few_.begin(), few_.end(), t) != few_.end()) return false;
+      few_.push_back(t);
+      if (few_.size() > kFew) many_.insert(few_.begin(), few_.end());
+      return true;
+    }
+    if (many_.size() > kMostThreads) throw LimitError("matching a terminal takes more than " + std::to_string(kMostThreads) + " threads at once");
+    return many_.insert(t).second;
+  }
+
+ private:
+  static constexpr std::size_t kFew = 64, kMostThreads = 100000;
+  std::vector<Thread> few_;
+  std::unordered_set<Thread> many_;
+};
+
+}  // namespace
+
+void Scanner::left_context(std::vector<CharSet> cells, std::vector<std::vector<Left>> next) {
+  cells_ = std::move(cells);
+  left_next_ = std::move(next);
+}
+
+void Scanner::prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, bool every_end) {
+  terminals_ = std::move(terminals);
+  unless_ = std::move(unless);
+  newline_ = newline;
+  tab_ = tab;
+  every_end_ = every_end;
+  cores_.push_back({0, {}, {}, false, 0});
+  states_.push_back({0, 0});
+  obligations_.push_back({{}, RegexStore::kAnyStar});
+  obligation_index_.insert(combine(0, static_cast<std::uint32_t>(RegexStore::kAnyStar)), 0);
+  make_classes();
+  make_decoder();
+  std::vector<std::int32_t> all;
+  for (std::size_t t = 0; t < terminals_.size(); ++t)
+    if (terminals_[t] >= 0) all.push_back(static_cast<std::int32_t>(t));
+  every_terminal_ = terminal_set(all);
+}
+
+// Code points that no pattern, lookahead, keyword or left context tells apart are one class.
+void Scanner::make_classes() {
+  std::vector<const CharSet*> sets;
+  for (const CharSet& s : patterns.sets()) sets.push_back(&s);
+  const std::size_t own = sets.size();
+  std::vector<std::int32_t> atoms;
+  const auto add_atoms = [&](Re r) {
+    const std::vector<std::int32_t> found = re_.atoms(r);
+    atoms.insert(atoms.end(), found.begin(), found.end());
+  };
+  for (std::size_t p = 0; p < patterns.size(); ++p) {
+    const PatternNode& n = patterns[static_cast<Pattern>(p)];
+    if (n.op != PatternOp::kAhead) continue;
+    for (std::int32_t i = 0; i < n.b; ++i) add_atoms(patterns.child(n, i));
+  }
+  for (const Unless& u : unless_) add_atoms(u.texts);
+  std::sort(atoms.begin(), atoms.end());
+  atoms.erase(std::unique(atoms.begin(), atoms.end()), atoms.end());
+  for (const std::int32_t a : atoms) sets.push_back(&re_.set(a));
+  for (const CharSet& c : cells_) sets.push_back(&c);
+
+  std::vector<std::pair<std::uint32_t, std::size_t>> toggles;
+  for (std::size_t s = 0; s < sets.size(); ++s)
+    for (const Range& r : *sets[s]) {
+      toggles.emplace_back(r.low, s);
+      if (r.high < kMaxCodePoint) toggles.emplace_back(r.high + 1, s);
+    }
+  // ASCII pieces are single, so that bytes can be looked up.
+  std::sort(toggles.begin(), toggles.end());
+  std::vector<std::uint64_t> now((sets.size() + 63) / 64, 0);
+  std::map<std::vector<std::uint64_t>, std::int32_t> known;
+  set_classes_.assign(own, {});
+  for (std::size_t at = 0, start = 0;;) {
+    while (at < toggles.size() && toggles[at].first == start) {
+      now[toggles[at].second / 64] ^= std::uint64_t{1} << (toggles[at].second % 64);
+      ++at;
+    }
+    const auto [entry, fresh] = known.emplace(now, static_cast<std::int32_t>(members_.size()));
+    if (fresh) {
+      if (members_.size() >= kMostClasses) throw LimitError("the terminals tell more than " + std::to_string(kMostClasses) + " classes of characters apart");
+      members_.push_back(static_cast<std::uint32_t>(start));
+      for (std::size_t s = 0; s < own; ++s) set_classes_[s].push_back(now[s / 64] >> (s % 64) & 1);
+      std::int32_t cell = 0;
+      for (std::size_t c = 0; c < cells_.size(); ++c) {
+        const std::size_t s = sets.size() - cells_.size() + c;
+        if (now[s / 64] >> (s % 64) & 1) cell = static_cast<std::int32_t>(c);
+      }
+      left_cells_.push_back(cell);
+    }
+    if (classes_.empty() || classes_.back() != entry->second) {
+      starts_.push_back(static_cast<std::uint32_t>(start));
+      classes_.push_back(entry->second);
+    }
+    if (at == toggles.size()) break;
+    start = toggles[at].first;
+  }
+}
+
+std::int32_t Scanner::class_of(std::uint32_t c) const {
+  return classes_[static_cast<std::size_t>(std::upper_bound(starts_.begin(), starts_.end(), c) - starts_.begin() - 1)];
+}
+
+std::int32_t Scanner::intern_node(DecoderNode node) {
+  for (const std::int32_t o : node.outcomes) {
+    if (o == kInvalid) continue;
+    if (o >= 0)
+      node.classes.push_back(o);
+    else
+      node.classes.insert(node.classes.end(), decoder_[static_cast<std::size_t>(~o)].classes.begin(), decoder_[static_cast<std::size_t>(~o)].classes.end());
+  }
+  std::sort(node.classes.begin(), node.classes.end());
+  node.classes.erase(std::unique(node.classes.begin(), node.classes.end()), node.classes.end());
+  std::uint64_t h = 0;
+  for (const std::int32_t o : node.outcomes) h = combine(h, static_cast<std::uint32_t>(o));
+  const std::int32_t found = decoder_index_.find(h, [&](std::int32_t i) { return decoder_[static_cast<std::size_t>(i)].outcomes == node.outcomes; });
+  if (found >= 0) return ~found;
+  decoder_.push_back(std::move(node));
+  decoder_index_.insert(h, static_cast<std::int32_t>(decoder_.size() - 1));
+  return ~static_cast<std::int32_t>(decoder_.size() - 1);
+}
+
+// The outcome of the continuation bytes that spell the code points from `low` on, of which `depth` are to come.
+std::int32_t Scanner::decode(std::uint32_t low, int depth) {
+  const std::uint32_t high = low + (1U << (6 * depth)) - 1;
+  if (low > kMaxCodePoint || (low >= 0xD800 && high <= 0xDFFF)) return kInvalid;
+  if (depth == 0) return class_of(low);
+  const std::size_t piece = static_cast<std::size_t>(std::upper_bound(starts_.begin(), starts_.end(), low) - starts_.begin());
+  const bool overlong = low == 0 && depth >= 2;
+  if ((piece == starts_.size() || starts_[piece] > high) && high <= kMaxCodePoint && (high < 0xD800 || low > 0xDFFF) && !overlong) {
+    std::int32_t outcome = class_of(low);
+    for (int d = 0; d < depth; ++d) outcome = intern_node({std::vector<std::int32_t>(64, outcome), {}});
+    return outcome;
+  }
+  DecoderNode node;
+  const std::uint32_t part = 1U << (6 * (depth - 1));
+  // Spellings longer than need be are no UTF-8.
+  const std::uint32_t first = !overlong ? 0 : depth == 2 ? 32 : 16;
+  for (std::uint32_t i = 0; i < 64; ++i) node.outcomes.push_back(i < first ? kInvalid : decode(low + i * part, depth - 1));
+  return intern_node(std::move(node));
+}
+
+void Scanner::make_decoder() {
+  std::map<std::int32_t, std::uint8_t> column;
+  for (std::uint32_t b = 0; b < 256; ++b) {
+    std::int32_t outcome = kInvalid;
+    if (b < 0x80)
+      outcome = class_of(b);
+    else if (b >= 0xC2 && b < 0xE0)
+      outcome = decode((b & 0x1F) << 6, 1);
+    else if (b >= 0xE0 && b < 0xF0)
+      outcome = decode((b & 0x0F) << 12, 2);
+    else if (b >= 0xF0 && b < 0xF5)
+      outcome = decode((b & 0x07) << 18, 3);
+    lead_[b] = outcome;
+    columns_[b] = kNoColumn;
+    if (outcome == kInvalid) continue;
+    const auto [entry, fresh] = column.emplace(outcome, static_cast<std::uint8_t>(column.size()));
+    if (fresh) representatives_.push_back(static_cast<std::uint8_t>(b));
+    columns_[b] = entry->second;
+  }
+}
+
+std::int32_t Scanner::terminal_set(const std::vector<std::int32_t>& terminals) {
+  std::uint64_t h = terminals.size();
+  for (const std::int32_t t : terminals) h = combine(h, static_cast<std::uint32_t>(t));
+  const std::int32_t found = set_index_.find(h, [&](std::int32_t i) { return sets_[static_cast<std::size_t>(i)] == terminals; });
+  if (found >= 0) return found;
+  sets_.push_back(terminals);
+  set_index_.insert(h, static_cast<std::int32_t>(sets_.size() - 1));
+  return static_cast<std::int32_t>(sets_.size() - 1);
+}
+
+Obligation Scanner::promise(Promise p) {
+  std::uint64_t h = p.never.size();
+  for (const Thread t : p.never) h = combine(h, static_cast<std::uint32_t>(t));
+  h = combine(h, static_cast<std::uint32_t>(p.rest));
+  const std::int32_t found = obligation_index_.find(h, [&](std::int32_t i) { return obligations_[static_cast<std::size_t>(i)] == p; });
+  if (found >= 0) return found;
+  obligations_.push_back(std::move(p));
+  obligation_index_.insert(h, static_cast<std::int32_t>(obligations_.size() - 1));
+  return static_cast<Obligation>(obligations_.size() - 1);
+}
+
+std::int32_t Scanner::intern_exit(const ScanExit& e) {
+  std::uint64_t h = e.new_line;
+  for (const std::int32_t x : {e.terminal, e.obligation, e.left, e.indent}) h = combine(h, static_cast<std::uint32_t>(x));
+  const std::int32_t found = exit_index_.find(h, [&](std::int32_t i) { return exits_[static_cast<std::size_t>(i)] == e; });
+  if (found >= 0) return found;
+  exits_.push_back(e);
+  exit_index_.insert(h, static_cast<std::int32_t>(exits_.size() - 1));
+  return static_cast<std::int32_t>(exits_.size() - 1);
+}
+
+bool Scanner::has(Pattern chars, std::int32_t cls) const {
+  return set_classes_[static_cast<std::size_t>(patterns[chars].a)][static_cast<std::size_t>(cls)];
+}
+
+// A reading whose threads have not all come to a character yet.
+struct Scanner::Work {
+  struct Task {
+    std::int32_t terminal;  // -1: one that must not match
+    bool wanted;
+    Thread thread;
+  };
+  Reading out;
+  std::vector<Task> tasks;     // the next one last
+  Threads seen, seen_never;    // threads that were met at this place
+};
+
+// Follows all threads to the next character, in order of preference. An assertion about what follows splits the reading in two.
+void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
+  std::vector<Work> works;
+  works.push_back(std::move(work));
+  while (!works.empty()) {
+    Work w = std::move(works.back());
+    works.pop_back();
+    bool broken = false;
+    while (!w.tasks.empty() && !broken) {
+      const Work::Task t = w.tasks.back();
+      w.tasks.pop_back();
+      const bool never = t.terminal < 0;
+      if (t.thread == kMatched) {
+        if (never) {
+          broken = true;
+          break;
+        }
+        // The preferred match so far: whatever comes behind it in the order has lost.
+        std::int32_t terminal = t.terminal;
+        bool wanted = t.wanted;
+        for (const Shadow& s : w.out.shadows)
+          if (s.owner == terminal && re_.nullable(s.texts)) {
+            terminal = s.keyword;
+            wanted = s.wanted;
+            break;
+          }
+        w.out.matched = wanted ? terminal : -2;
+        while (!w.tasks.empty() && w.tasks.back().terminal >= 0) w.tasks.pop_back();
+        continue;
+      }
+      const Pattern head = patterns.head(t.thread);
+      const Thread tail = patterns.tail(t.thread);
+      const PatternNode n = patterns[head];
+      if (!(never ? w.seen_never : w.seen).insert(t.thread)) {
+        // A loop that came back without reading anything goes on behind itself, as in `re`.
+        if (n.op == PatternOp::kRepeat && n.low == 0) w.tasks.push_back({t.terminal, t.wanted, tail});
+        continue;
+      }
+      switch (n.op) {
+        case PatternOp::kChars:
+          if (never)
+            w.out.never.push_back(t.thread);
+          else
+            w.out.contenders.push_back({t.terminal, t.wanted, t.thread});
+          break;
+        case PatternOp::kConcat: {
+          Thread rest = tail;
+          for (std::int32_t i = n.b; i-- > 0;) rest = patterns.cons(patterns.child(n, i), rest);
+          w.tasks.push_back({t.terminal, t.wanted, rest});
+          break;
+        }
+        case PatternOp::kChoice:
+          for (std::int32_t i = n.b; i-- > 0;) w.tasks.push_back({t.terminal, t.wanted, patterns.cons(patterns.child(n, i), tail)});
+          break;
+        case PatternOp::kRepeat: {
+          const Pattern fewer = patterns.repeat(n.a, n.low > 0 ? n.low - 1 : 0, n.high == kInfinity ? kInfinity : n.high - 1, n.lazy);
+          const Work::Task more{t.terminal, t.wanted, patterns.cons(n.a, patterns.cons(fewer, tail))}, done{t.terminal, t.wanted, tail};
+          if (n.low > 0) {
+            w.tasks.push_back(more);
+          } else {
+            w.tasks.push_back(n.lazy ? more : done);
+            w.tasks.push_back(n.lazy ? done : more);
+          }
+          break;
+        }
+        case PatternOp::kBehind:
+          for (std::int32_t i = 0; i < n.b; ++i)
+            if (patterns.child(n, i) == left) {
+              w.tasks.push_back({t.terminal, t.wanted, tail});
+              break;
+            }
+          break;
+        case PatternOp::kAhead: {
+          const Re asked = patterns.child(n, n.b > 1 ? left : 0);
+          const Re met = re_.intersect({w.out.rest, n.negative ? re_.complement(asked) : asked});
+          const Re missed = re_.intersect({w.out.rest, n.negative ? asked : re_.complement(asked)});
+          const bool can_meet = !re_.is_empty(met), can_miss = !re_.is_empty(missed);
+          if (can_meet && can_miss) {
+            if (works.size() + out.size() > kMostReadings) throw LimitError("lookaheads leave more than " + std::to_string(kMostReadings) + " ways to read the text open");
+            Work other = w;
+            other.out.rest = missed;
+            works.push_back(std::move(other));
+          }
+          if (can_meet) {
+            w.out.rest = met;
+            w.tasks.push_back({t.terminal, t.wanted, tail});
+          } else {
+            w.out.rest = missed;
+          }
+          break;
+        }
+      }
+    }
+    if (broken) continue;
+    // A match of a terminal that the parser refuses is no end, but cuts off what it wins against.
+    if (w.out.matched == -2) w.out.matched = -1;
+    if (w.out.contenders.empty() && w.out.matched < 0) continue;
+    std::sort(w.out.never.begin(), w.out.never.end());
+    w.out.never.erase(std::unique(w.out.never.begin(), w.out.never.end()), w.out.never.end());
+    // Keywords of terminals that are out of the race.
+    std::vector<Shadow> shadows;
+    for (const Shadow& s : w.out.shadows) {
+      const bool running = std::any_of(w.out.contenders.begin(), w.out.contenders.end(), [&](const Contender& c) { return c.terminal == s.owner; });
+      if (running) shadows.push_back(s);
+    }
+    w.out.shadows = std::move(shadows);
+    if (std::any_of(w.out.contenders.begin(), w.out.contenders.end(), [](const Contender& c) { return c.wanted; }) || !w.out.shadows.empty() || w.out.matched >= 0)
+      out.push_back(std::move(w.out));
+  }
+}
+
+std::int32_t Scanner::intern(Left left, std::vector<Reading> readings) {
+  if (readings.empty()) return 0;
+  std::uint64_t h = static_cast<std::uint32_t>(left);
+  const auto add = [&](std::int64_t x) { h = combine(h, static_cast<std::uint64_t>(x)); };
+  for (const Reading& r : readings) {
+    add(r.matched);
+    add(r.rest);
+    add(static_cast<std::int64_t>(r.contenders.size()));
+    for (const Contender& c : r.contenders) add((static_cast<std::int64_t>(c.terminal * 2 + c.wanted) << 32) | c.thread);
+    for (const Shadow& s : r.shadows) add((static_cast<std::int64_t>(s.keyword * 2 + s.wanted) << 32) | s.texts);
+    add(static_cast<std::int64_t>(r.never.size()));
+    for (const Thread t : r.never) add(t);
+  }
+  const auto same = [](const Reading& a, const Reading& b) {
+    return a.matched == b.matched && a.rest == b.rest && a.never == b.never &&
+           std::equal(a.contenders.begin(), a.contenders.end(), b.contenders.begin(), b.contenders.end(),
+                      [](const Contender& x, const Contender& y) { return x.terminal == y.terminal && x.wanted == y.wanted && x.thread == y.thread; }) &&
+           std::equal(a.shadows.begin(), a.shadows.end(), b.shadows.begin(), b.shadows.end(),
+                      [](const Shadow& x, const Shadow& y) { return x.owner == y.owner && x.keyword == y.keyword && x.wanted == y.wanted && x.texts == y.texts; });
+  };
+  const std::int32_t found = core_index_.find(h, [&](std::int32_t i) {
+    const Core& c = cores_[static_cast<std::size_t>(i)];
+    return c.left == left && std::equal(c.readings.begin(), c.readings.end(), readings.begin(), readings.end(), same);
+  });
+  if (found >= 0) return found;
+  if (cores_.size() >= kMostCores) throw LimitError("matching the terminals takes more than " + std::to_string(kMostCores) + " states");
+  Core core{left, std::move(readings), {}, false, -1};
+  for (const Reading& r : core.readings) {
+    bytes_ += sizeof(Reading) + r.contenders.size() * sizeof(Contender) + r.shadows.size() * sizeof(Shadow) + r.never.size() * sizeof(Thread);
+    core.counts = core.counts || (newline_ >= 0 && r.matched == newline_);
+    for (const Contender& c : r.contenders) core.counts = core.counts || (newline_ >= 0 && c.terminal == newline_);
+    if (r.matched < 0) continue;
+    Promise p{r.never, r.rest};
+    for (const Contender& c : r.contenders)
+      if (!every_end_) p.never.push_back(c.thread);
+    std::sort(p.never.begin(), p.never.end());
+    p.never.erase(std::unique(p.never.begin(), p.never.end()), p.never.end());
+    core.exits.push_back(intern_exit({r.matched, promise(std::move(p)), left}));
+  }
+  bytes_ += sizeof(Core) + 16;
+  cores_.push_back(std::move(core));
+  core_index_.insert(h, static_cast<std::int32_t>(cores_.size() - 1));
+  return static_cast<std::int32_t>(cores_.size() - 1);
+}
+
+std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
+  const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(from)) << 32) | static_cast<std::uint32_t>(cls);
+  const std::int32_t known = steps_.get(key, -1);
+  if (known >= 0) return known;
+  const std::uint32_t member = members_[static_cast<std::size_t>(cls)];
+  const Core core = cores_[static_cast<std::size_t>(from)];  // interning moves the cores
+  const Left left = left_next_.empty() ? 0 : left_next_[static_cast<std::size_t>(core.left)][static_cast<std::size_t>(left_cells_[static_cast<std::size_t>(cls)])];
+  std::vector<Reading> out;
+  for (const Reading& r : core.readings) {
+    Work w;
+    w.out.rest = r.rest == RegexStore::kAnyStar ? r.rest : re_.derive(r.rest, member);
+    if (w.out.rest == RegexStore::kNone || re_.is_empty(w.out.rest)) continue;
+    for (const Thread t : r.never)
+      if (has(patterns.head(t), cls)) w.tasks.push_back({-1, false, patterns.tail(t)});
+    for (auto c = r.contenders.rbegin(); c != r.contenders.rend(); ++c)
+      if (has(patterns.head(c->thread), cls)) w.tasks.push_back({c->terminal, c->wanted, patterns.tail(c->thread)});
+    if (w.tasks.empty() || w.tasks.back().terminal < 0) continue;
+    for (const Shadow& s : r.shadows) {
+      const Re texts = re_.derive(s.texts, member);
+      if (texts != RegexStore::kNone && !re_.is_empty(texts)) w.out.shadows.push_back({s.owner, s.keyword, s.wanted, texts});
+    }
+    settle(std::move(w), left, out);
+  }
+  const std::int32_t to = intern(left, std::move(out));
+  steps_.put(key, to);
+  return to;
+}
+
+bool Scanner::clearly_alive(const Core& core) const {
+  for (const Reading& r : core.readings) {
+    if (r.matched >= 0) return true;
+    if (r.rest != RegexStore::kAnyStar || !r.never.empty()) continue;
+    bool all = true, plain = false;
+    for (const Contender& c : r.contenders) {
+      all = all && c.wanted;
+      plain = plain || !patterns.asserts(c.thread);
+    }
+    if (all && plain && r.shadows.empty()) return true;
+  }
+  return false;
+}
+
+// Whether the lexeme can end as something that is wanted, decided by search.
+bool Scanner::alive(std::int32_t start) {
+  if (cores_[static_cast<std::size_t>(start)].alive >= 0) return cores_[static_cast<std::size_t>(start)].alive != 0;
+  std::map<std::int32_t, std::int32_t> parent{{start, -1}};
+  std::deque<std::int32_t> queue{start};
+  while (!queue.empty()) {
+    const std::int32_t at = queue.front();
+    queue.pop_front();
+    const std::int8_t known = cores_[static_cast<std::size_t>(at)].alive;
+    if (known == 1 || (known < 0 && clearly_alive(cores_[static_cast<std::size_t>(at)]))) {
+      for (std::int32_t c = at; c >= 0; c = parent.at(c)) cores_[static_cast<std::size_t>(c)].alive = 1;
+      return true;
+    }
+    if (known == 0) continue;
+    for (std::size_t cls = 0; cls < members_.size(); ++cls) {
+      const std::int32_t to = step(at, static_cast<std::int32_t>(cls));
+      if (to == 0 || !parent.emplace(to, at).second) continue;
+      if (parent.size() > kSearchLimit) throw LimitError("deciding whether a terminal can still match takes more than " + std::to_string(kSearchLimit) + " states");
+      queue.push_back(to);
+    }
+  }
+  for (const auto& entry : parent) cores_[static_cast<std::size_t>(entry.first)].alive = 0;
+  return false;
+}
+
+Scan Scanner::state(std::int32_t core, std::int32_t partial) {
+  if (core == 0) return kDeadScan;
+  if (partial < kFirstNode) {
+    if (!alive(core)) return kDeadScan;
+  } else {
+    const std::vector<std::int32_t>& classes = decoder_[static_cast<std::size_t>(partial - kFirstNode)].classes;
+    const bool some = std::any_of(classes.begin(), classes.end(), [&](std::int32_t c) {
+      const std::int32_t to = step(core, c);
+      return to != 0 && alive(to);
+    });
+    if (!some) return kDeadScan;
+  }
+  const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(core)) << 32) | static_cast<std::uint32_t>(partial);
+  const std::int32_t found = state_index_.get(key, -1);
+  if (found >= 0) return found;
+  states_.push_back({core, partial});
+  bytes_ += sizeof(State) + 16;
+  state_index_.put(key, static_cast<std::int32_t>(states_.size() - 1));
+  return static_cast<Scan>(states_.size() - 1);
+}
+
+// Where an outcome of the decoder leads: a class at once where nothing else can come of the bytes that are left.
+Scan Scanner::arrive(std::int32_t core, std::int32_t outcome) {
+  if (outcome == kInvalid) return kDeadScan;
+  if (outcome >= 0) return state(step(core, outcome), 0);
+  const std::int32_t number = ~outcome;
+  int depth = 0;
+  for (std::int32_t o = outcome; o < 0;) {
+    const std::vector<std::int32_t>& outcomes = decoder_[static_cast<std::size_t>(~o)].outcomes;
+    const bool uniform = std::all_of(outcomes.begin(), outcomes.end(), [&](std::int32_t x) { return x == outcomes[0]; });
+    if (!uniform || outcomes[0] == kInvalid) return state(core, kFirstNode + number);
+    o = outcomes[0];
+    ++depth;
+  }
+  return state(step(core, decoder_[static_cast<std::size_t>(number)].classes[0]), depth);
+}
+
+Scan Scanner::next_slow(Scan q, std::uint8_t byte) {
+  const State s = states_[static_cast<std::size_t>(q)];
+  const std::size_t width = s.partial == 0 ? representatives_.size() : 64;
+  const std::size_t column = s.partial == 0 ? columns_[byte] : byte & 63U;
+  if (!s.row) {
+    rows_.push_back(std::make_unique<std::int32_t[]>(width));
+    std::fill(rows_.back().get(), rows_.back().get() + width, -1);
+    states_[static_cast<std::size_t>(q)].row = rows_.back().get();
+    bytes_ += width * 4 + 8;
+  }
+  Scan to;
+  if (s.partial == 0)
+    to = arrive(s.core, lead_[byte]);
+  else if (s.partial < kFirstNode)
+    to = state(s.core, s.partial - 1);
+  else
+    to = arrive(s.core, decoder_[static_cast<std::size_t>(s.partial - kFirstNode)].outcomes[byte & 63]);
+  return states_[static_cast<std::size_t>(q)].row[column] = to;
+}
+
+std::vector<std::pair<std::int32_t, std::int32_t>> Scanner::distances(Scan q) const {
+  const State& s = states_[static_cast<std::size_t>(q)];
+  const std::int32_t pending = s.partial == 0 ? 0 : s.partial < kFirstNode ? s.partial : 1;
+  std::vector<std::pair<std::int32_t, std::int32_t>> out;
+  const auto add = [&](std::int32_t terminal, std::int32_t length) {
+    for (auto& entry : out)
+      if (entry.first == terminal) {
+        entry.second = std::min(entry.second, length);
+        return;
+      }
+    out.emplace_back(terminal, length);
+  };
+  for (const Reading& r : cores_[static_cast<std::size_t>(s.core)].readings) {
+    if (r.matched >= 0) add(r.matched, pending);
+    for (const Contender& c : r.contenders)
+      if (c.wanted) add(c.terminal, std::max(pending, patterns.min_length(c.thread)));
+    for (const Shadow& k : r.shadows)
+      if (k.wanted) add(k.keyword, std::max(pending, re_.node(k.texts).min_length));
+  }
+  return out;
+}
+
+Scan Scanner::start(std::int32_t tried, std::int32_t wanted, Obligation obligation, Left left) {
+  const std::array<std::int32_t, 4> key{tried, wanted, obligation, left};
+  std::uint64_t h = 0;
+  for (const std::int32_t x : key) h = combine(h, static_cast<std::uint32_t>(x));
+  const std::int32_t found = start_index_.find(h, [&](std::int32_t i) { return starts_memo_[static_cast<std::size_t>(i)].first == key; });
+  if (found >= 0) return starts_memo_[static_cast<std::size_t>(found)].second;
+  const std::vector<std::int32_t> all = terminals(tried), good = terminals(wanted);
+  const auto in = [](const std::vector<std::int32_t>& set, std::int32_t t) { return std::binary_search(set.begin(), set.end(), t); };
+  Work w;
+  w.out.rest = obligations_[static_cast<std::size_t>(obligation)].rest;
+  for (const Thread t : obligations_[static_cast<std::size_t>(obligation)].never) w.tasks.push_back({-1, false, t});
+  for (const Unless& u : unless_)
+    if (in(all, u.owner) && in(all, u.keyword)) w.out.shadows.push_back({u.owner, u.keyword, in(good, u.keyword), u.texts});
+  for (auto t = all.rbegin(); t != all.rend(); ++t) {
+    if (terminals_[static_cast<std::size_t>(*t)] < 0) continue;
+    const bool embedded = std::any_of(unless_.begin(), unless_.end(), [&](const Unless& u) { return u.keyword == *t && u.embedded && in(all, u.owner); });
+    if (!embedded) w.tasks.push_back({*t, in(good, *t), patterns.cons(terminals_[static_cast<std::size_t>(*t)], kMatched)});
+  }
+  std::vector<Reading> out;
+  if (!w.tasks.empty() && w.tasks.back().terminal >= 0) settle(std::move(w), left, out);
+  // Terminals match at least one character.
+  for (Reading& r : out) r.matched = -1;
+  const Scan q = state(intern(left, std::move(out)), 0);
+  starts_memo_.push_back({key, q});
+  start_index_.insert(h, static_cast<std::int32_t>(starts_memo_.size() - 1));
+  return q;
+}
+
+}  // namespace structgen

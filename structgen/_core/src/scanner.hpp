@@ -1,0 +1,216 @@
+// Lark's lexing as an automaton: which terminal the next lexeme is, and where it ends, exactly as Python's `re` decides it.
+//
+// Lark tries the acceptable terminals in a fixed order, each with the leftmost-first meaning of `re`; the first that matches wins. Where that
+// depends on text that is still to come, all possibilities go on side by side: a *reading* that has ended its lexeme carries the
+// obligation that nothing which would have been preferred matches later, and what lookaheads ask for. A reading dies when its obligation is broken.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lexer.hpp"
+#include "patterns.hpp"
+
+namespace structgen {
+
+using Scan = std::int32_t;
+inline constexpr Scan kDeadScan = 0;
+using Left = std::int32_t;        // state of the left context
+using Obligation = std::int32_t;  // 0: none
+
+// The lexeme may end: as this terminal, under this obligation. `indent` says what the text read since some earlier point
+// means for the column of an indentation-sensitive newline: a new count, or an addition.
+struct ScanExit {
+  std::int32_t terminal;
+  Obligation obligation;
+  Left left;
+  std::int32_t indent = 0;
+  bool new_line = false;
+  bool operator==(const ScanExit& o) const {
+    return terminal == o.terminal && obligation == o.obligation && left == o.left && indent == o.indent && new_line == o.new_line;
+  }
+};
+
+// The tokens below a node of the trie, read from a state: those that stay inside the lexeme, and how the others leave it.
+struct ScanShape {
+  struct Exits {
+    std::int32_t exit;                  // number of a ScanExit
+    std::vector<std::uint32_t> nodes;   // where much can follow: nodes of the token trie
+    const SuffixTrie* suffixes = nullptr;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> tokens;  // node of the suffix trie, token; sorted
+  };
+  const Row* base = nullptr;
+  std::vector<std::uint32_t> add;
+  std::vector<Exits> exits;
+};
+
+class Scanner {
+ public:
+  // A string terminal that takes over the texts of a regex terminal; `embedded`: it is not tried on its own beside it.
+  struct Unless {
+    std::int32_t owner, keyword;
+    Re texts;
+    bool embedded;
+  };
+
+  explicit Scanner(Lexer& lexer) : lexer_(lexer), re_(lexer.regexes()) {}
+  Scanner(const Scanner&) = delete;
+  Scanner& operator=(const Scanner&) = delete;
+
+  PatternStore patterns;
+  void left_context(std::vector<CharSet> cells, std::vector<std::vector<Left>> next);
+  // Terminals in the order in which they are tried; -1 for those without a pattern.
+  void prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, bool every_end);
+
+  // Sets of terminals, sorted.
+  std::int32_t terminal_set(const std::vector<std::int32_t>& terminals);
+  const std::vector<std::int32_t>& terminals(std::int32_t set) const { return sets_[static_cast<std::size_t>(set)]; }
+
+  // At the start of a lexeme: `tried` terminals compete, but only `wanted` ones may win.
+  Scan start(std::int32_t tried, std::int32_t wanted, Obligation obligation, Left left);
+  Scan next(Scan q, std::uint8_t byte) {
+    const State& s = states_[static_cast<std::size_t>(q)];
+    if (s.partial == 0) {
+      const std::uint8_t column = columns_[byte];
+      if (column == kNoColumn) return kDeadScan;
+      if (s.row && s.row[column] >= 0) return s.row[column];
+    } else if ((byte & 0xC0) != 0x80) {
+      return kDeadScan;
+    } else if (s.row && s.row[byte & 63] >= 0) {
+      return s.row[byte & 63];
+    }
+    return next_slow(q, byte);
+  }
+  const std::vector<std::int32_t>& exits(Scan q) {
+    const State& s = states_[static_cast<std::size_t>(q)];
+    return s.partial == 0 ? cores_[static_cast<std::size_t>(s.core)].exits : no_exits_;
+  }
+  // Whether the text of a newline terminal is being read.
+  bool counts(Scan q) const { return cores_[static_cast<std::size_t>(states_[static_cast<std::size_t>(q)].core)].counts; }
+  const ScanExit& exit(std::int32_t number) const { return exits_[static_cast<std::size_t>(number)]; }
+  // Whether the text may end under an obligation.
+  bool may_end(Obligation o) const { return re_.nullable(obligations_[static_cast<std::size_t>(o)].rest); }
+  const ScanShape& shape(Scan q, std::uint32_t node);
+  // A lower bound of the bytes after which the lexeme can end as each of the terminals that it can still be.
+  std::vector<std::pair<std::int32_t, std::int32_t>> distances(Scan q) const;
+  // One byte for each column that the states can tell apart, continuation bytes of characters aside.
+  const std::vector<std::uint8_t>& representatives() const { return representatives_; }
+
+  std::size_t states() const { return states_.size(); }
+  std::size_t cores() const { return cores_.size(); }
+  std::size_t shapes() const { return shapes_.size(); }
+  std::size_t bytes() const { return bytes_ + patterns.bytes(); }
+
+ private:
+  static constexpr std::uint8_t kNoColumn = 255;
+  // A thread of a terminal; one that is not wanted takes precedence all the same.
+  struct Contender {
+    std::int32_t terminal;
+    bool wanted;
+    Thread thread;
+  };
+  struct Shadow {
+    std::int32_t owner, keyword;
+    bool wanted;
+    Re texts;
+  };
+  // One reading of the text so far.
+  struct Reading {
+    std::vector<Contender> contenders;  // preferred first; each reads a character next
+    std::int32_t matched = -1;          // the lexeme may end here, as this terminal
+    std::vector<Shadow> shadows;
+    std::vector<Thread> never;          // must not match; sorted
+    Re rest = RegexStore::kAnyStar;     // the rest of the text is in this
+  };
+  struct Core {
+    Left left;
+    std::vector<Reading> readings;
+    std::vector<std::int32_t> exits;
+    bool counts;
+    std::int8_t alive;  // -1 unknown
+  };
+  struct State {
+    std::int32_t core;
+    std::int32_t partial;  // 0: between characters; 1 to 3: so many bytes that change nothing; else a node of the decoder
+    std::int32_t* row = nullptr;
+  };
+  struct Promise {
+    std::vector<Thread> never;
+    Re rest;
+    bool operator==(const Promise& o) const { return never == o.never && rest == o.rest; }
+  };
+  struct Work;
+  // A half-read character: 64 outcomes, by the next byte. Outcomes: >= 0 a class, kInvalid, or ~node.
+  struct DecoderNode {
+    std::vector<std::int32_t> outcomes;
+    std::vector<std::int32_t> classes;
+  };
+  static constexpr std::int32_t kInvalid = -0x40000000;
+  static constexpr std::int32_t kFirstNode = 4;
+
+  void make_classes();
+  void make_decoder();
+  std::int32_t intern_node(DecoderNode node);
+  std::int32_t decode(std::uint32_t low, int depth);
+  std::int32_t class_of(std::uint32_t code_point) const;
+  bool has(Pattern chars, std::int32_t cls) const;
+  std::int32_t step(std::int32_t core, std::int32_t cls);
+  void settle(Work work, Left left, std::vector<Reading>& out);
+  std::int32_t intern(Left left, std::vector<Reading> readings);
+  bool alive(std::int32_t core);
+  bool clearly_alive(const Core& core) const;
+  Scan state(std::int32_t core, std::int32_t partial);
+  Scan next_slow(Scan q, std::uint8_t byte);
+  Scan arrive(std::int32_t core, std::int32_t outcome);
+  Obligation promise(Promise p);
+  std::int32_t intern_exit(const ScanExit& e);
+  void follow(ScanShape::Exits& exits, const std::vector<std::uint32_t>& ends);
+  bool abounds(std::uint32_t node, Scan first);
+  Scan anything(const ScanExit& e);
+
+  Lexer& lexer_;
+  RegexStore& re_;
+  std::vector<Pattern> terminals_;
+  std::vector<Unless> unless_;
+  std::int32_t newline_ = -1, tab_ = 8;
+  bool every_end_ = false;  // a lexeme may end wherever its terminal matches, even if it would be preferred longer
+  std::vector<CharSet> cells_;
+  std::vector<std::vector<Left>> left_next_;
+
+  std::vector<std::uint32_t> starts_;    // of the pieces of the partition of all code points
+  std::vector<std::int32_t> classes_;    // of the pieces
+  std::vector<std::uint32_t> members_;   // a code point of each class
+  std::vector<std::vector<bool>> set_classes_;  // by character set of the patterns
+  std::vector<std::int32_t> left_cells_;        // by class
+  std::vector<DecoderNode> decoder_;
+  std::array<std::int32_t, 256> lead_{};
+  std::array<std::uint8_t, 256> columns_{};
+  std::vector<std::uint8_t> representatives_;
+  Index decoder_index_;
+
+  std::vector<std::vector<std::int32_t>> sets_;
+  Index set_index_;
+  std::int32_t every_terminal_ = -1;
+  std::vector<Promise> obligations_;
+  Index obligation_index_;
+  std::vector<ScanExit> exits_;
+  Index exit_index_;
+  std::vector<Core> cores_;
+  Index core_index_;
+  FlatMap steps_;
+  std::vector<State> states_;
+  FlatMap state_index_;
+  std::vector<std::unique_ptr<std::int32_t[]>> rows_;
+  std::vector<std::pair<std::array<std::int32_t, 4>, Scan>> starts_memo_;
+  Index start_index_;
+  std::vector<std::unique_ptr<ScanShape>> shapes_;
+  FlatMap shape_index_;
+  std::vector<std::unique_ptr<SuffixTrie>> tries_;
+  std::vector<std::unique_ptr<Row>> mask_rows_;
+  const std::vector<std::int32_t> no_exits_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace structgen

@@ -1,0 +1,143 @@
+"""A slow and independent matcher of patterns: it records what the builder is told, and backtracks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tests.regex.reference import ReferenceBuilder
+
+Pattern = tuple[Any, ...]
+# Takes where a match ends; gives where the whole match ends, or None to ask for another.
+Continue = Callable[[int], int | None]
+
+
+class PatternRecorder(ReferenceBuilder):
+    """Patterns as trees; a handle is an index."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patterns: list[Pattern] = []
+        self._cells: Sequence[Sequence[tuple[int, int]]] = [[(0, 0x10FFFF)]]
+        self._following: Sequence[Sequence[int]] = [[0]]
+
+    def left_context(
+        self, cells: Sequence[Sequence[tuple[int, int]]], following: Sequence[Sequence[int]]
+    ) -> None:
+        assert not self.patterns
+        assert all(len(row) == len(cells) for row in following)
+        self._cells, self._following = cells, following
+
+    def _record(self, *pattern: Any) -> int:
+        self.patterns.append(pattern)
+        return len(self.patterns) - 1
+
+    def pat_empty(self) -> int:
+        return self._record("concat", [])
+
+    def pat_chars(self, ranges: Sequence[tuple[int, int]]) -> int:
+        return self._record("chars", ranges)
+
+    def pat_literal(self, text: str) -> int:
+        return self._record("literal", text)
+
+    def pat_concat(self, parts: Sequence[int]) -> int:
+        return self._record("concat", parts)
+
+    def pat_choice(self, parts: Sequence[int]) -> int:
+        return self._record("choice", parts)
+
+    def pat_repeat(self, body: int, low: int, high: int, lazy: bool, success: Sequence[int]) -> int:
+        if success or self._asserts(body):
+            assert (low, high, len(success)) == (0, -1, len(self._following))
+        return self._record("repeat", body, low, high, lazy, success)
+
+    def pat_ahead(self, rest: Sequence[int], negative: bool) -> int:
+        assert len(rest) == len(self._following)
+        return self._record("ahead", rest, negative)
+
+    def pat_behind(self, states: Sequence[int]) -> int:
+        assert set(states) < set(range(len(self._following)))
+        return self._record("behind", states)
+
+    def _asserts(self, handle: int) -> bool:
+        match self.patterns[handle]:
+            case ("ahead" | "behind", *_):
+                return True
+            case ("concat" | "choice", parts):
+                return any(map(self._asserts, parts))
+            case ("repeat", body, *_):
+                return self._asserts(body)
+        return False
+
+    def match(self, handle: int, text: str, start: int) -> int | None:
+        """Where the preferred match from a place of a text ends; ``None`` where there is no match."""
+        return _Matcher(self, self._left_states(text), text).run(handle, start, lambda end: end)
+
+    def _left_states(self, text: str) -> list[int]:
+        states = [0]
+        for character in text:
+            cell = next(i for i, c in enumerate(self._cells) if _contains(c, character))
+            states.append(self._following[states[-1]][cell])
+        return states
+
+
+def _contains(ranges: Sequence[tuple[int, int]], character: str) -> bool:
+    return any(low <= ord(character) <= high for low, high in ranges)
+
+
+class _Matcher:
+    def __init__(self, recorder: PatternRecorder, left: list[int], text: str) -> None:
+        self._recorder = recorder
+        self._left = left
+        self._text = text
+        self._fuel = 200_000
+
+    def _rest(self, regexes: Sequence[int], at: int) -> bool:
+        return self._recorder.re_matches(regexes[self._left[at]], self._text[at:])
+
+    def run(self, handle: int, at: int, then: Continue) -> int | None:
+        self._fuel -= 1
+        if self._fuel < 0:
+            raise TimeoutError
+        text = self._text
+        match self._recorder.patterns[handle]:
+            case ("chars", ranges):
+                return then(at + 1) if at < len(text) and _contains(ranges, text[at]) else None
+            case ("literal", word):
+                return then(at + len(word)) if text.startswith(word, at) else None
+            case ("concat", parts):
+                if not parts:
+                    return then(at)
+                return self.run(parts[0], at, lambda end: self._concat(parts, 1, end, then))
+            case ("choice", parts):
+                return next((e for p in parts if (e := self.run(p, at, then)) is not None), None)
+            case ("ahead", rest, negative):
+                return then(at) if self._rest(rest, at) is not negative else None
+            case ("behind", states):
+                return then(at) if self._left[at] in states else None
+            case ("repeat", body, low, high, lazy, success):
+                return self._repeat((body, low, high, lazy, success), 0, at, then)
+        raise AssertionError(handle)
+
+    def _concat(self, parts: Sequence[int], index: int, at: int, then: Continue) -> int | None:
+        if index == len(parts):
+            return then(at)
+        return self.run(parts[index], at, lambda end: self._concat(parts, index + 1, end, then))
+
+    def _repeat(self, loop: tuple[Any, ...], count: int, at: int, then: Continue) -> int | None:
+        body, low, high, lazy, success = loop
+
+        def again(end: int) -> int | None:
+            # An optional iteration that is empty is the last.
+            if end == at and count >= low:
+                return then(end)
+            return self._repeat(loop, count + 1, end, then)
+
+        if count < low:
+            return self.run(body, at, again)
+        more: list[Callable[[], int | None]] = [lambda: then(at)]
+        if high < 0 or count < high:
+            more.insert(1 if lazy else 0, lambda: self.run(body, at, again))
+        found = next((end for way in more if (end := way()) is not None), None)
+        if success:
+            assert self._rest(success, at) == (found is not None), (self._text, at)
+        return found
