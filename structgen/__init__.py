@@ -1,10 +1,13 @@
-"""Structured generation: a language model's output always conforms to a JSON Schema or regular expression."""
+"""Structured generation: a language model's output always conforms to a JSON Schema, a grammar or a regex."""
 
 import typing as _typing
 
 from structgen._compile import compile_json_schema, compile_regex
+from structgen._compile_gbnf import compile_gbnf
+from structgen._compile_lark import compile_lark
 from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
 from structgen._errors import (
+    GrammarError,
     GuardDeadEnd,
     LimitError,
     RegexError,
@@ -14,6 +17,8 @@ from structgen._errors import (
     VocabularyError,
 )
 from structgen._formats import register_format, unregister_format
+from structgen._grammars import load_grammar
+from structgen._tool_calls import tool_calls
 from structgen._vocabulary import Vocabulary
 
 if _typing.TYPE_CHECKING:
@@ -26,6 +31,7 @@ __all__ = [
     "DEAD",
     "FINISHED",
     "Explanation",
+    "GrammarError",
     "GuardDeadEnd",
     "LimitError",
     "RegexError",
@@ -37,13 +43,17 @@ __all__ = [
     "Vocabulary",
     "VocabularyError",
     "__version__",
+    "compile_gbnf",
     "compile_json_schema",
+    "compile_lark",
     "compile_regex",
     "compile_type",
     "explain",
+    "load_grammar",
     "parse_output",
     "register_format",
     "schema_of",
+    "tool_calls",
     "unregister_format",
 ]
 

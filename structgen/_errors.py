@@ -5,6 +5,7 @@
     StructgenError
     ├── SchemaError                  a JSON Schema that cannot be enforced exactly
     │   └── UnsatisfiableSchemaError     a JSON Schema that no value satisfies
+    ├── GrammarError                 a grammar that is invalid or cannot be enforced exactly
     ├── RegexError                   a regular expression that cannot be represented
     ├── LimitError                   a documented limit was reached
     ├── GuardDeadEnd                 guards left no token that could continue the output
@@ -13,6 +14,7 @@
 All of them can be pickled, so that they cross process boundaries whole.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,6 +63,72 @@ class SchemaError(StructgenError):
 
 class UnsatisfiableSchemaError(SchemaError):
     """A JSON Schema that no value satisfies, so that there is nothing to generate."""
+
+
+class GrammarError(StructgenError):
+    """A grammar that is invalid, cannot be enforced exactly, or describes no text.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong, in one sentence without a full stop.
+    source : str, optional
+        The text of the grammar.
+    name : str, optional
+        Where the grammar comes from, such as the path of its file.
+    line, column : int, optional
+        Where the culprit begins, both counted from 1. The message shows the line with a caret.
+    expected : sequence of str
+        What could have stood there instead.
+    hint : str, optional
+        What the author of the grammar can do about it.
+    """
+
+    _WINDOW = 60
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        source: str | None = None,
+        name: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        expected: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        self.reason = reason
+        self.source = source
+        self.name = name
+        self.line = line
+        self.column = column
+        self.expected = tuple(expected)
+        self.hint = hint
+        super().__init__(self._render())
+
+    def _render(self) -> str:
+        message = self.reason
+        if self.line is not None:
+            message += f" at line {self.line}"
+        if self.column is not None:
+            message += f", column {self.column}"
+        if self.name is not None:
+            message += f" of {self.name}" if self.line is not None else f" in {self.name}"
+        if self.source is not None and self.line is not None and self.column is not None:
+            message += self._excerpt(self.source, self.line, self.column)
+        if self.expected:
+            message += "\n  expected: " + ", ".join(self.expected)
+        return message + (f"\n  hint: {self.hint}" if self.hint else "")
+
+    def _excerpt(self, source: str, line: int, column: int) -> str:
+        """Put the neighbourhood of the culprit on one line, with a caret under the culprit."""
+        lines = re.split("\r\n|\r|\n", source)
+        text = lines[line - 1] if line <= len(lines) else ""
+        first, last = max(0, column - 1 - self._WINDOW), column - 1 + self._WINDOW
+        head, tail = "…" if first else "", "…" if last < len(text) else ""
+        shown = head + "".join(_printable(c) for c in text[first:last]) + tail
+        caret = len(head) + sum(len(_printable(c)) for c in text[first : column - 1])
+        return f"\n  {shown}\n  {' ' * caret}^"
 
 
 class RegexError(StructgenError):

@@ -213,3 +213,29 @@ def lr_without_empty(
     The rules, the rule that each comes from, the number of nonterminals, and whether the empty string was in
     the language.
     """
+
+@final
+class LrCompletion:
+    """The cheapest ways to complete parser stacks. A terminal that matches no text costs 2**60."""
+
+    def __init__(
+        self,
+        rules: Sequence[tuple[int, Sequence[int], int]],
+        terminals: int,
+        nonterminals: int,
+        start: int,
+        resolve: bool,
+        costs: Sequence[int],
+        max_facts: int = ...,
+    ) -> None: ...
+    def best(self, stack: Sequence[int], lookahead: int = -1) -> tuple[int, int] | None:
+        """The cost and the first terminal of a cheapest completion that begins with the lookahead, if any.
+
+        The bottom of the stack comes first. The end of the text is terminal ``terminals``.
+        """
+
+    def always(self) -> bool:
+        """Whether every stack that can be reached has a completion; False where that isn't known."""
+
+    @property
+    def facts(self) -> int: ...

@@ -7,7 +7,8 @@ import operator
 import os
 import struct
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from structgen._errors import VocabularyError
@@ -67,6 +68,7 @@ class Vocabulary:
         "_logits_size",
         "_native",
         "_special_token_ids",
+        "_special_tokens",
         "_tokens",
     )
 
@@ -90,6 +92,7 @@ class Vocabulary:
         self._logits_size = width
         self._content_hash: str | None = None
         self._native: NativeVocabulary | None = None
+        self._special_tokens: dict[str, int] | None = None
 
     @classmethod
     def from_tokenizer(
@@ -280,6 +283,17 @@ class Vocabulary:
     def special_token_ids(self) -> tuple[int, ...]:
         """The special tokens, sorted."""
         return self._special_token_ids
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The ids of special and end tokens by their spelling; the smallest id where several share one."""
+        if self._special_tokens is None:
+            named: dict[str, int] = {}
+            for token_id in sorted({*self._special_token_ids, *self._eos_token_ids}):
+                if self._tokens[token_id]:
+                    named.setdefault(self._tokens[token_id].decode(errors="replace"), token_id)
+            self._special_tokens = named
+        return MappingProxyType(self._special_tokens)
 
     @property
     def logits_size(self) -> int:

@@ -248,6 +248,14 @@ def test_states_are_limited() -> None:
         _native.lr_tables(rules, 1, 1, 0, True, max_states=52)
 
 
+def test_actions_are_limited() -> None:
+    """Any of n words follows any: n * n reductions."""
+    words = 3300
+    rules: list[Rule] = [(0, [~0, ~1], 0), (0, [], 0), *((1, [t], 0) for t in range(words))]
+    with pytest.raises(LimitError, match="more than 10000000 actions"):
+        _native.lr_tables(rules, words, 2, 0, True)
+
+
 def test_deep_relations_need_no_stack() -> None:
     """Lookaheads travel through long chains of rules."""
     length = 20000

@@ -1,4 +1,7 @@
-"""A slow and independent matcher of patterns: it records what the builder is told, and backtracks."""
+"""A slow and independent matcher of patterns: it records what the builder is told, and backtracks.
+
+It also says whether it looked at the end of the text: if not, the match is the same whatever follows.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -70,9 +73,23 @@ class PatternRecorder(ReferenceBuilder):
 
     def match(self, handle: int, text: str, start: int) -> int | None:
         """Where the preferred match from a place of a text ends; ``None`` where there is no match."""
-        return _Matcher(self, self._left_states(text), text).run(handle, start, lambda end: end)
+        return self.match_open(handle, text, start)[0]
 
-    def _left_states(self, text: str) -> list[int]:
+    def match_open(self, handle: int, text: str, start: int) -> tuple[int | None, bool]:
+        """Where the preferred match ends, and whether that can depend on what follows the text."""
+        matcher = _Matcher(self, self.left_states(text), text)
+        return matcher.run(handle, start, lambda end: end), matcher.open
+
+    def settled(self, regex: int, text: str) -> bool:
+        """Whether a beginning of the text decides its membership, whatever follows."""
+        for character in text:
+            if regex in (self._none, self._all):
+                return True
+            regex = self._derive(regex, ord(character))
+        return regex in (self._none, self._all)
+
+    def left_states(self, text: str) -> list[int]:
+        """The state of the left context at every place of a text."""
         states = [0]
         for character in text:
             cell = next(i for i, c in enumerate(self._cells) if _contains(c, character))
@@ -90,6 +107,7 @@ class _Matcher:
         self._left = left
         self._text = text
         self._fuel = 200_000
+        self.open = False
 
     def _rest(self, regexes: Sequence[int], at: int) -> bool:
         return self._recorder.re_matches(regexes[self._left[at]], self._text[at:])
@@ -101,8 +119,10 @@ class _Matcher:
         text = self._text
         match self._recorder.patterns[handle]:
             case ("chars", ranges):
+                self.open |= at == len(text)
                 return then(at + 1) if at < len(text) and _contains(ranges, text[at]) else None
             case ("literal", word):
+                self.open |= len(text) - at < len(word) and word.startswith(text[at:])
                 return then(at + len(word)) if text.startswith(word, at) else None
             case ("concat", parts):
                 if not parts:
@@ -111,6 +131,7 @@ class _Matcher:
             case ("choice", parts):
                 return next((e for p in parts if (e := self.run(p, at, then)) is not None), None)
             case ("ahead", rest, negative):
+                self.open |= not self._recorder.settled(rest[self._left[at]], text[at:])
                 return then(at) if self._rest(rest, at) is not negative else None
             case ("behind", states):
                 return then(at) if self._left[at] in states else None

@@ -107,6 +107,10 @@ _HANDMADE = [
     (r"(?:a(?!b)|ab(?=a|$))+", 0),
     (r"(?:(?:a\b|b)*-)*?a", 0),
     (r"(?:a(?=.*b)|b){1,3}?-", 0),
+    (r"(?:(?:a(?!#))*b){0,3}-", 0),
+    (r"(?:(?:a(?!#))*?b){1,3}?-", 0),
+    (r"(?:(?:a(?!#))*b){2}-", 0),
+    (r"b(?:(?:a(?!#))+-)??a", 0),
     (r"(?<!a)(?:ab|a)+(?<=b)", 0),
     (r"a(?:b$)?", 0),
     (r"\Aa|b\Z", 0),
@@ -115,7 +119,8 @@ _HANDMADE = [
 
 def test_handmade_patterns() -> None:
     rng = random.Random(0)
-    texts = ["", "a", "ab\n", "a\n", '"\\""', '"a\\\\" "', "/*a*/*/", "#a\n#b", "a-b", "abaab-a"]
+    texts = ["", "a", "ab\n", "a\n", '"\\""', '"a\\\\" "', "/*a*/*/", "#a\n#b", "a-b"]
+    texts += ["abaab-a", "abab-", "bbb-", "baa-a"]
     texts += ["".join(rng.choices('ab-"\\/*#\n ', k=8)) for _ in range(60)]
     _check(_HANDMADE, texts)
 

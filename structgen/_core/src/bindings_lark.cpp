@@ -159,6 +159,7 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
   std::vector<Pattern> scanned;
   for (const LarkGrammar::Terminal& t : lark.terminals) scanned.push_back(t.kind == LarkGrammar::Kind::kPattern ? t.handle : -1);
   lark.scanner.prepare(std::move(scanned), std::move(pairs), lark.indents ? lark.indenter.newline : -1, lark.indenter.tab, lark.mode == LarkGrammar::Mode::kDynamicComplete);
+  lark.find_followers();
   return b.grammar->lark(std::move(b.larking));
 }
 

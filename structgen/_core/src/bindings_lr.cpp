@@ -1,11 +1,14 @@
 #include "bindings_lr.hpp"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <optional>
 #include <tuple>
 
+#include "lr_completion.hpp"
 #include "lr_prepare.hpp"
 #include "lr_tables.hpp"
 
@@ -21,6 +24,7 @@ using RuleTuples = std::vector<RuleTuple>;
 
 constexpr std::size_t kMaxStates = 100000;
 constexpr std::size_t kMaxRules = 1000000;
+constexpr std::size_t kMaxFacts = 10000000;
 
 std::vector<LrRule> rules_from(const RuleTuples& tuples) {
   std::vector<LrRule> rules;
@@ -29,12 +33,31 @@ std::vector<LrRule> rules_from(const RuleTuples& tuples) {
   return rules;
 }
 
+Conflicts conflicts(bool resolve) { return resolve ? Conflicts::kResolve : Conflicts::kKeep; }
+
+// Completions with the tables that they are of.
+struct Completer {
+  Completer(const RuleTuples& tuples, std::int32_t n_terminals, std::int32_t nonterminals, std::int32_t start, bool resolve,
+            std::vector<std::int64_t> costs, std::size_t max_facts)
+      : rules(rules_from(tuples)),
+        terminals(n_terminals),
+        tables(build_lr(rules, terminals, nonterminals, start, conflicts(resolve), kMaxStates)),
+        completion(tables, rules, terminals, nonterminals, std::move(costs), max_facts) {}
+  Completer(const Completer&) = delete;
+  Completer& operator=(const Completer&) = delete;
+
+  std::vector<LrRule> rules;
+  std::int32_t terminals;
+  LrTables tables;
+  LrCompletion completion;
+};
+
 nb::tuple tables(const RuleTuples& tuples, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start, bool resolve,
                  std::size_t max_states) {
   LrTables t;
   {
     nb::gil_scoped_release release;
-    t = build_lr(rules_from(tuples), terminals, nonterminals, start, resolve ? Conflicts::kResolve : Conflicts::kKeep, max_states);
+    t = build_lr(rules_from(tuples), terminals, nonterminals, start, conflicts(resolve), max_states);
   }
   nb::list states;
   for (const LrTables::State& s : t.states) states.append(nb::make_tuple(s.actions, s.gotos, s.kernel));
@@ -90,6 +113,22 @@ void bind_lr(nb::module_& m) {
       "rules"_a, "terminals"_a, "nonterminals"_a, "start"_a, "max_rules"_a = kMaxRules,
       nb::sig("def lr_without_empty(rules: Sequence[tuple[int, Sequence[int], int]], terminals: int, nonterminals: int, start: int, "
               "max_rules: int = ...) -> tuple[list[tuple[int, list[int], int]], list[int], int, bool]"));
+
+  nb::class_<Completer>(m, "LrCompletion")
+      .def(nb::init<const RuleTuples&, std::int32_t, std::int32_t, std::int32_t, bool, std::vector<std::int64_t>, std::size_t>(), "rules"_a,
+           "terminals"_a, "nonterminals"_a, "start"_a, "resolve"_a, "costs"_a, "max_facts"_a = kMaxFacts)
+      .def(
+          "best",
+          [](Completer& c, const std::vector<std::int32_t>& stack, std::int32_t lookahead) -> std::optional<std::pair<std::int64_t, std::int32_t>> {
+            if (lookahead > c.terminals) throw std::invalid_argument("not a terminal: " + std::to_string(lookahead));
+            const LrCompletion::Best best = c.completion.best(stack, lookahead < 0 ? LrCompletion::kFree : c.completion.only(lookahead));
+            if (!best.possible()) return std::nullopt;
+            return std::make_pair(best.cost.cost, best.first);
+          },
+          "stack"_a, "lookahead"_a = -1,
+          nb::sig("def best(self, stack: Sequence[int], lookahead: int = -1) -> tuple[int, int] | None"))
+      .def("always", [](const Completer& c) { return c.completion.always(); })
+      .def_prop_ro("facts", [](const Completer& c) { return c.completion.facts(); });
 }
 
 }  // namespace structgen

@@ -60,6 +60,12 @@ struct MaskRecord {
   // it too where there is one lexeme to read, of no key to remember: counts that the shapes clamp, and what follows, shift all completions alike.
   std::int64_t growth = -1;
   bool single = false;
+  // Of a scanner's state: exits that are looked at anew for each stack, and the exits before them.
+  struct Late {
+    std::vector<std::int32_t> path;
+    const ScanShape::Exits* exits;
+  };
+  std::vector<Late> late;
   // No token at all, and what refused them; looked for only where guards may do so.
   bool dead_end = false;
   std::vector<std::string> refusals;
@@ -258,12 +264,18 @@ class Engine {
   };
   Stacks lark_start(Stacks below);
   Stacks shift(Stacks s, std::int32_t terminal);
+  const Entry* only(Stacks s) const;
+  std::int32_t state_of(Stacks s);
+  bool reduce(const LrRule& rule, Stacks& base, std::vector<std::int32_t>& above);
   Stacks shift_one(Stacks s, std::int32_t terminal);
   Stacks shift_all(Stacks s, std::int32_t terminal);
   Stacks feed(Stacks s, const ScanExit& e);
   Stacks indent(Frame& f, Stacks lr, std::int32_t column);
   Stacks count_column(Stacks s, std::uint8_t byte);
   bool lark_accepts(Stacks s);
+  bool takes(Stacks s, std::int32_t terminal);
+  std::int32_t wanted(Stacks lr, std::int32_t tried, bool bracketed);
+  bool in_brackets(Stacks s) const;
   const Opened& open(Stacks s, Obligation obligation, Left left);
   void open_one(const Frame* indentation, Stacks lr, Opened& out);
   void advance_scan(const Item& item, std::uint8_t byte, Items& out);
@@ -271,6 +283,8 @@ class Engine {
   bool accepting(Lex q) const { return !is_scan(q) && !is_special(q) && lexer_[q].accepting; }
   State step_special(State s, std::uint32_t token);
   const MaskRecord& lark_mask(State s);
+  void collect_followers(const ScanShape::Exits& exits, Stacks behind, const Opened& begin, MaskRecord& record);
+  void collect_late(const Item& item, const MaskRecord& record, std::vector<std::uint32_t>& numbers, MaskRecord& out);
   // The frames of a stack from the top down, for PrefixMemo. Several stacks at once are told apart as a whole.
   auto frames_of(Stacks s) const {
     return [this, s, at = s, next = 0](std::int32_t i, std::int32_t& symbol) mutable {
@@ -289,8 +303,8 @@ class Engine {
     const StackSet& set = sets_[static_cast<std::size_t>(s)];
     return set.end - set.begin == 1 ? entries_[set.begin].below : kNoStack;
   }
-  std::int32_t scan_record(const Item& item);
-  void collect_scan(const Item& item, std::uint32_t node, MaskRecord& record, std::vector<const Shape*>& dense);
+  std::int32_t scan_record(const Item& item, std::uint32_t node);
+  void collect_scan(const Item& item, std::uint32_t node, MaskRecord& record);
   void collect_below(const Item& item, std::uint32_t node, MaskRecord& record);
   void merge_rows(MaskRecord& record, const std::vector<const Shape*>& dense) const;
 
@@ -376,7 +390,7 @@ class Engine {
   std::vector<std::unique_ptr<Opened>> opened_;
   std::int32_t lowest_ = 0;            // of the operation under way
   std::vector<std::int32_t> reduced_;  // scratch
-  PrefixMemo scan_records_index_, followers_index_;
+  PrefixMemo scan_records_index_, followers_index_, wanted_index_;
   std::vector<std::unique_ptr<MaskRecord>> scan_records_;
   std::vector<std::vector<std::uint32_t>> followers_;  // the tokens of exits that can follow
 

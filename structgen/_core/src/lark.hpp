@@ -55,6 +55,8 @@ struct LarkGrammar {
 
   std::int32_t end() const { return static_cast<std::int32_t>(terminals.size()); }
 
+  // Tells the scanner what can follow each terminal; the tables are made.
+  void find_followers();
   // The terminals that compete in a state of the parser; made on demand.
   std::int32_t tried(std::int32_t state);
 

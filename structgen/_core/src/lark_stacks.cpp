@@ -32,6 +32,38 @@ std::int32_t LarkGrammar::tried(std::int32_t state) {
   return memo = scanner.terminal_set(found);
 }
 
+void LarkGrammar::find_followers() {
+  const std::size_t count = terminals.size();
+  std::vector<std::vector<std::int32_t>> found(count);
+  for (const LrTables::State& s : tables.states)
+    for (const auto& [terminal, action] : s.actions) {
+      if (action < 0 || terminal >= end()) continue;
+      for (const auto& next : tables.states[static_cast<std::size_t>(action)].actions)
+        if (next.first < end()) found[static_cast<std::size_t>(terminal)].push_back(next.first);
+    }
+  const auto add = [&](std::int32_t to, std::int32_t from) {
+    if (to < 0 || from < 0 || to == from) return;
+    const std::vector<std::int32_t> more = found[static_cast<std::size_t>(from)];
+    found[static_cast<std::size_t>(to)].insert(found[static_cast<std::size_t>(to)].end(), more.begin(), more.end());
+  };
+  // A newline stands for the indentation that comes with it, too.
+  add(indenter.newline, indenter.indent);
+  add(indenter.newline, indenter.dedent);
+  std::vector<bool> embeds(count, false);
+  for (std::size_t t = 0; t < count; ++t) {
+    std::vector<std::int32_t>& list = found[t];
+    if (ignored[t])
+      for (std::size_t any = 0; any < count; ++any) list.push_back(static_cast<std::int32_t>(any));
+    for (const std::int32_t f : list) embeds[t] = embeds[t] || terminals[static_cast<std::size_t>(f)].kind == Kind::kExpression;
+    for (const std::int32_t s : scanned)
+      if (ignored[static_cast<std::size_t>(s)] || s == indenter.newline) list.push_back(s);
+    list.erase(std::remove_if(list.begin(), list.end(), [&](std::int32_t f) { return terminals[static_cast<std::size_t>(f)].kind != Kind::kPattern; }), list.end());
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+  }
+  scanner.set_followers(found, std::move(embeds));
+}
+
 std::int32_t LarkGrammar::indented(std::int32_t outer, std::int32_t column) {
   const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(outer)) << 32) | static_cast<std::uint32_t>(column);
   const std::int32_t known = level_index_.get(key, -1);
@@ -84,21 +116,44 @@ Stacks Engine::shift(Stacks s, std::int32_t terminal) {
   return found.to;
 }
 
+// The only entry of a set of stacks, or null.
+const Engine::Entry* Engine::only(Stacks s) const {
+  const StackSet& set = sets_[static_cast<std::size_t>(s)];
+  return set.end - set.begin == 1 ? &entries_[set.begin] : nullptr;
+}
+
+// The state of the parser on top of a single stack.
+std::int32_t Engine::state_of(Stacks s) {
+  lowest_ = std::min(lowest_, sets_[static_cast<std::size_t>(s)].depth);
+  return frames_[static_cast<std::size_t>(only(s)->frame)].at;
+}
+
+// A reduction on the states `above` a stack. False where the stack divides.
+bool Engine::reduce(const LrRule& rule, Stacks& base, std::vector<std::int32_t>& above) {
+  std::size_t pops = rule.rhs.size();
+  const std::size_t here = std::min(pops, above.size());
+  above.resize(above.size() - here);
+  for (pops -= here; pops > 0; --pops) {
+    state_of(base);
+    base = only(base)->below;
+    if (!only(base)) return false;
+  }
+  const std::int32_t top = above.empty() ? state_of(base) : above.back();
+  above.push_back(goto_on(grammar_->lark()->tables.states[static_cast<std::size_t>(top)], rule.lhs));
+  return true;
+}
+
 // One stack and one action at a time: reductions are made on the side, and only what is left of them becomes a stack.
 Stacks Engine::shift_one(Stacks s, std::int32_t terminal) {
   const LarkGrammar& lark = *grammar_->lark();
-  const auto single = [&](Stacks at) { return sets_[static_cast<std::size_t>(at)].end - sets_[static_cast<std::size_t>(at)].begin == 1; };
-  const auto state_of = [&](Stacks at) {
-    lowest_ = std::min(lowest_, sets_[static_cast<std::size_t>(at)].depth);
-    return frames_[static_cast<std::size_t>(entries_[sets_[static_cast<std::size_t>(at)].begin].frame)].at;
-  };
-  if (lark.general || !single(s)) return shift_all(s, terminal);
+  if (lark.general || !only(s)) return shift_all(s, terminal);
   std::vector<std::int32_t>& above = reduced_;
   above.clear();
   Stacks base = s;
   for (std::size_t reductions = 0;; ++reductions) {
     if (reductions > kMostReductions) throw LimitError("the grammar reduces more than " + std::to_string(kMostReductions) + " rules before one terminal");
-    const LrTables::State& state = lark.tables.states[static_cast<std::size_t>(above.empty() ? state_of(base) : above.back())];
+    const std::int32_t top = above.empty() ? state_of(base) : above.back();
+    const LrTables::State& state = lark.tables.states[static_cast<std::size_t>(top)];
     const auto [first, last] = actions_on(state, terminal);
     if (first == last) return kNoStack;
     const std::int32_t action = state.actions[first].second;
@@ -106,16 +161,7 @@ Stacks Engine::shift_one(Stacks s, std::int32_t terminal) {
       for (const std::int32_t a : above) base = push({kLrFrame, kFirst, 0, a, 0, 0, 0}, base);
       return push({kLrFrame, kFirst, 0, action, 0, 0, 0}, base);
     }
-    const LrRule& rule = lark.rules[static_cast<std::size_t>(~action)];
-    std::size_t pops = rule.rhs.size();
-    const std::size_t here = std::min(pops, above.size());
-    above.resize(above.size() - here);
-    for (pops -= here; pops > 0; --pops) {
-      state_of(base);
-      base = entries_[sets_[static_cast<std::size_t>(base)].begin].below;
-      if (!single(base)) return shift_all(s, terminal);
-    }
-    above.push_back(goto_on(lark.tables.states[static_cast<std::size_t>(above.empty() ? state_of(base) : above.back())], rule.lhs));
+    if (!reduce(lark.rules[static_cast<std::size_t>(~action)], base, above)) return shift_all(s, terminal);
   }
 }
 
@@ -241,6 +287,15 @@ bool Engine::lark_accepts(Stacks s) {
   return false;
 }
 
+// Whether brackets are open, in some reading at least.
+bool Engine::in_brackets(Stacks s) const {
+  const StackSet& set = sets_[static_cast<std::size_t>(s)];
+  return std::any_of(entries_.begin() + set.begin, entries_.begin() + set.end, [&](const Entry& e) {
+    const Frame& f = frames_[static_cast<std::size_t>(e.frame)];
+    return f.kind == kIndentFrame && f.count > 0;
+  });
+}
+
 // Counts the column while a newline is read.
 Stacks Engine::count_column(Stacks s, std::uint8_t byte) {
   if (byte != '\n' && byte != ' ' && byte != '\t') return s;
@@ -302,6 +357,50 @@ const Engine::Opened& Engine::open(Stacks s, Obligation obligation, Left left) {
   return found;
 }
 
+// Whether the parser takes a terminal; as shift(), without making the stack.
+bool Engine::takes(Stacks s, std::int32_t terminal) {
+  const LarkGrammar& lark = *grammar_->lark();
+  if (lark.general || only(s) == nullptr) return shift(s, terminal) != kNoStack;
+  std::vector<std::int32_t>& above = reduced_;
+  above.clear();
+  Stacks base = s;
+  for (std::size_t reductions = 0;; ++reductions) {
+    if (reductions > kMostReductions) throw LimitError("the grammar reduces more than " + std::to_string(kMostReductions) + " rules before one terminal");
+    const std::int32_t top = above.empty() ? state_of(base) : above.back();
+    const LrTables::State& state = lark.tables.states[static_cast<std::size_t>(top)];
+    const auto [first, last] = actions_on(state, terminal);
+    if (first == last) return false;
+    const std::int32_t action = state.actions[first].second;
+    if (action >= 0) return true;
+    if (!reduce(lark.rules[static_cast<std::size_t>(~action)], base, above)) return shift(s, terminal) != kNoStack;
+  }
+}
+
+// Those of the terminals tried that the parser takes, or that are dropped.
+std::int32_t Engine::wanted(Stacks lr, std::int32_t tried, bool bracketed) {
+  LarkGrammar& lark = *grammar_->lark();
+  auto frame_at = frames_of(lr);
+  const std::uint64_t root = bracketed;
+  const std::int32_t depth = sets_[static_cast<std::size_t>(lr)].depth;
+  std::int32_t looked = 0;
+  std::int32_t found = wanted_index_.find(root, frame_at, looked);
+  if (found >= 0) {
+    lowest_ = std::min(lowest_, depth - looked + 1);
+    return found;
+  }
+  const std::int32_t lowest = lowest_;
+  lowest_ = depth;
+  std::vector<std::int32_t> terminals;
+  for (const std::int32_t t : lark.scanner.terminals(tried)) {
+    const bool dropped = lark.ignored[static_cast<std::size_t>(t)] || (bracketed && t == lark.indenter.newline);
+    if (dropped || takes(lr, t)) terminals.push_back(t);
+  }
+  found = lark.scanner.terminal_set(terminals);
+  wanted_index_.insert(root, frame_at, depth - lowest_ + 1, found);
+  lowest_ = std::min(lowest_, lowest);
+  return found;
+}
+
 void Engine::open_one(const Frame* indentation, Stacks lr, Opened& out) {
   LarkGrammar& lark = *grammar_->lark();
   Scanner& scanner = lark.scanner;
@@ -309,19 +408,16 @@ void Engine::open_one(const Frame* indentation, Stacks lr, Opened& out) {
   const Stacks here = behind(lr);
   const std::int32_t state = frames_[static_cast<std::size_t>(entries_[sets_[static_cast<std::size_t>(lr)].begin].frame)].at;
   const std::int32_t tried = lark.tried(state);
-  std::vector<std::int32_t> wanted;
-  for (const std::int32_t t : scanner.terminals(tried)) {
-    const bool dropped = lark.ignored[static_cast<std::size_t>(t)] || (indentation && indentation->count > 0 && t == lark.indenter.newline);
-    if (dropped || shift(lr, t) != kNoStack) wanted.push_back(t);
-  }
-  const auto offer = [&](std::int32_t compete, std::int32_t win) {
-    const Scan q = scanner.start(compete, win, out.obligation, out.left);
+  const std::int32_t win = wanted(lr, tried, indentation && indentation->count > 0);
+  const auto offer = [&](std::int32_t compete, std::int32_t winners) {
+    const Scan q = scanner.start(compete, winners, out.obligation, out.left);
     if (q != kDeadScan) out.items.push_back({kScanBase + q, here});
   };
   if (lark.mode == LarkGrammar::Mode::kContextual || lark.mode == LarkGrammar::Mode::kBasic) {
-    offer(tried, scanner.terminal_set(wanted));
+    offer(tried, win);
   } else {
-    for (const std::int32_t t : wanted) {
+    const std::vector<std::int32_t> each = scanner.terminals(win);
+    for (const std::int32_t t : each) {
       const std::int32_t alone = scanner.terminal_set({t});
       offer(alone, alone);
     }

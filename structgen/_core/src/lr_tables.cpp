@@ -12,6 +12,7 @@ using State = LrTables::State;
 using Pair = LrTables::Pair;
 
 constexpr std::size_t kMaxSetBytes = std::size_t{1} << 28;
+constexpr std::size_t kMaxActions = 10000000;
 
 // One set of terminals per row.
 class Rows {
@@ -137,6 +138,7 @@ class Analysis {
     tables.states.resize(states_.size());
     const Rows lookaheads = make_lookaheads(tables.unstable);
     std::vector<LrConflict> refused;
+    std::size_t actions = 0;
     for (std::size_t p = 0; p < states_.size(); ++p) {
       State& out = tables.states[p];
       for (const std::int32_t item : states_[p].kernel) {
@@ -148,6 +150,8 @@ class Analysis {
         else out.gotos.emplace_back(s - terminals_ - 1, q);
       }
       add_reductions(p, lookaheads, how, tables, refused);
+      actions += out.actions.size();
+      if (actions > kMaxActions) throw LimitError("the grammar's parsing tables have more than " + std::to_string(kMaxActions) + " actions");
     }
     if (!refused.empty()) throw LrConflictError(std::move(refused));
     tables.accept = find(static_cast<std::size_t>(find(0, rules_.back().rhs[0])), terminals_);
@@ -315,9 +319,14 @@ class Analysis {
           refused.push_back({static_cast<std::int32_t>(p), t, rules});
           continue;
         }
+        for (const std::int32_t r : rules)
+          if (r != best[0]) tables.states[p].lost.emplace_back(t, r);
         rules = best;
       }
-      if (how == Conflicts::kResolve && shifted) continue;
+      if (how == Conflicts::kResolve && shifted) {
+        tables.states[p].lost.emplace_back(t, rules[0]);
+        continue;
+      }
       for (const std::int32_t r : rules) actions.emplace_back(t, ~r);
     }
     std::stable_sort(actions.begin(), actions.end(), [](const Pair& a, const Pair& b) { return a.first < b.first; });

@@ -30,6 +30,7 @@ struct LrTables {
     std::vector<Pair> actions;  // (terminal, action) by terminal, a shift before reductions; s >= 0: shift to s; ~r: reduce rule r
     std::vector<Pair> gotos;    // (nonterminal, state) by nonterminal
     std::vector<Pair> kernel;   // (rule, dot)
+    std::vector<Pair> lost;     // (terminal, rule): reductions that other actions won against
   };
   std::vector<State> states;
   std::int32_t start = 0;

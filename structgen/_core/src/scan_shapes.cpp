@@ -32,16 +32,21 @@ bool Scanner::abounds(std::uint32_t node, Scan first) {
   return false;
 }
 
-// What may follow an exit, whatever the parser says.
-Scan Scanner::anything(const ScanExit& e) { return start(every_terminal_, every_terminal_, e.obligation, e.left); }
+// What may follow an exit, as far as the terminal tells.
+Scan Scanner::follower(const ScanExit& e, bool dropped) {
+  const std::int32_t set = dropped ? every_terminal_ : followers_[static_cast<std::size_t>(e.terminal)];
+  return start(set, set, e.obligation, e.left);
+}
 
 // Merges what can follow the places where the lexeme ends inside a token into one trie.
 void Scanner::follow(ScanShape::Exits& out, const std::vector<std::uint32_t>& ends) {
   const Trie& t = lexer_.trie();
-  const Scan first = anything(exits_[static_cast<std::size_t>(out.exit)]);
+  const ScanExit exit = exits_[static_cast<std::size_t>(out.exit)];
+  const bool any = embeds_[static_cast<std::size_t>(exit.terminal)];  // not only the scanner knows what can follow
+  const Scan first = any ? kDeadScan : follower(exit, out.where == ScanShape::Where::kInBrackets);
   std::vector<std::uint32_t> few;
   for (const std::uint32_t node : ends) {
-    if (first == kDeadScan) break;
+    if (first == kDeadScan && !any) break;
     if (abounds(node, first))
       out.nodes.push_back(node);
     else
@@ -71,7 +76,7 @@ void Scanner::follow(ScanShape::Exits& out, const std::vector<std::uint32_t>& en
     std::sort(level.children.begin(), level.children.end());
     levels.push_back(std::move(level));
   };
-  open(few, first, false, 0);
+  open(few, first, any, 0);
   std::vector<std::uint32_t> same;
   while (!levels.empty()) {
     Level& level = levels.back();
@@ -129,8 +134,6 @@ const ScanShape& Scanner::shape(Scan q, std::uint32_t root) {
     e.new_line = at.new_line;
     return intern_exit(e);
   };
-  std::vector<std::int32_t> at_root;
-  for (const std::int32_t e : exits(q)) at_root.push_back(e);
   while (!todo.empty()) {
     const Entry at = todo.back();
     todo.pop_back();
@@ -154,11 +157,17 @@ const ScanShape& Scanner::shape(Scan q, std::uint32_t root) {
       todo.push_back(further);
     }
   }
-  for (const std::int32_t e : at_root) made->exits.push_back({e, {root}, nullptr, {}});
-  for (auto& [exit, nodes] : ends) {
-    ScanShape::Exits more{exit, {}, nullptr, {}};
+  const auto add = [&](std::int32_t exit, ScanShape::Where where, const std::vector<std::uint32_t>& nodes) {
+    ScanShape::Exits more;
+    more.exit = exit;
+    more.where = where;
     follow(more, nodes);
     if (!more.nodes.empty() || more.suffixes) made->exits.push_back(std::move(more));
+  };
+  for (const auto& [exit, nodes] : ends) {
+    const bool newline = exits_[static_cast<std::size_t>(exit)].terminal == newline_;
+    add(exit, newline ? ScanShape::Where::kOutside : ScanShape::Where::kAnywhere, nodes);
+    if (newline) add(exit, ScanShape::Where::kInBrackets, nodes);
   }
   if (inside.size() > kSparse) {
     mask_rows_.push_back(std::make_unique<Row>(lexer_.mask_words(), 0));

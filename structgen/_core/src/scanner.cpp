@@ -182,6 +182,11 @@ void Scanner::make_decoder() {
   }
 }
 
+void Scanner::set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds) {
+  for (const std::vector<std::int32_t>& f : followers) followers_.push_back(terminal_set(f));
+  embeds_ = std::move(embeds);
+}
+
 std::int32_t Scanner::terminal_set(const std::vector<std::int32_t>& terminals) {
   std::uint64_t h = terminals.size();
   for (const std::int32_t t : terminals) h = combine(h, static_cast<std::uint32_t>(t));

@@ -35,8 +35,11 @@ struct ScanExit {
 
 // The tokens below a node of the trie, read from a state: those that stay inside the lexeme, and how the others leave it.
 struct ScanShape {
+  // Within brackets a newline counts for nothing, and anything can follow it.
+  enum class Where : std::uint8_t { kAnywhere, kInBrackets, kOutside };
   struct Exits {
-    std::int32_t exit;                  // number of a ScanExit
+    std::int32_t exit = -1;             // number of a ScanExit
+    Where where = Where::kAnywhere;     // where what can follow was looked for
     std::vector<std::uint32_t> nodes;   // where much can follow: nodes of the token trie
     const SuffixTrie* suffixes = nullptr;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> tokens;  // node of the suffix trie, token; sorted
@@ -63,6 +66,9 @@ class Scanner {
   void left_context(std::vector<CharSet> cells, std::vector<std::vector<Left>> next);
   // Terminals in the order in which they are tried; -1 for those without a pattern.
   void prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, bool every_end);
+
+  // What can follow each terminal; where embedded expressions can, it is not known.
+  void set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds);
 
   // Sets of terminals, sorted.
   std::int32_t terminal_set(const std::vector<std::int32_t>& terminals);
@@ -168,7 +174,7 @@ class Scanner {
   std::int32_t intern_exit(const ScanExit& e);
   void follow(ScanShape::Exits& exits, const std::vector<std::uint32_t>& ends);
   bool abounds(std::uint32_t node, Scan first);
-  Scan anything(const ScanExit& e);
+  Scan follower(const ScanExit& e, bool dropped);
 
   Lexer& lexer_;
   RegexStore& re_;
@@ -193,6 +199,8 @@ class Scanner {
   std::vector<std::vector<std::int32_t>> sets_;
   Index set_index_;
   std::int32_t every_terminal_ = -1;
+  std::vector<std::int32_t> followers_;  // sets, by terminal
+  std::vector<bool> embeds_;
   std::vector<Promise> obligations_;
   Index obligation_index_;
   std::vector<ScanExit> exits_;
