@@ -221,8 +221,10 @@ def check_texts(automaton: Automaton, oracle: Oracle, verdicts: dict[str, bool |
         if state == DEAD or state in completed:
             continue
         completed.add(state)
-        whole = text.encode() + automaton.shortest(state)
-        assert automaton.accepts(automaton.advance_bytes(state, whole[len(text.encode()) :])), whole
+        rest = automaton.shortest(state)
+        whole = text.encode() + rest
+        completed_state = automaton.advance_bytes(state, rest)
+        assert automaton.accepts(completed_state), f"{text!r} is not complete with {rest!r}"
         assert oracle.verdict(whole.decode()) is not False, (
             f"alive after {text!r}, but lark rejects {whole!r}"
         )

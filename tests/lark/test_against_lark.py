@@ -46,7 +46,6 @@ def short_texts(alphabet: str) -> list[str]:
 
 def check_grammar(case: GrammarCase, parser: str, lexer: str, seed: int) -> None:
     """Compare the automaton of the grammar with lark on short texts, walks and mutated texts."""
-    note(str(case))
     rng = random.Random(seed)
     oracle = Oracle(case.text, parser=parser, lexer=lexer)
     verdicts = {text: oracle.verdict(text) for text in short_texts(case.alphabet)}
@@ -84,12 +83,14 @@ def moderate(examples: int) -> settings:
 @given(grammars_for("lalr", "contextual"), seeds)
 @moderate(150)
 def test_lalr(case: GrammarCase, seed: int) -> None:
+    note(str(case))
     check_grammar(case, "lalr", "contextual", seed)
 
 
 @given(grammars_for("lalr", "basic"), seeds)
 @moderate(80)
 def test_lalr_with_the_basic_lexer(case: GrammarCase, seed: int) -> None:
+    note(str(case))
     check_grammar(case, "lalr", "basic", seed)
 
 
@@ -97,7 +98,9 @@ def test_lalr_with_the_basic_lexer(case: GrammarCase, seed: int) -> None:
 @given(data=st.data(), seed=seeds)
 @moderate(80)
 def test_earley(lexer: str, data: st.DataObject, seed: int) -> None:
-    check_grammar(data.draw(grammars_for("earley", lexer)), "earley", lexer, seed)
+    case = data.draw(grammars_for("earley", lexer))
+    note(str(case))
+    check_grammar(case, "earley", lexer, seed)
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
@@ -106,6 +109,7 @@ def test_earley(lexer: str, data: st.DataObject, seed: int) -> None:
 def test_what_lark_refuses_is_refused(configuration: str, case: GrammarCase) -> None:
     """A grammar that lark does not take raises, in the same configuration."""
     parser, lexer = CONFIGURATIONS[configuration]
+    note(str(case))
     vocabulary = random_vocabulary(random.Random(0), [case.alphabet])
     try:
         Oracle(case.text, parser=parser, lexer=lexer)
