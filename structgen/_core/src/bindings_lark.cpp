@@ -164,6 +164,8 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
     // What is ignored is dropped before keywords are looked for.
     if (!lark.ignored.at(static_cast<std::size_t>(owner))) pairs.push_back({owner, keyword, texts, embedded});
   }
+  lark.keywords.assign(lark.terminals.size(), false);
+  for (const Scanner::Unless& u : pairs) lark.keywords.at(static_cast<std::size_t>(u.keyword)) = true;
   std::vector<Pattern> scanned;
   for (const LarkGrammar::Terminal& t : lark.terminals) scanned.push_back(t.kind == LarkGrammar::Kind::kPattern ? t.handle : -1);
   // Of what is ignored, lark takes the preferred match alone.

@@ -280,8 +280,9 @@ class Engine {
   Stacks count_column(Stacks s, std::uint8_t byte);
   bool lark_accepts(Stacks s);
   bool takes(Stacks s, std::int32_t terminal);
+  void drop_dead_ends(Stacks lr, bool bracketed, std::vector<std::int32_t>& terminals);
   std::int32_t wanted(Stacks lr, std::int32_t tried, bool bracketed);
-  bool in_brackets(Stacks s) const;
+  bool in_brackets(Stacks s);
   const Opened& open(Stacks s, Obligation obligation, Left left);
   void open_one(const Frame* indentation, Stacks lr, Opened& out);
   bool advance_scan(const Item& item, std::uint8_t byte, Items& out, const Text* text);

@@ -50,6 +50,7 @@ struct LarkGrammar {
   bool general = false;         // every action counts
   bool empty_text = false;      // of a general grammar, whose rules are never empty: whether a start was
   std::vector<bool> ignored;    // by terminal
+  std::vector<bool> keywords;   // terminals that can be keywords of a regex
   std::vector<std::int32_t> scanned, embedded;  // terminals with a pattern; those that are expressions or special tokens
   Indenter indenter;
   bool indents = false;
@@ -60,6 +61,8 @@ struct LarkGrammar {
   bool always = false;
   // Where it holds: bytes in which each terminal can be read behind any other.
   std::vector<std::int64_t> widths;
+  // By terminal: its exits, where none of them lets every terminal be read next.
+  std::vector<std::vector<std::int32_t>> fragile;
   void find_always();
   // Bytes that complete a stack at least, and (where `always` holds) bytes in which it can be done.
   LrCompletion& least();
@@ -69,6 +72,8 @@ struct LarkGrammar {
 
   // Tells the scanner what can follow each terminal; the tables are made.
   void find_followers();
+  // Whether terminals are matched each on its own.
+  bool alone() const { return mode == Mode::kDynamic || mode == Mode::kDynamicComplete; }
   // The terminals that compete in a state of the parser; made on demand.
   std::int32_t tried(std::int32_t state);
 

@@ -1,7 +1,9 @@
 // Completions of Lark grammars: whether there always is one, how long it is, and a shortest one.
 #include <algorithm>
+#include <map>
 #include <queue>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "engine.hpp"
 
@@ -10,6 +12,7 @@ namespace structgen {
 namespace {
 
 constexpr std::size_t kMostFacts = 5000000;
+constexpr std::size_t kMostExits = 8;        // of a terminal that is looked at before it is allowed
 constexpr std::size_t kMostPlaces = 200;     // ways in which a lexeme can end that are checked beforehand
 constexpr std::size_t kMostSearched = 100000;  // states
 constexpr std::int64_t kLongest = 1 << 24;
@@ -41,6 +44,13 @@ class LarkGrammar::Proof {
     for (const LrTables::State& s : lark.tables.states)
       for (const auto& [t, action] : s.actions)
         if (t < lark.end() && action >= 0) targets_[static_cast<std::size_t>(t)].push_back(action);
+    std::map<std::vector<std::int32_t>, std::int32_t> known;
+    for (const LrTables::State& s : lark.tables.states) {
+      std::vector<std::int32_t> taken;
+      for (const auto& [t, action] : s.actions)
+        if (taken.empty() || taken.back() != t) taken.push_back(t);
+      alike_.push_back(known.emplace(std::move(taken), static_cast<std::int32_t>(known.size())).first->second);
+    }
     for (std::vector<std::int32_t>& list : targets_) {
       std::sort(list.begin(), list.end());
       list.erase(std::unique(list.begin(), list.end()), list.end());
@@ -53,13 +63,38 @@ class LarkGrammar::Proof {
   }
 
   bool succeeds() {
-    for (const std::int32_t start : lark_.tables.starts) add({0, 0}, start);
+    for (const std::int32_t start : lark_.tables.starts) add(number({0, 0}), start);
     while (!todo_.empty()) {
       const auto [place, state] = todo_.back();
       todo_.pop_back();
       if (places_.size() > kMostPlaces || !all_readable(place, state)) return false;
     }
     return true;
+  }
+
+  // Terminals behind which, however their lexeme ends, some terminal is not readable (a comment, behind which only a line can end): whether they
+  // lead anywhere is looked at before they are allowed.
+  void find_fragile() {
+    lark_.fragile.assign(lark_.terminals.size(), {});
+    // Some are never read where all compete; that says nothing of what stands before them.
+    std::vector<std::int32_t> all;
+    for (const std::int32_t t : lark_.scanned)
+      if (readable(number({0, 0}), alone(every_, t), t)) all.push_back(t);
+    for (const std::int32_t t : lark_.scanned) {
+      const std::int32_t only = scanner_.terminal_set({t});
+      std::unordered_set<std::int32_t> met;
+      std::vector<std::int32_t> exits;
+      if (!scanner_.explore(scanner_.start(only, only, 0, 0), met, exits)) continue;
+      const bool free = std::any_of(exits.begin(), exits.end(), [&](std::int32_t e) { return scanner_.exit(e).obligation == 0; });
+      if (free || places_.size() > kMostPlaces) continue;
+      std::sort(exits.begin(), exits.end());
+      exits.erase(std::unique(exits.begin(), exits.end()), exits.end());
+      const auto leads_anywhere = [&](std::int32_t e) {
+        const std::int32_t place = behind(e);
+        return std::all_of(all.begin(), all.end(), [&](std::int32_t next) { return readable(place, alone(every_, next), next); });
+      };
+      if (exits.size() <= kMostExits && std::none_of(exits.begin(), exits.end(), leads_anywhere)) lark_.fragile[static_cast<std::size_t>(t)] = exits;
+    }
   }
 
  private:
@@ -75,9 +110,9 @@ class LarkGrammar::Proof {
     return static_cast<std::int32_t>(places_.size() - 1);
   }
   std::int32_t behind(std::int32_t exit) { return number({scanner_.exit(exit).obligation, scanner_.exit(exit).left}); }
-  void add(const Place& p, std::int32_t state) { add(number(p), state); }
   void add(std::int32_t place, std::int32_t state) {
-    const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(place)) << 32) | static_cast<std::uint32_t>(state);
+    // States that take the same terminals are one.
+    const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(place)) << 32) | static_cast<std::uint32_t>(alike_[static_cast<std::size_t>(state)]);
     if (seen_.get(key, 0) == 0) {
       seen_.put(key, 1);
       todo_.emplace_back(place, state);
@@ -116,7 +151,7 @@ class LarkGrammar::Proof {
     return false;
   }
   std::int32_t alone(std::int32_t set, std::int32_t terminal) const {
-    return lark_.mode == Mode::kDynamic || lark_.mode == Mode::kDynamicComplete ? scanner_.terminal_set({terminal}) : set;
+    return lark_.alone() ? scanner_.terminal_set({terminal}) : set;
   }
 
   bool all_readable(std::int32_t place, std::int32_t state) {
@@ -132,6 +167,8 @@ class LarkGrammar::Proof {
         reach(place, t);
       } else if (lark_.terminals[static_cast<std::size_t>(t)].kind != Kind::kPattern) {
         reach(number({0, 0}), t);
+      } else if (lark_.ignored[static_cast<std::size_t>(t)]) {
+        return false;  // rare; only some of its lexemes count
       } else if (!readable(place, alone(every_, t), t) && (lark_.mode != Mode::kContextual || !readable(place, lark_.tried(state), t))) {
         return false;
       }
@@ -146,11 +183,16 @@ class LarkGrammar::Proof {
   std::vector<std::vector<std::int32_t>> targets_;  // states behind each terminal
   std::vector<Place> places_;
   std::vector<std::pair<std::int32_t, std::int32_t>> todo_;  // place, state
+  std::vector<std::int32_t> alike_;
   FlatMap seen_;
   std::unordered_map<std::uint64_t, std::vector<std::pair<bool, Scanner::Realized>>> read_;
 };
 
-void LarkGrammar::find_always() { always = (general || !tables.conflicts || least().always()) && Proof(*this).succeeds(); }
+void LarkGrammar::find_always() {
+  Proof proof(*this);
+  always = (general || !tables.conflicts || least().always()) && proof.succeeds();
+  if (always) proof.find_fragile();
+}
 
 // Bytes that complete a stack behind a lexeme. Zero, a lower bound, where stacks divide.
 std::int64_t Engine::lark_cost(Stacks s, LrCompletion& costs) {

@@ -222,8 +222,14 @@ Stacks Engine::shift_all(Stacks s, std::int32_t terminal) {
 // The stacks behind a lexeme; kNoStack where the parser refuses it.
 Stacks Engine::feed(Stacks s, const ScanExit& e) {
   LarkGrammar& lark = *grammar_->lark();
-  const bool ignored = lark.ignored[static_cast<std::size_t>(e.terminal)];
-  if (!lark.indents) return ignored ? s : shift(s, e.terminal);
+  const bool ignored = lark.ignored[static_cast<std::size_t>(e.terminal)] && !e.keyword;
+  if (!lark.indents) {
+    if (!ignored) return shift(s, e.terminal);
+    if (!lark.alone()) return s;
+    // On their own, what is ignored may be read as a terminal, too.
+    const Stacks read = shift(s, e.terminal);
+    return read == kNoStack ? s : unite(s, read);
+  }
   const StackSet set = sets_[static_cast<std::size_t>(s)];
   lowest_ = std::min(lowest_, set.depth);
   Stacks out = kNoStack;
@@ -293,8 +299,9 @@ bool Engine::lark_accepts(Stacks s) {
 }
 
 // Whether brackets are open, in some reading at least.
-bool Engine::in_brackets(Stacks s) const {
+bool Engine::in_brackets(Stacks s) {
   const StackSet& set = sets_[static_cast<std::size_t>(s)];
+  lowest_ = std::min(lowest_, set.depth);
   return std::any_of(entries_.begin() + set.begin, entries_.begin() + set.end, [&](const Entry& e) {
     const Frame& f = frames_[static_cast<std::size_t>(e.frame)];
     return f.kind == kIndentFrame && f.count > 0;
@@ -381,6 +388,34 @@ bool Engine::takes(Stacks s, std::int32_t terminal) {
   }
 }
 
+// Takes out terminals behind which nothing can be read, nor the text end.
+void Engine::drop_dead_ends(Stacks lr, bool bracketed, std::vector<std::int32_t>& terminals) {
+  LarkGrammar& lark = *grammar_->lark();
+  Scanner& scanner = lark.scanner;
+  const auto dead_end = [&](std::int32_t t) {
+    if (t >= lark.end() || lark.fragile[static_cast<std::size_t>(t)].empty() || t == lark.indenter.newline) return false;
+    const bool ignored = lark.ignored[static_cast<std::size_t>(t)];
+    const Stacks after = ignored ? lr : shift(lr, t);
+    const StackSet set = sets_[static_cast<std::size_t>(after)];
+    for (std::uint32_t i = set.begin; i < set.end; ++i) {
+      const Stacks one = intern_set({entries_[i]}, false);
+      const std::int32_t tried = lark.tried(state_of(one));
+      std::vector<std::int32_t> next;
+      for (const std::int32_t n : std::vector<std::int32_t>(scanner.terminals(tried)))
+        if (lark.ignored[static_cast<std::size_t>(n)] || (bracketed && n == lark.indenter.newline) || takes(one, n)) next.push_back(n);
+      for (std::size_t k = 0, size = next.size(); k < size; ++k) next.push_back(next[k] + lark.end());
+      const std::int32_t winners = scanner.terminal_set(next);
+      for (const std::int32_t number : lark.fragile[static_cast<std::size_t>(t)]) {
+        const ScanExit e = scanner.exit(number);
+        if (scanner.start(tried, winners, e.obligation, e.left) != kDeadScan) return false;
+        if (scanner.may_end(e.obligation) && (lark.indents || takes(one, lark.end()))) return false;
+      }
+    }
+    return true;
+  };
+  terminals.erase(std::remove_if(terminals.begin(), terminals.end(), dead_end), terminals.end());
+}
+
 // Those of the terminals tried that the parser takes, or that are dropped.
 std::int32_t Engine::wanted(Stacks lr, std::int32_t tried, bool bracketed) {
   LarkGrammar& lark = *grammar_->lark();
@@ -396,10 +431,13 @@ std::int32_t Engine::wanted(Stacks lr, std::int32_t tried, bool bracketed) {
   const std::int32_t lowest = lowest_;
   lowest_ = depth;
   std::vector<std::int32_t> terminals;
-  for (const std::int32_t t : lark.scanner.terminals(tried)) {
-    const bool dropped = lark.ignored[static_cast<std::size_t>(t)] || (bracketed && t == lark.indenter.newline);
-    if (dropped || takes(lr, t)) terminals.push_back(t);
-  }
+  const std::vector<std::int32_t> all = lark.scanner.terminals(tried);
+  for (const std::int32_t t : all)
+    if (lark.ignored[static_cast<std::size_t>(t)] || (bracketed && t == lark.indenter.newline) || takes(lr, t)) terminals.push_back(t);
+  // As keywords of a regex they are not ignored.
+  for (const std::int32_t t : all)
+    if (lark.keywords[static_cast<std::size_t>(t)] && ((bracketed && t == lark.indenter.newline) || takes(lr, t))) terminals.push_back(t + lark.end());
+  if (!lark.fragile.empty()) drop_dead_ends(lr, bracketed, terminals);
   found = lark.scanner.terminal_set(terminals);
   wanted_index_.insert(root, frame_at, depth - lowest_ + 1, found);
   lowest_ = std::min(lowest_, lowest);
@@ -423,6 +461,7 @@ void Engine::open_one(const Frame* indentation, Stacks lr, Opened& out) {
   } else {
     const std::vector<std::int32_t> each = scanner.terminals(win);
     for (const std::int32_t t : each) {
+      if (t >= lark.end()) break;  // there are no keywords
       const std::int32_t alone = scanner.terminal_set({t});
       offer(alone, alone);
     }

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kFewClasses = 3;        // characters tried first for each thread that is wanted
 constexpr std::size_t kMostRealized = 5000;   // states looked at to find a text of a terminal
+constexpr std::size_t kMostExplored = 20000;
 constexpr std::size_t kMostFinished = 20000;
 
 }  // namespace
@@ -101,10 +102,29 @@ Scanner::Realized Scanner::realize(std::int32_t tried, std::int32_t terminal, Ob
     return out;
   };
   // What is read alone mostly wins against the others, too; if not, some other text may.
-  const Realized plain = read(start(tried, tried, obligation, left), text);
+  const Realized plain = read(start(tried, with_keywords(tried), obligation, left), text);
   if (plain.exit >= 0) return plain;
-  const Scan q = start(tried, terminal_set({terminal}), obligation, left);
+  const Scan q = start(tried, with_keywords(terminal_set({terminal})), obligation, left);
   return q == kDeadScan ? Realized{} : read(q, witness(q, terminal));
+}
+
+bool Scanner::explore(Scan from, std::unordered_set<std::int32_t>& met, std::vector<std::int32_t>& exits) {
+  if (from == kDeadScan) return true;
+  std::vector<std::int32_t> todo;
+  const auto meet = [&](std::int32_t core) {
+    if (core == 0 || !met.insert(core).second) return;
+    todo.push_back(core);
+    const std::vector<std::int32_t>& found = cores_[static_cast<std::size_t>(core)].exits;
+    exits.insert(exits.end(), found.begin(), found.end());
+  };
+  meet(states_[static_cast<std::size_t>(from)].core);
+  while (!todo.empty()) {
+    if (met.size() > kMostExplored) return false;
+    const std::int32_t at = todo.back();
+    todo.pop_back();
+    for (std::size_t cls = 0; cls < members_.size(); ++cls) meet(step(at, static_cast<std::int32_t>(cls)));
+  }
+  return true;
 }
 
 const std::vector<std::pair<std::int32_t, std::int32_t>>& Scanner::finishes(Scan q) {

@@ -37,7 +37,7 @@ bool Scanner::abounds(std::uint32_t node, Scan first) {
 // What may follow an exit, as far as the terminal tells.
 Scan Scanner::follower(const ScanExit& e, bool dropped) {
   const std::int32_t set = dropped ? every_terminal_ : followers_[static_cast<std::size_t>(e.terminal)];
-  return start(set, set, e.obligation, e.left);
+  return start(set, with_keywords(set), e.obligation, e.left);
 }
 
 // Merges what can follow the places where the lexeme ends inside a token into one trie.

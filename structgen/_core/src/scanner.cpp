@@ -95,6 +95,16 @@ std::int32_t Scanner::terminal_set(const std::vector<std::int32_t>& terminals) {
   return static_cast<std::int32_t>(sets_.size() - 1);
 }
 
+std::int32_t Scanner::with_keywords(std::int32_t set) {
+  const std::int32_t known = with_keywords_.get(static_cast<std::uint64_t>(set), -1);
+  if (known >= 0) return known;
+  std::vector<std::int32_t> both = terminals(set);
+  for (std::size_t i = 0, size = both.size(); i < size; ++i) both.push_back(both[i] + static_cast<std::int32_t>(terminals_.size()));
+  const std::int32_t made = terminal_set(both);
+  with_keywords_.put(static_cast<std::uint64_t>(set), made);
+  return made;
+}
+
 Obligation Scanner::promise(Promise p) {
   std::uint64_t h = p.never.size();
   for (const Thread t : p.never) h = combine(h, static_cast<std::uint32_t>(t));
@@ -107,7 +117,7 @@ Obligation Scanner::promise(Promise p) {
 }
 
 std::int32_t Scanner::intern_exit(const ScanExit& e) {
-  std::uint64_t h = e.new_line;
+  std::uint64_t h = e.new_line * 2 + e.keyword;
   for (const std::int32_t x : {e.terminal, e.obligation, e.left, e.indent}) h = combine(h, static_cast<std::uint32_t>(x));
   const std::int32_t found = exit_index_.find(h, [&](std::int32_t i) { return exits_[static_cast<std::size_t>(i)] == e; });
   if (found >= 0) return found;
@@ -154,10 +164,12 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
         // The preferred match so far: whatever comes behind it in the order has lost.
         std::int32_t terminal = t.terminal;
         bool wanted = t.wanted;
+        w.out.keyword = false;
         for (const Shadow& s : w.out.shadows)
           if (s.owner == terminal && re_.nullable(s.texts)) {
             terminal = s.keyword;
             wanted = s.wanted;
+            w.out.keyword = true;
             break;
           }
         w.out.matched = wanted ? terminal : -2;
@@ -236,6 +248,7 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
     if (broken) continue;
     // A match of a terminal that the parser refuses is no end, but cuts off what it wins against.
     if (w.out.matched == -2) w.out.matched = -1;
+    if (w.out.matched < 0) w.out.keyword = false;
     if (w.out.contenders.empty() && w.out.matched < 0) continue;
     simplify(w.out.never);
     // Keywords of terminals that are out of the race.
@@ -286,7 +299,7 @@ std::int32_t Scanner::intern(Left left, std::vector<Reading> readings) {
   std::uint64_t h = static_cast<std::uint32_t>(left);
   const auto add = [&](std::int64_t x) { h = combine(h, static_cast<std::uint64_t>(x)); };
   for (const Reading& r : readings) {
-    add(r.matched);
+    add(r.matched * 2 + r.keyword);
     add(r.rest);
     add(static_cast<std::int64_t>(r.contenders.size()));
     for (const Contender& c : r.contenders) add((static_cast<std::int64_t>(c.terminal * 2 + c.wanted) << 32) | c.thread);
@@ -295,7 +308,7 @@ std::int32_t Scanner::intern(Left left, std::vector<Reading> readings) {
     for (const Thread t : r.never) add(t);
   }
   const auto same = [](const Reading& a, const Reading& b) {
-    return a.matched == b.matched && a.rest == b.rest && a.never == b.never &&
+    return a.matched == b.matched && a.keyword == b.keyword && a.rest == b.rest && a.never == b.never &&
            std::equal(a.contenders.begin(), a.contenders.end(), b.contenders.begin(), b.contenders.end(),
                       [](const Contender& x, const Contender& y) { return x.terminal == y.terminal && x.wanted == y.wanted && x.thread == y.thread; }) &&
            std::equal(a.shadows.begin(), a.shadows.end(), b.shadows.begin(), b.shadows.end(),
@@ -317,7 +330,9 @@ std::int32_t Scanner::intern(Left left, std::vector<Reading> readings) {
     for (const Contender& c : r.contenders)
       if (!every_end_[static_cast<std::size_t>(r.matched)]) p.never.push_back(c.thread);
     simplify(p.never);
-    core.exits.push_back(intern_exit({r.matched, promise(std::move(p)), left}));
+    ScanExit e{r.matched, promise(std::move(p)), left};
+    e.keyword = r.keyword;
+    core.exits.push_back(intern_exit(e));
   }
   bytes_ += sizeof(Core) + 16;
   cores_.push_back(std::move(core));
@@ -483,7 +498,7 @@ Scan Scanner::start(std::int32_t tried, std::int32_t wanted, Obligation obligati
   w.out.rest = obligations_[static_cast<std::size_t>(obligation)].rest;
   for (const Thread t : obligations_[static_cast<std::size_t>(obligation)].never) w.tasks.push_back({-1, false, t});
   for (const Unless& u : unless_)
-    if (in(all, u.owner) && in(all, u.keyword)) w.out.shadows.push_back({u.owner, u.keyword, in(good, u.keyword), u.texts});
+    if (in(all, u.owner) && in(all, u.keyword)) w.out.shadows.push_back({u.owner, u.keyword, in(good, u.keyword + static_cast<std::int32_t>(terminals_.size())), u.texts});
   for (auto t = all.rbegin(); t != all.rend(); ++t) {
     if (terminals_[static_cast<std::size_t>(*t)] < 0) continue;
     const bool embedded = std::any_of(unless_.begin(), unless_.end(), [&](const Unless& u) { return u.keyword == *t && u.embedded && in(all, u.owner); });

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "lexer.hpp"
@@ -30,8 +31,9 @@ struct ScanExit {
   Left left;
   std::int32_t indent = 0;
   bool new_line = false;
+  bool keyword = false;  // matched by a regex, of which it is a keyword: what is ignored is told by the regex
   bool operator==(const ScanExit& o) const {
-    return terminal == o.terminal && obligation == o.obligation && left == o.left && indent == o.indent && new_line == o.new_line;
+    return terminal == o.terminal && obligation == o.obligation && left == o.left && indent == o.indent && new_line == o.new_line && keyword == o.keyword;
   }
 };
 
@@ -75,9 +77,12 @@ class Scanner {
 
   // Sets of terminals, sorted.
   std::int32_t terminal_set(const std::vector<std::int32_t>& terminals);
+  // The set with each of its terminals as a keyword, too.
+  std::int32_t with_keywords(std::int32_t set);
   const std::vector<std::int32_t>& terminals(std::int32_t set) const { return sets_[static_cast<std::size_t>(set)]; }
 
-  // At the start of a lexeme: `tried` terminals compete, but only `wanted` ones may win.
+  // At the start of a lexeme: `tried` terminals compete, but only `wanted` ones may win. A terminal as the keyword of a regex is wanted by
+  // its number plus the number of terminals.
   Scan start(std::int32_t tried, std::int32_t wanted, Obligation obligation, Left left);
   Scan next(Scan q, std::uint8_t byte) {
     const State& s = states_[static_cast<std::size_t>(q)];
@@ -109,6 +114,8 @@ class Scanner {
     std::int32_t exit = -1, length = 0;
   };
   Realized realize(std::int32_t tried, std::int32_t terminal, Obligation obligation, Left left);
+  // All exits of lexemes that begin in a state, but for those of cores that were met before. False where there are too many to look at.
+  bool explore(Scan from, std::unordered_set<std::int32_t>& met, std::vector<std::int32_t>& exits);
   // Exits that can be reached, with the fewest bytes to them; some for each terminal that the lexeme can be.
   const std::vector<std::pair<std::int32_t, std::int32_t>>& finishes(Scan q);
   // One byte for each column that the states can tell apart, continuation bytes of characters aside.
@@ -136,6 +143,7 @@ class Scanner {
   struct Reading {
     std::vector<Contender> contenders;  // preferred first; each reads a character next
     std::int32_t matched = -1;          // the lexeme may end here, as this terminal
+    bool keyword = false;               // which is a keyword of the terminal that matched
     std::vector<Shadow> shadows;
     std::vector<Thread> never;          // must not match; sorted
     Re rest = RegexStore::kAnyStar;     // the rest of the text is in this
@@ -222,6 +230,7 @@ class Scanner {
   std::vector<std::vector<std::int32_t>> sets_;
   Index set_index_;
   std::int32_t every_terminal_ = -1;
+  FlatMap with_keywords_;
   std::vector<std::int32_t> followers_;  // sets, by terminal
   std::vector<bool> embeds_;
   std::vector<Promise> obligations_;
