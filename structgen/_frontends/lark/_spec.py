@@ -59,6 +59,7 @@ class Spec(NamedTuple):
     nonterminals: tuple[str, ...]
     productions: tuple[Production, ...]
     starts: tuple[int, ...]
+    shared: tuple[int, ...]  # starts that are only in the tables
     mode: str
     indenter: tuple[int, int, int, list[int], list[int], int] | None
     flags: int
@@ -129,6 +130,7 @@ def make_spec(
         nonterminals=tuple(nonterminals),
         productions=tuple(_production(rule, numbers, nonterminals) for rule in rules),
         starts=tuple(nonterminals[name] for name in options.starts),
+        shared=tuple(nonterminals[name] for name in options.shared),
         mode=options.mode,
         indenter=None if indenter is None else _numbered(indenter, numbers),
         flags=options.g_regex_flags,
@@ -145,6 +147,9 @@ def _scanned(definition: TerminalDef, flags: int) -> Terminal:
     name, pattern = definition.name, definition.pattern
     shown = definition.user_repr()
     regexp = pattern.to_regexp()
+    if shown.startswith("__"):
+        # A name of Lark's for what is no literal of the grammar, such as a range.
+        shown = f"/{regexp}/"
     try:
         if isinstance(pattern, PatternRE) and ("(?<" in regexp or flags):
             # Only compiling tells lookbehinds without a fixed width.

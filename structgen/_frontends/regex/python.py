@@ -2,7 +2,7 @@
 
 import functools
 import re
-from re import _parser  # type: ignore[attr-defined]
+from re import _parser
 
 from structgen._errors import RegexError
 from structgen._frontends.regex._ast import Node
