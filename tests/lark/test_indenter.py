@@ -132,7 +132,7 @@ def test_tokens_across_newlines_in_brackets() -> None:
     check_masks(automaton, vocabulary, texts)
 
 
-@pytest.mark.parametrize("depth", [50, 500])
+@pytest.mark.parametrize("depth", [20, 120])
 def test_deep_indentation(depth: int) -> None:
     """Every level of indentation is remembered."""
     options: Any = {"parser": "lalr", "postlex": Blocks()}
