@@ -177,6 +177,14 @@ LEXING = {
 }
 
 
+LOOKING_AROUND = {
+    "a look ahead",
+    "a look behind, which sees the text before the terminal",
+    "words",
+    "the end of the text",
+}
+
+
 @pytest.mark.parametrize("name", LEXING)
 def test_lexing(name: str) -> None:
     check_grammar(*LEXING[name])
@@ -187,6 +195,11 @@ def test_lexing(name: str) -> None:
 def test_lexing_under_earley(name: str, lexer: str) -> None:
     """The same texts: lark says what becomes of them with each lexer."""
     grammar, parsed, refused = LEXING[name]
+    if lexer == "dynamic_complete" and name in LOOKING_AROUND:
+        # This lexer cuts the text off behind each lexeme that it tries: what is around it is not what it seems.
+        with pytest.raises(StructgenError, match="looks at the text around it"):
+            structgen.compile_lark(grammar, byte_vocabulary(), parser="earley", lexer=lexer)
+        return
     oracle = Oracle(grammar, parser="earley", lexer=lexer)
     verdicts = {text: oracle.accepts(text) for text in [*parsed, *refused]}
     taken = [text for text, verdict in verdicts.items() if verdict]
