@@ -196,7 +196,7 @@ def test_lexing_under_earley(name: str, lexer: str) -> None:
     """The same texts: lark says what becomes of them with each lexer."""
     grammar, parsed, refused = LEXING[name]
     if lexer == "dynamic_complete" and name in LOOKING_AROUND:
-        # This lexer cuts the text off behind each lexeme that it tries: what is around it is not what it seems.
+        # This lexer cuts the text off behind each lexeme that it tries, so that nothing is around it.
         with pytest.raises(StructgenError, match="looks at the text around it"):
             structgen.compile_lark(grammar, byte_vocabulary(), parser="earley", lexer=lexer)
         return
