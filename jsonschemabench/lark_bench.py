@@ -197,7 +197,8 @@ def run_peers(
         text = lark_inputs.grammar_text(name, folder)
         instances = tuple(Instance(None, True, text=example) for example in lark_inputs.texts(name))
         dialect = lark_inputs.llguidance_dialect(name, text)
-        cases.append(Case(name, {"llguidance": dialect}, instances, text=text))
+        options = {"llguidance": dialect, "start": lark_inputs.START.get(name, "start")}
+        cases.append(Case(name, options, instances, text=text))
     alone = replace(limits, fresh_process_every=1)
     rows = masks.run(cases, [STRUCTGEN, LLGUIDANCE], vocabulary, alone, unavailable=unavailable)
     return sorted(rows, key=lambda row: (names.index(row.schema), row.engine != STRUCTGEN))

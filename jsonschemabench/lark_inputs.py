@@ -19,48 +19,60 @@ _SEPARATOR = "\n====\n"
 
 
 def grammar_text(name: str, folder: Path | None = None) -> str:
-    """Read a grammar of the project.
+    """Read a grammar.
 
     Parameters
     ----------
     name
         Without the suffix ``.lark``.
     folder
-        Where the grammars are; by default in the installed package or next to it, as in a checkout.
+        Where the grammars are; by default those of structgen.
 
     Raises
     ------
     DatasetError
         If there is no such grammar.
     """
-    package = Path(__file__).parents[1]
-    folders = [folder] if folder else [package / "structgen" / "grammars", package / "grammars"]
-    for place in folders:
-        if (place / f"{name}.lark").is_file():
-            return (place / f"{name}.lark").read_text(encoding="utf-8")
-    raise DatasetError(f"no grammar {name!r} in {', '.join(map(str, folders))}")
+    if folder is None:
+        import structgen
 
+        try:
+            return structgen.load_grammar(name)
+        except structgen.StructgenError as error:
+            raise DatasetError(str(error)) from error
+    file = folder / f"{name}.lark"
+    if not file.is_file():
+        raise DatasetError(f"no grammar {name!r} in {folder}")
+    return file.read_text(encoding="utf-8")
+
+
+START = {"c": "translation_unit"}
+"""Start rules that are not called ``start``."""
 
 # -- llguidance's dialect ----------------------------------------------------------------------------------
 
-_NAMES = r"[^\x00-#%-\/:-@\[-^`{-\x7f]"
 _ADAPTED: dict[str, dict[str, str]] = {
     "sql": {
-        "KEYWORD_END": "",
         "NAME": "/[A-Za-z_\\x{80}-\\x{10FFFF}][A-Za-z0-9_$\\x{80}-\\x{10FFFF}]*/ & ~RESERVED"
         ' | /"([^"]|"")*"/ | /`([^`]|``)*`/ | /\\[[^\\]]*\\]/',
         "STRING": "/'([^']|'')*'/",
         "NUMBER": "/0[xX][0-9a-fA-F]+|([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([eE][+-]?[0-9]+)?/",
         "NUMBERED_VARIABLE": "/\\?[0-9]*/",
     },
+    "c": {
+        "IDENTIFIER": "/[A-Za-z_][0-9A-Za-z_]*/ & ~RESERVED",
+        "AMPERSAND": '"&"',
+        "SLASH": '"/"',
+    },
 }
 """Terminals of our grammars in words that llguidance knows: it has no look around."""
 
 _DEFINITION = re.compile(
-    r"^(?P<name>_?[A-Z][_A-Z0-9]*)(?:\.-?\d+)?[ \t]*:[ \t]*(?P<body>.*(?:\n[ \t]+.*)*)", re.MULTILINE
+    r"^(?P<name>_?[A-Z][_A-Z0-9]*)(?:\.-?\d+)?[ \t]*:[ \t]*(?P<body>.*(?:\n[ \t]+.*)*)\n?", re.MULTILINE
 )
+_LOOK_AHEAD = re.compile(r"/\(\?!(?:[^()\[\]]|\[(?:[^\]\\]|\\.)*\])*\)/")
 _RULE_PRIORITY = re.compile(r"^([!?_a-z][_a-z0-9]*)\.-?\d+[ \t]*:", re.MULTILINE)
-_RESERVED = re.compile(r"^NAME:.*?\(\?!\(\?ai:(?P<words>[a-z|\s]+?)\)", re.MULTILINE | re.DOTALL)
+_RESERVED = re.compile(r"\(\?!\((?P<flags>\?(?:ai)?:)\s*(?P<words>\w+(?:\s*\|\s*\w+)+)\s*\)")
 
 
 def llguidance_dialect(name: str, text: str) -> str:
@@ -76,22 +88,27 @@ def llguidance_dialect(name: str, text: str) -> str:
     text
         As Lark reads it.
     """
-    adapted = dict(_ADAPTED.get(name, {}))
     reserved = _RESERVED.search(text)
-
-    def define(match: re.Match[str]) -> str:
-        body = adapted.get(match["name"], match["body"])
-        if not body:
-            return ""
-        # A word in any case, which ends where no further letter follows.
-        body = re.sub(r"\(\?ai:", "(?i:", re.sub(r"[ \t]+KEYWORD_END\b", "", body))
-        return f"{match['name']}: {body}"
-
-    text = _RULE_PRIORITY.sub(r"\1:", _DEFINITION.sub(define, text))
+    written = _DEFINITION.sub(lambda match: _definition(match, _ADAPTED.get(name, {})), text)
+    # What only looks ahead is no terminal of its own any more.
+    for match in _DEFINITION.finditer(text):
+        if _LOOK_AHEAD.fullmatch(match["body"].strip()):
+            written = re.sub(rf"[ \t]*\b{match['name']}\b", "", written)
+    written = _RULE_PRIORITY.sub(r"\1:", written)
     if reserved is not None:
-        words = "|".join(word.strip() for word in reserved["words"].split("|"))
-        text += f"\nRESERVED: /(?i:{words})/\n"
-    return text
+        words = re.sub(r"\s+", "", reserved["words"])
+        written += f"RESERVED: /({'?i:' if 'i' in reserved['flags'] else '?:'}{words})/\n"
+    if name in START:
+        written += f"start: {START[name]}\n"
+    return written
+
+
+def _definition(match: re.Match[str], adapted: dict[str, str]) -> str:
+    body = match["body"].strip()
+    if _LOOK_AHEAD.fullmatch(body):
+        return ""
+    body = adapted.get(match["name"], body).replace("(?ai:", "(?i:")
+    return f"{match['name']}: {body}\n"
 
 
 # -- texts -------------------------------------------------------------------------------------------------

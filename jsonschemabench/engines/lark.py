@@ -31,6 +31,9 @@ class StructgenLarkEngine(StructgenEngine):
         except ImportError as error:
             raise EngineUnavailableError(f"structgen can't read Lark grammars: {error}") from error
         self._indenter = indenters.PythonIndenter
+        # lark reads its own grammar of grammars once a process.
+        structgen = self._structgen
+        structgen.compile_lark('start: "a"', structgen.Vocabulary([b"a", b""], eos_token_ids=1))
 
     def compile(self, schema: SchemaInput) -> None:
         """Compile the grammar; see the base class."""

@@ -44,6 +44,8 @@ def test_programs_are_balanced() -> None:
 def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DatasetError, match="no texts of 'cobol'"):
         lark_inputs.texts("cobol")
+    with pytest.raises(DatasetError, match="no grammar 'cobol'"):
+        lark_inputs.grammar_text("cobol")
     with pytest.raises(DatasetError, match="no grammar 'json'"):
         lark_inputs.grammar_text("json", tmp_path)
     (tmp_path / "json.lark").write_text("start: /a/")
@@ -66,10 +68,11 @@ def test_what_llguidance_does_not_know_is_left_out() -> None:
             "OTHER: /b/",
         ]
     )
-    lines = lark_inputs.llguidance_dialect("sql", grammar).splitlines()
+    lines = [line.rstrip() for line in lark_inputs.llguidance_dialect("sql", grammar).splitlines()]
     assert lines[0] == "?start: SELECT NAME"
     assert "SELECT: /(?i:select)/" in lines
     assert "RESERVED: /(?i:as|select)/" in lines
     assert "OTHER: /b/" in lines
     assert not any("(?!" in line or "KEYWORD_END" in line for line in lines)
-    assert lark_inputs.llguidance_dialect("json", "start: A\nA: /a/") == "start: A\nA: /a/"
+    assert lark_inputs.llguidance_dialect("json", "start: A\nA: /a/") == "start: A\nA: /a/\n"
+    assert "start: translation_unit" in lark_inputs.llguidance_dialect("c", "translation_unit: A")

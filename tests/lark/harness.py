@@ -211,6 +211,18 @@ def accepts_text(
     return automaton.accepts(state)
 
 
+def check_masks(automaton: Automaton, vocabulary: Vocabulary, texts: Sequence[str]) -> None:
+    """At every byte of the texts, mask and ``step`` agree on every token."""
+    seen = set()
+    for text in texts:
+        state = automaton.start
+        for byte in (b"", *(bytes([byte]) for byte in text.encode())):
+            state = automaton.advance_bytes(state, byte)
+            if state not in seen:
+                seen.add(state)
+                check_state(automaton, vocabulary, state, range(len(vocabulary.tokens)))
+
+
 def check_texts(automaton: Automaton, oracle: Oracle, verdicts: dict[str, bool | None]) -> None:
     """Every text is accepted as lark says, and whatever is alive after it can be completed."""
     completed = set()

@@ -56,7 +56,9 @@ def check_grammar(case: GrammarCase, parser: str, lexer: str, seed: int) -> None
     except LimitError:
         raise
     except StructgenError as error:
-        if members:
+        # The complete lexer cuts the text off behind each lexeme it tries, which we refuse to follow.
+        hidden = lexer == "dynamic_complete" and "looks at the text around it" in str(error)
+        if members and not hidden:
             raise AssertionError(f"refused, but lark parses {members[:3]}") from error
         return
     check_texts(automaton, oracle, verdicts)
@@ -81,7 +83,7 @@ def moderate(examples: int) -> settings:
 
 
 @given(grammars_for("lalr", "contextual"), seeds)
-@moderate(150)
+@moderate(120)
 def test_lalr(case: GrammarCase, seed: int) -> None:
     note(str(case))
     check_grammar(case, "lalr", "contextual", seed)

@@ -33,10 +33,10 @@ def agree(automaton: Automaton, vocabulary: Any, oracle: Oracle, text: str, seed
     rng = random.Random(seed)
     alphabet = "".join(sorted(set(text))) + "\n \"'()#"
     for other in [text, *mutations(text, rng, alphabet, mutants)]:
-        expected = oracle.accepts(other)
+        expected = oracle.verdict(other)
         for how in ("greedy", "random"):
             accepted = accepts_text(automaton, vocabulary, other, how, rng, sample=4)
-            assert accepted == expected, f"lark says {expected} ({how}) to:\n{other}"
+            assert expected is None or accepted == expected, f"lark says {expected} ({how}) to:\n{other}"
 
 
 # -- python.lark -------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def test_grammars_are_in_the_grammar_of_grammars(name: str, parser: str) -> None
     vocabulary = random_vocabulary(random.Random(0), text.splitlines(keepends=True), 300)
     automaton = structgen.compile_lark(grammar, vocabulary, parser=parser)
     oracle = Oracle(grammar, parser=parser)
-    assert oracle.accepts(text)
+    assert oracle.verdict(text) is not False
     agree(automaton, vocabulary, oracle, text, 1, 12)
 
 

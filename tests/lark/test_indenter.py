@@ -12,7 +12,9 @@ from tests.lark.harness import (
     TOKENISATIONS,
     Oracle,
     accepts_text,
+    check_masks,
     check_texts,
+    make_vocabulary,
     mutations,
     random_vocabulary,
     random_walk,
@@ -57,6 +59,13 @@ _NL: /(\n[\t ]*|#)+/
 %declare _INDENT _DEDENT
 """
 
+# No block may begin: a line with another indentation than the first can't be completed.
+FLAT = r"""
+start: (_NL | "a")*
+_NL: /\n */
+%declare _INDENT _DEDENT
+"""
+
 # What may follow a newline depends on the indentation alone.
 TREE = r"""
 start: node
@@ -77,6 +86,7 @@ _NL: /;?\n */
 CASES: dict[str, tuple[str, Indenter, list[str], int]] = {
     "blocks": (BLOCKS, Blocks(), ["a", "b", "(", ")", "\n", " ", "\n  ", "\n\t"], 5),
     "comments": (COMMENTS, Blocks(), ["a", "b", "(", ")", "\n", "\n ", "#"], 5),
+    "flat": (FLAT, Plain(), ["a", "\n", " "], 7),
     "tree": (TREE, Plain(), ["a", "b", "\n", " ", "\t", "\r\n"], 6),
     "competing": (COMPETING, Plain(), ["a", "b", "\n", ";", " "], 6),
 }
@@ -93,10 +103,11 @@ def test_indentation(name: str, lexer: str) -> None:
     verdicts = {text: oracle.verdict(text) for text in dict.fromkeys(texts)}
     members = [text for text, verdict in verdicts.items() if verdict]
     assert len(members) > 20
-    vocabulary = random_vocabulary(rng, members, 40)
+    vocabulary = random_vocabulary(rng, [*members, "".join(pieces), "".join(pieces[::-1])], 60)
     automaton = structgen.compile_lark(grammar, vocabulary, **options)
     sampled = rng.sample(sorted(verdicts), min(8000, len(verdicts)))
     check_texts(automaton, oracle, dict.fromkeys(members, True) | {text: verdicts[text] for text in sampled})
+    check_masks(automaton, vocabulary, sorted(rng.sample(members, 10), key=len))
     long = [
         random_walk(automaton, vocabulary, rng, 40, set("".join(pieces).encode()).issuperset)
         for _ in range(20)
@@ -109,7 +120,19 @@ def test_indentation(name: str, lexer: str) -> None:
                 assert accepts_text(automaton, vocabulary, other, how, rng) == expected, (other, how)
 
 
-@pytest.mark.parametrize("depth", [50, 500])
+def test_tokens_across_newlines_in_brackets() -> None:
+    """Inside brackets the newline is passed over, however it is cut into tokens."""
+    vocabulary = make_vocabulary(
+        [b"\n)", b" )", b"(\n", b"(\n)", b")\n", b"\n  a", b"\n\n", b"\n)\n ", b"a\n"]
+    )
+    automaton = structgen.compile_lark(BLOCKS, vocabulary, postlex=Blocks())
+    oracle = Oracle(BLOCKS, parser="lalr", postlex=Blocks())
+    texts = ["a(\n)\n", "b\n a(\n\n  )\n a\n", "a(a\n  a(\n) )\n"]
+    assert all(oracle.accepts(text) for text in texts)
+    check_masks(automaton, vocabulary, texts)
+
+
+@pytest.mark.parametrize("depth", [20, 120])
 def test_deep_indentation(depth: int) -> None:
     """Every level of indentation is remembered."""
     options: Any = {"parser": "lalr", "postlex": Blocks()}

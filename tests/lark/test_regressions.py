@@ -47,18 +47,20 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         'a"b',
         'start: CC\nCC: "b\\"b"\n%ignore /[b]+/',
     ),
-    "a rule that nothing uses may hold what is no terminal": (
-        "lalr",
-        "contextual",
-        "ab",
-        "start:\ntwo: /()/",
-    ),
     "nothing but the empty text, with earley": ("earley", "dynamic", "ab", "start:\n"),
     "nothing but the empty text, with earley's basic lexer": (
         "earley",
         "basic",
         "ab",
         "start: one |\none:\n",
+    ),
+    "what precedes forbids the rest": ("lalr", "contextual", ".a", "start: BB~2\nBB: /(?<!\\.)\\W/"),
+    "the same, one lexer for all": ("lalr", "basic", ".a", "start: BB~2\nBB: /(?<!\\.)\\W/"),
+    "a long way with a look behind": (
+        "lalr",
+        "basic",
+        "a1.",
+        'start: CC+ two~2 start AA~2 | CC* two?\ntwo: BB (AA BB)*\nAA: /a/\nBB.1: "a.."\nCC.1: /(?<!1)./',
     ),
     "a long way to the end": (
         "earley",
