@@ -283,6 +283,7 @@ class Engine {
   void drop_dead_ends(Stacks lr, bool bracketed, std::vector<std::int32_t>& terminals);
   std::int32_t wanted(Stacks lr, std::int32_t tried, bool bracketed);
   bool in_brackets(Stacks s);
+  bool column_fits(Stacks s);
   const Opened& open(Stacks s, Obligation obligation, Left left);
   void open_one(const Frame* indentation, Stacks lr, Opened& out);
   bool advance_scan(const Item& item, std::uint8_t byte, Items& out, const Text* text);

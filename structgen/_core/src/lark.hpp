@@ -61,6 +61,8 @@ struct LarkGrammar {
   bool always = false;
   // Where it holds: bytes in which each terminal can be read behind any other.
   std::vector<std::int64_t> widths;
+  // Whether a newline that is indented can go on with another line: else its column decides whether it can end at all.
+  bool rebreaks = true;
   // By terminal: its exits, where none of them lets every terminal be read next.
   std::vector<std::vector<std::int32_t>> fragile;
   void find_always();

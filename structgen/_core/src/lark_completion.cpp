@@ -74,7 +74,8 @@ class LarkGrammar::Proof {
 
   // Terminals behind which, however their lexeme ends, some terminal is not readable (a comment, behind which only a line can end): whether they
   // lead anywhere is looked at before they are allowed.
-  void find_fragile() {
+  // False where that depends on how the lexeme ends, by what looks back at it.
+  bool find_fragile() {
     lark_.fragile.assign(lark_.terminals.size(), {});
     // Some are never read where all compete; that says nothing of what stands before them.
     std::vector<std::int32_t> all;
@@ -86,15 +87,19 @@ class LarkGrammar::Proof {
       std::vector<std::int32_t> exits;
       if (!scanner_.explore(scanner_.start(only, only, 0, 0), met, exits)) continue;
       const bool free = std::any_of(exits.begin(), exits.end(), [&](std::int32_t e) { return scanner_.exit(e).obligation == 0; });
-      if (free || places_.size() > kMostPlaces) continue;
+      const bool looked_back_at = std::any_of(exits.begin(), exits.end(), [&](std::int32_t e) { return scanner_.exit(e).left != scanner_.exit(exits[0]).left; });
+      if ((free && !looked_back_at) || places_.size() > kMostPlaces) continue;
       std::sort(exits.begin(), exits.end());
       exits.erase(std::unique(exits.begin(), exits.end()), exits.end());
       const auto leads_anywhere = [&](std::int32_t e) {
         const std::int32_t place = behind(e);
         return std::all_of(all.begin(), all.end(), [&](std::int32_t next) { return readable(place, alone(every_, next), next); });
       };
-      if (exits.size() <= kMostExits && std::none_of(exits.begin(), exits.end(), leads_anywhere)) lark_.fragile[static_cast<std::size_t>(t)] = exits;
+      const std::ptrdiff_t good = std::count_if(exits.begin(), exits.end(), leads_anywhere);
+      if (looked_back_at && good > 0 && good < static_cast<std::ptrdiff_t>(exits.size())) return false;
+      if (exits.size() <= kMostExits && good == 0) lark_.fragile[static_cast<std::size_t>(t)] = exits;
     }
+    return true;
   }
 
  private:
@@ -190,8 +195,14 @@ class LarkGrammar::Proof {
 
 void LarkGrammar::find_always() {
   Proof proof(*this);
-  always = (general || !tables.conflicts || least().always()) && proof.succeeds();
-  if (always) proof.find_fragile();
+  if (indents && indenter.newline >= 0) {
+    const std::int32_t newline = scanner.terminal_set({indenter.newline});
+    Scan q = scanner.start(newline, newline, 0, 0);
+    for (const std::uint8_t byte : {'\n', ' ', '\n'})
+      if (q != kDeadScan) q = scanner.next(q, byte);
+    rebreaks = q != kDeadScan;
+  }
+  always = rebreaks && (general || !tables.conflicts || least().always()) && proof.succeeds() && proof.find_fragile();
 }
 
 // Bytes that complete a stack behind a lexeme. Zero, a lower bound, where stacks divide.

@@ -326,6 +326,24 @@ Stacks Engine::count_column(Stacks s, std::uint8_t byte) {
   return intern_set(std::move(out), false);
 }
 
+// Whether a newline that only grows wider can still end at a column that the parser takes.
+bool Engine::column_fits(Stacks s) {
+  LarkGrammar& lark = *grammar_->lark();
+  const StackSet set = sets_[static_cast<std::size_t>(s)];
+  for (std::uint32_t i = set.begin; i < set.end; ++i) {
+    const Entry e = entries_[i];
+    const Frame f = frames_[static_cast<std::size_t>(e.frame)];
+    if (f.count > 0 || f.member < 0) return true;
+    for (std::int32_t at = f.at; at >= 0 && lark.level(at).column >= f.member; at = lark.level(at).outer) {
+      Frame ended = f;
+      if (indent(ended, e.below, lark.level(at).column) != kNoStack) return true;
+    }
+    Frame deeper = f;
+    if (indent(deeper, e.below, std::max(f.member, lark.level(f.at).column + 1)) != kNoStack) return true;
+  }
+  return false;
+}
+
 // What can begin behind a lexeme.
 const Engine::Opened& Engine::open(Stacks s, Obligation obligation, Left left) {
   std::uint64_t h = static_cast<std::uint32_t>(s);
@@ -487,8 +505,11 @@ bool Engine::advance_scan(const Item& item, std::uint8_t byte, Items& out, const
   Scanner& scanner = grammar_->lark()->scanner;
   const Scan q = item.lex - kScanBase;
   const bool counting = grammar_->lark()->indents;
+  const bool rebreaks = grammar_->lark()->rebreaks;
   const auto arrive = [&](Scan to, Stacks stacks) {
-    if (to != kDeadScan) out.push_back({kScanBase + to, counting && scanner.counts(to) ? count_column(stacks, byte) : stacks});
+    if (to == kDeadScan) return;
+    if (counting && scanner.counts(to)) stacks = count_column(stacks, byte);
+    if (rebreaks || !scanner.only_counts(to) || column_fits(stacks)) out.push_back({kScanBase + to, stacks});
   };
   bool guarded = false;
   arrive(scanner.next(q, byte), item.stacks);

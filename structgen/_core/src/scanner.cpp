@@ -95,6 +95,13 @@ std::int32_t Scanner::terminal_set(const std::vector<std::int32_t>& terminals) {
   return static_cast<std::int32_t>(sets_.size() - 1);
 }
 
+bool Scanner::only_counts(Scan q) const {
+  const Core& core = cores_[static_cast<std::size_t>(states_[static_cast<std::size_t>(q)].core)];
+  return core.counts && std::all_of(core.readings.begin(), core.readings.end(), [&](const Reading& r) {
+    return (r.matched < 0 || r.matched == newline_) && std::all_of(r.contenders.begin(), r.contenders.end(), [&](const Contender& c) { return !c.wanted || c.terminal == newline_; });
+  });
+}
+
 std::int32_t Scanner::with_keywords(std::int32_t set) {
   const std::int32_t known = with_keywords_.get(static_cast<std::uint64_t>(set), -1);
   if (known >= 0) return known;

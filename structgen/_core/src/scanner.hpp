@@ -103,6 +103,8 @@ class Scanner {
   }
   // Whether the text of a newline terminal is being read.
   bool counts(Scan q) const { return cores_[static_cast<std::size_t>(states_[static_cast<std::size_t>(q)].core)].counts; }
+  // And nothing else that could win.
+  bool only_counts(Scan q) const;
   const ScanExit& exit(std::int32_t number) const { return exits_[static_cast<std::size_t>(number)]; }
   // Whether the text may end under an obligation.
   bool may_end(Obligation o) const { return re_.nullable(obligations_[static_cast<std::size_t>(o)].rest); }
