@@ -82,6 +82,7 @@ class LarkGrammar::Proof {
     for (const std::int32_t t : lark_.scanned)
       if (readable(number({0, 0}), alone(every_, t), t)) all.push_back(t);
     for (const std::int32_t t : lark_.scanned) {
+      if (t == lark_.indenter.newline) continue;  // its column decides
       const std::int32_t only = scanner_.terminal_set({t});
       std::unordered_set<std::int32_t> met;
       std::vector<std::int32_t> exits;
