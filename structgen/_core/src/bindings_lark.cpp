@@ -149,6 +149,7 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
     symbols = free.nonterminals;
   }
   lark.nonterminals = std::move(nonterminals);
+  lark.symbols = symbols;
   lark.tables = build_lr(lark.rules, count, symbols, start, lark.general ? Conflicts::kKeep : Conflicts::kResolve, kMostLrStates);
   std::vector<Scanner::Unless> pairs;
   for (const auto& [owner, keyword, texts, embedded] : unless) {
@@ -160,6 +161,7 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
   for (const LarkGrammar::Terminal& t : lark.terminals) scanned.push_back(t.kind == LarkGrammar::Kind::kPattern ? t.handle : -1);
   lark.scanner.prepare(std::move(scanned), std::move(pairs), lark.indents ? lark.indenter.newline : -1, lark.indenter.tab, lark.mode == LarkGrammar::Mode::kDynamicComplete);
   lark.find_followers();
+  lark.find_always();
   return b.grammar->lark(std::move(b.larking));
 }
 

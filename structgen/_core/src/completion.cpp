@@ -121,6 +121,7 @@ std::int64_t Completion::evaluate(const ExprNode& n) {
 }
 
 std::int64_t Completion::item(const Item& i, std::int64_t held) {
+  if (is_special(i.lex) || is_scan(i.lex)) return engine_.lark_cost(i, false);
   if (!engine_.sets_[static_cast<std::size_t>(i.stacks)].captures) return std::min(kImpossible, lexeme(i.lex) + stacks(i.stacks));
   // The key being read, completed as shortly as can be, is one that later members can't have.
   const Engine::StackSet set = engine_.sets_[static_cast<std::size_t>(i.stacks)];
@@ -202,7 +203,7 @@ std::int64_t Completion::array(const ArrayNode& a, std::int32_t at, Engine::Phas
 }
 
 std::int64_t Completion::frame(const Engine::Frame& f, std::int64_t key) {
-  if (f.kind == Engine::kGuardFrame) return 0;
+  if (f.kind == Engine::kGuardFrame || f.kind == Engine::kLrFrame || f.kind == Engine::kIndentFrame) return 0;
   if (f.kind == Engine::kArrayFrame) {
     const ArrayNode& a = grammar_.array_at(f.node);
     return a.tally ? tallied(a, f) : array(a, f.at, f.phase == Engine::kItem ? Engine::kAfterValue : f.phase);
@@ -353,6 +354,7 @@ bool Completion::next_byte(const Items& items, const Text& text, std::uint8_t& b
 
 std::string Engine::shortest(State s) {
   if (s <= kFinished) return {};
+  if (grammar_->lark() && vocabulary_->byte_complete && !grammar_->remembers()) return search_bytes(s, false);
   if (!vocabulary_->byte_complete) return search_tokens(s);
   if (!completion_) completion_ = std::make_unique<Completion>(*this);
   if (completion_->cost(items(s)) > kLongest) throw LimitError("the shortest completion is longer than " + std::to_string(kLongest) + " bytes");
@@ -362,6 +364,7 @@ std::string Engine::shortest(State s) {
 void Engine::mask_within(State s, std::int64_t budget, std::uint32_t* out) {
   MaskRecord& record = const_cast<MaskRecord&>(mask(s));
   if (s <= kFinished) return copy_mask(record, out);
+  if (grammar_->lark()) return lark_mask_within(s, budget, out);
   if (!completion_) completion_ = std::make_unique<Completion>(*this);
   const Items here = items(s);
   const std::int64_t left = completion_->cost(here);

@@ -324,7 +324,7 @@ void Engine::collect(const Item& item, const Text& text, MaskRecord& record, std
 const MaskRecord& Engine::mask(State s) {
   if (const MaskRecord* known = known_mask(s)) return *known;
   const Stopwatch watch(counters.mask_nanoseconds);
-  const MaskRecord& record = vocabulary_->byte_complete ? byte_mask(s) : token_mask(s);
+  const MaskRecord& record = vocabulary_->byte_complete && !careful() ? byte_mask(s) : token_mask(s);
   if (record.dead_end) throw GuardDeadEndError(record.refusals);
   records_[static_cast<std::size_t>(s)] = &record;
   return record;

@@ -281,6 +281,11 @@ class Engine {
   void advance_scan(const Item& item, std::uint8_t byte, Items& out);
   bool ends(const Item& item, const Text* text);
   bool accepting(Lex q) const { return !is_scan(q) && !is_special(q) && lexer_[q].accepting; }
+  bool careful() const { return grammar_->lark() && !grammar_->lark()->always; }
+  std::int64_t lark_cost(Stacks s, LrCompletion& costs);
+  std::int64_t lark_cost(const Item& item, bool enough);
+  std::string search_bytes(State s, bool any);
+  void lark_mask_within(State s, std::int64_t budget, std::uint32_t* out);
   State step_special(State s, std::uint32_t token);
   const MaskRecord& lark_mask(State s);
   void collect_followers(const ScanShape::Exits& exits, Stacks behind, const Opened& begin, MaskRecord& record);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lr_completion.hpp"
 #include "lr_tables.hpp"
 #include "scanner.hpp"
 
@@ -42,6 +43,7 @@ struct LarkGrammar {
 
   std::vector<Terminal> terminals;
   std::vector<std::string> nonterminals, rule_names;
+  std::int32_t symbols = 0;     // nonterminals, with helpers
   std::vector<LrRule> rules;
   LrTables tables;
   Mode mode = Mode::kContextual;
@@ -52,6 +54,16 @@ struct LarkGrammar {
   Indenter indenter;
   bool indents = false;
   Scanner scanner;
+
+  // Whether every stack can be completed, whatever was read: no resolved conflict leads nowhere, and every terminal can be read behind every
+  // other, with something that is ignored between them where need be. Otherwise dead ends are looked for while it runs.
+  bool always = false;
+  // Where it holds: bytes in which each terminal can be read behind any other.
+  std::vector<std::int64_t> widths;
+  void find_always();
+  // Bytes that complete a stack at least, and (where `always` holds) bytes in which it can be done.
+  LrCompletion& least();
+  LrCompletion& enough();
 
   std::int32_t end() const { return static_cast<std::int32_t>(terminals.size()); }
 
@@ -68,6 +80,8 @@ struct LarkGrammar {
   std::int32_t indented(std::int32_t outer, std::int32_t column);
 
  private:
+  std::vector<std::int64_t> least_widths() const;
+  std::unique_ptr<LrCompletion> least_, enough_;
   std::vector<std::int32_t> tried_;
   std::vector<Level> levels_{{-1, 0}};
   FlatMap level_index_;

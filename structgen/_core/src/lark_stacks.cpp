@@ -447,9 +447,10 @@ void Engine::advance_scan(const Item& item, std::uint8_t byte, Items& out) {
     if (to != kDeadScan) out.push_back({kScanBase + to, counting && scanner.counts(to) ? count_column(stacks, byte) : stacks});
   };
   arrive(scanner.next(q, byte), item.stacks);
-  const std::vector<std::int32_t>& exits = scanner.exits(q);
-  for (std::size_t i = 0; i < exits.size(); ++i) {
-    const ScanExit e = scanner.exit(scanner.exits(q)[i]);
+  // A copy: states that are made meanwhile move the scanner's own.
+  const std::vector<std::int32_t> exits = scanner.exits(q);
+  for (const std::int32_t number : exits) {
+    const ScanExit e = scanner.exit(number);
     const Stacks behind = feed(item.stacks, e);
     if (behind == kNoStack) continue;
     for (const Item& begin : open(behind, e.obligation, e.left).items) {

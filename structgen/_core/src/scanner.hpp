@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -101,6 +102,13 @@ class Scanner {
   const ScanShape& shape(Scan q, std::uint32_t node);
   // A lower bound of the bytes after which the lexeme can end as each of the terminals that it can still be.
   std::vector<std::pair<std::int32_t, std::int32_t>> distances(Scan q) const;
+  // An exit as the terminal from the start of a lexeme, and the bytes of a short text that leads there; exit -1 where there is none.
+  struct Realized {
+    std::int32_t exit = -1, length = 0;
+  };
+  Realized realize(std::int32_t tried, std::int32_t terminal, Obligation obligation, Left left);
+  // Exits that can be reached, with the fewest bytes to them; some for each terminal that the lexeme can be.
+  const std::vector<std::pair<std::int32_t, std::int32_t>>& finishes(Scan q);
   // One byte for each column that the states can tell apart, continuation bytes of characters aside.
   const std::vector<std::uint8_t>& representatives() const { return representatives_; }
 
@@ -174,6 +182,7 @@ class Scanner {
   std::int32_t intern_exit(const ScanExit& e);
   void follow(ScanShape::Exits& exits, const std::vector<std::uint32_t>& ends);
   bool abounds(std::uint32_t node, Scan first);
+  std::vector<std::int32_t> onward(const Core& core, bool all) const;
   Scan follower(const ScanExit& e, bool dropped);
 
   Lexer& lexer_;
@@ -217,6 +226,8 @@ class Scanner {
   FlatMap shape_index_;
   std::vector<std::unique_ptr<SuffixTrie>> tries_;
   std::vector<std::unique_ptr<Row>> mask_rows_;
+  FlatMap finish_index_;
+  std::deque<std::vector<std::pair<std::int32_t, std::int32_t>>> finishes_;
   const std::vector<std::int32_t> no_exits_;
   std::size_t bytes_ = 0;
 };

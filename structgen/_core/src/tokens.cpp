@@ -16,9 +16,14 @@ constexpr std::size_t kSearchLimit = 200000;  // states
 }  // namespace
 
 bool Engine::completable(State s) {
-  if (vocabulary_->byte_complete || s <= kFinished) return s != kDead;
+  if ((vocabulary_->byte_complete && !careful()) || s <= kFinished) return s != kDead;
   if (completable_.size() < states()) completable_.resize(states(), -1);
-  if (completable_[static_cast<std::size_t>(s)] < 0) search_tokens(s);
+  if (completable_[static_cast<std::size_t>(s)] < 0) {
+    if (vocabulary_->byte_complete)
+      search_bytes(s, true);
+    else
+      search_tokens(s);
+  }
   return completable_[static_cast<std::size_t>(s)] == 1;
 }
 
