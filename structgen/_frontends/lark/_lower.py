@@ -93,8 +93,10 @@ class GrammarLowering:
 
         flags = python_flags(self.loaded.spec.flags)
         scanned = [t for t in self.loaded.spec.terminals if t.kind == SCANNED]
+        regexps = [(t.regexp, flags) for t in scanned if t.literal is None]
         try:
-            return Prioritised([(t.regexp, flags) for t in scanned]).lower(self.builder)
+            made = iter(Prioritised(regexps).lower(self.builder))
+            return [next(made) if t.literal is None else self.builder.pat_literal(t.literal) for t in scanned]
         except RegexError as error:
             culprit = next((t for t in scanned if t.regexp == error.pattern), None)
             if culprit is None:

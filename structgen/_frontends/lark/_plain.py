@@ -6,6 +6,7 @@ wrong are left to Lark's loader.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from lark.lexer import PatternRE, PatternStr, TerminalDef
@@ -14,6 +15,7 @@ from lark.utils import get_regexp_width
 from structgen._core._native import lark_load
 from structgen._frontends.lark._options import Options
 from structgen._frontends.lark._sources import Sources
+from structgen._frontends.regex.python import syntax_tree
 
 # Widths are compared, never added up: more than this is as good as no bound.
 _WIDEST = 1 << 62
@@ -35,7 +37,7 @@ def load_plain(sources: Sources, options: Options) -> Plain | None:
     widths: dict[str, tuple[int, int]] = {}
 
     def width(regexp: str) -> tuple[int, int]:
-        low, high = widths[regexp] = tuple(get_regexp_width(regexp))  # type: ignore[no-untyped-call]
+        low, high = widths[regexp] = _width(regexp)
         return min(low, _WIDEST), min(high, _WIDEST)
 
     keep = set() if options.indenter is None else {options.indenter.newline}
@@ -49,6 +51,18 @@ def load_plain(sources: Sources, options: Options) -> Plain | None:
     if loaded is None:
         return None
     return Plain([_definition(*terminal, widths) for terminal in loaded[0]], *loaded[1:])
+
+
+def _width(regexp: str) -> tuple[int, int]:
+    """Do what Lark's ``get_regexp_width`` does, with a tree that serves to lower the terminal, too."""
+    if "\\p{" not in regexp:
+        try:
+            low, high = syntax_tree(regexp, 0).getwidth()
+            return int(low), int(high)
+        except re.error:
+            pass
+    low, high = get_regexp_width(regexp)
+    return low, high
 
 
 def _definition(

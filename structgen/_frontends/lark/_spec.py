@@ -11,6 +11,7 @@ from lark.lexer import PatternRE, PatternStr, TerminalDef
 
 from structgen._errors import GrammarError
 from structgen._frontends.lark._options import IndenterNames, Options
+from structgen._frontends.regex.python import may_begin
 
 if TYPE_CHECKING:
     from structgen._frontends.lark._directives import Directive
@@ -269,7 +270,10 @@ def _unless(definitions: Sequence[TerminalDef], flags: int) -> Iterable[Unless]:
             if other.priority != definition.priority or not low <= len(text) <= high:
                 continue
             if compiled is None:
-                compiled = re.compile(definition.pattern.to_regexp(), flags)
+                regexp = definition.pattern.to_regexp()
+                if not may_begin(regexp, flags, text):
+                    continue
+                compiled = re.compile(regexp, flags)
             match = compiled.match(text)
             if match is not None and match.group(0) == text:
                 yield Unless(number, string, set(other.pattern.flags) <= set(definition.pattern.flags))

@@ -3,9 +3,11 @@
 import functools
 import re
 from re import _parser  # type: ignore[attr-defined]
+from typing import Any
 
 from structgen._errors import RegexError
 from structgen._frontends.regex._ast import Node
+from structgen._frontends.regex._beginning import may_begin_with
 from structgen._frontends.regex._builder import RegexBuilder
 from structgen._frontends.regex._limits import MAX_COUNT, MAX_NESTING, check_length, limit_error
 from structgen._frontends.regex._lower import Lowering
@@ -51,7 +53,7 @@ def parse(pattern: str, flags: int) -> Node:
     """Parse a pattern of :mod:`re`; raises what :func:`lower_python` raises."""
     check_length(pattern)
     try:
-        tree = _parser.parse(pattern, flags & _ACCEPTED_FLAGS)
+        tree = syntax_tree(pattern, flags)
     except re.error as error:
         raise RegexError(error.msg, pattern=pattern, position=error.pos) from None
     except OverflowError:
@@ -61,3 +63,14 @@ def parse(pattern: str, flags: int) -> Node:
     except ValueError as error:
         raise RegexError(str(error), pattern=pattern) from None
     return Converter(pattern, tree).convert()
+
+
+@functools.lru_cache(maxsize=512)
+def syntax_tree(pattern: str, flags: int) -> Any:
+    """Return what the standard library's parser makes of a pattern; raises what that does."""
+    return _parser.parse(pattern, flags & _ACCEPTED_FLAGS)
+
+
+def may_begin(pattern: str, flags: int, text: str) -> bool:
+    """Say no only if no match of a pattern at the start of this text is longer than the empty one."""
+    return may_begin_with(syntax_tree(pattern, flags), ord(text[0]))
