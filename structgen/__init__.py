@@ -18,6 +18,7 @@ from structgen._errors import (
 )
 from structgen._formats import register_format, unregister_format
 from structgen._grammars import load_grammar
+from structgen._structure import Event
 from structgen._tool_calls import tool_calls
 from structgen._vocabulary import Vocabulary
 
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DEAD",
     "FINISHED",
+    "Event",
     "Explanation",
     "GrammarError",
     "GuardDeadEnd",

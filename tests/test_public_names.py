@@ -9,6 +9,7 @@ import structgen
 
 PUBLIC = [
     "DEAD",
+    "Event",
     "Explanation",
     "FINISHED",
     "GrammarError",

@@ -53,7 +53,7 @@ _NL: /(\\r?\\n *)+|#/
 
 def _parser(name: str, **options: Any) -> tuple[lark.Lark, str, int]:
     if name == "indented":
-        return lark.Lark(_INDENTED, parser="lalr", postlex=_Indenter()), "ab\n ()#", 5
+        return lark.Lark(_INDENTED, parser="lalr", postlex=_Indenter(), **options), "ab\n ()#", 5
     grammar, alphabet, size = _GRAMMARS[name]
     return lark.Lark(grammar, parser="lalr", **options), alphabet, size
 

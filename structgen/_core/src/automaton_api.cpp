@@ -243,9 +243,50 @@ State StateView::advance_bytes(State s, const nb::bytes& data) {
   });
 }
 
+namespace {
+
+nb::list as_list(const Events& events) {
+  static constexpr const char* kKinds[] = {"terminal", "ignored", "open", "close", "unknown"};
+  nb::list out;
+  if (events.empty()) return out;
+  const nb::object type = nb::module_::import_("structgen._structure").attr("Event");
+  for (const Event& e : events) out.append(type(kKinds[static_cast<std::size_t>(e.kind)], nb::str(e.name.data(), e.name.size()), e.position));
+  return out;
+}
+
+}  // namespace
+
+nb::list StateView::events(State s, std::int64_t token) {
+  const std::uint32_t id = check_token(token);
+  Events found;
+  read(s, [&](Engine& e, State local) {
+    found = e.events(local, id);
+  });
+  return as_list(found);
+}
+
+nb::list StateView::events_at_end(State s) {
+  Events found;
+  read(s, [&](Engine& e, State local) {
+    found = e.events_at_end(local);
+  });
+  return as_list(found);
+}
+
+nb::tuple StateView::open_rules(State s) {
+  std::vector<std::string> names;
+  read(s, [&](Engine& e, State local) {
+    names = e.open_rules(local);
+  });
+  nb::list out;
+  for (const std::string& name : names) out.append(nb::str(name.data(), name.size()));
+  return nb::tuple(out);
+}
+
 nb::dict StateView::stats() {
   Engine::Counters c;
-  std::size_t states = 0, stacks = 0, bytes = 0, mask_bytes = 0;
+  std::size_t states = 0, stacks = 0, bytes = 0, mask_bytes = 0, scanner_states = 0, token_tables = 0;
+  bool searches = false;
   const auto add = [&](Engine& e) {
     const Engine::Counters& k = e.counters;
     c.steps += k.steps;
@@ -265,6 +306,12 @@ nb::dict StateView::stats() {
     if (!session_) add(e);
     if (own_) add(*own_);
     if (!session_) bytes += core_->grammar->goals().bytes();
+    if (const LarkGrammar* lark = core_->grammar->lark()) {
+      searches = !lark->always;
+      scanner_states = lark->scanner.states();
+      token_tables = lark->scanner.shapes();
+      if (!session_) bytes += lark->scanner.bytes();
+    }
   });
   nb::dict d;
   d["states"] = states;
@@ -277,6 +324,11 @@ nb::dict StateView::stats() {
   d["suffix_walks"] = c.walks;
   d["suffix_walks_shared"] = c.walks_shared;
   d["mask_evictions"] = c.evictions;
+  if (core_->grammar->lark()) {
+    d["scanner_states"] = scanner_states;
+    d["token_tables"] = token_tables;
+    d["searches_dead_ends"] = searches;
+  }
   d["step_nanoseconds"] = c.step_nanoseconds;
   d["mask_nanoseconds"] = c.mask_nanoseconds;
   return d;

@@ -51,6 +51,9 @@ class StateView {
   nanobind::bytes forced(State s);
   nanobind::bytes shortest(State s);
   State advance_bytes(State s, const nanobind::bytes& data);
+  nanobind::list events(State s, std::int64_t token);
+  nanobind::list events_at_end(State s);
+  nanobind::tuple open_rules(State s);
   nanobind::dict stats();
   // Whether the language has a text that tokens can spell.
   bool completable();

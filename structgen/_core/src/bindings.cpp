@@ -273,6 +273,9 @@ void bind_automaton(nb::class_<T>& c) {
       .def("forced", &T::forced, "state"_a, doc::kForced)
       .def("shortest", &T::shortest, "state"_a, doc::kShortest)
       .def("advance_bytes", &T::advance_bytes, "state"_a, "data"_a, doc::kAdvanceBytes)
+      .def("events", &T::events, "state"_a, "token"_a, doc::kEvents)
+      .def("events_at_end", &T::events_at_end, "state"_a, doc::kEventsAtEnd)
+      .def("open_rules", &T::open_rules, "state"_a, doc::kOpenRules)
       .def("stats", &T::stats, doc::kStats);
 }
 

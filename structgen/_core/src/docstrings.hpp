@@ -124,6 +124,55 @@ int
     The next state, or ``DEAD``.
 )";
 
+inline constexpr const char* kEvents = R"(What happens in the grammar's structure when a token is read.
+
+Only for automata of Lark grammars. The token is read anew by each call; nothing is kept, and steps cost nothing for it.
+
+Parameters
+----------
+state : int
+    A state of this automaton.
+token : int
+    A token that is allowed there. For an end token, the result is that of ``events_at_end``.
+
+Returns
+-------
+list[Event]
+    In the order in which they happen; see :class:`structgen.Event`.
+
+Raises
+------
+ValueError
+    The automaton is not that of a Lark grammar, the state is unknown, or the token is not allowed.
+)";
+
+inline constexpr const char* kEventsAtEnd = R"(What happens in the grammar's structure when the text ends in a state.
+
+Returns
+-------
+list[Event]
+    As of ``events``; all positions are 0.
+
+Raises
+------
+ValueError
+    The automaton is not that of a Lark grammar, the state is unknown, or the text may not end there.
+)";
+
+inline constexpr const char* kOpenRules = R"(The rules of a Lark grammar that are certainly open in a state.
+
+Returns
+-------
+tuple[str, ...]
+    From the outermost on: the rules whose ``"open"`` event has come and whose ``"close"`` event has not, as
+    far as all readings of the text agree.
+
+Raises
+------
+ValueError
+    The automaton is not that of a Lark grammar, or the state is unknown.
+)";
+
 inline constexpr const char* kSessionMethod = R"(Open a session: states of one request that are freed with it.)";
 
 inline constexpr const char* kStats = R"(Sizes and counters.

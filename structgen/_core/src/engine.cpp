@@ -101,12 +101,27 @@ void Engine::normalize(Items& items) {
   items.resize(kept + 1);
 }
 
+// Adds what a byte leads to from an item at its beginning. Tells whether a guard is at work there.
+bool Engine::enter(const Item& begin, std::uint8_t byte, Items& out, const Text* text) {
+  if (is_scan(begin.lex)) return advance_scan(begin, byte, out, text);
+  if (is_special(begin.lex)) return false;
+  const Lex first = lexer_.next(begin.lex, byte);
+  if (first == kDeadLex) return false;
+  const StackSet& set = sets_[static_cast<std::size_t>(begin.stacks)];
+  const bool guarded = set.guarded();
+  unsure_ = unsure_ || set.unsure;
+  Stacks stacks = begin.stacks;
+  if (set.pending) stacks = place(stacks, text ? captured_.length(*text) : 0);
+  out.push_back({first, sets_[static_cast<std::size_t>(stacks)].captures ? capture(stacks, byte, false) : stacks});
+  return guarded;
+}
+
 void Engine::advance(const Items& in, std::uint8_t byte, Items& out, Text* text) {
   out.clear();
   bool guarded = false;
   for (const Item& item : in) {
     if (is_scan(item.lex)) {
-      advance_scan(item, byte, out);
+      guarded = advance_scan(item, byte, out, text) || guarded;
       continue;
     }
     if (is_special(item.lex)) continue;
@@ -119,21 +134,7 @@ void Engine::advance(const Items& in, std::uint8_t byte, Items& out, Text* text)
     }
     if (!lexer_[item.lex].accepting) continue;
     if (sets_[static_cast<std::size_t>(item.stacks)].checks && !may_follow(item.stacks, byte)) continue;
-    for (const Item& begin : expand(ended(item, text)).items) {
-      if (is_scan(begin.lex)) {
-        advance_scan(begin, byte, out);
-        continue;
-      }
-      if (is_special(begin.lex)) continue;
-      const Lex first = lexer_.next(begin.lex, byte);
-      if (first == kDeadLex) continue;
-      const StackSet& set = sets_[static_cast<std::size_t>(begin.stacks)];
-      guarded = guarded || set.guarded();
-      unsure_ = unsure_ || set.unsure;
-      Stacks stacks = begin.stacks;
-      if (set.pending) stacks = place(stacks, text ? captured_.length(*text) : 0);
-      out.push_back({first, sets_[static_cast<std::size_t>(stacks)].captures ? capture(stacks, byte, false) : stacks});
-    }
+    for (const Item& begin : expand(ended(item, text)).items) guarded = enter(begin, byte, out, text) || guarded;
   }
   if (guarded)
     finish_byte(out, byte, text);

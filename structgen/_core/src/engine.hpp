@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "events.hpp"
 #include "grammar.hpp"
 #include "guards.hpp"
 #include "lark.hpp"
@@ -119,6 +120,10 @@ class Engine {
   State import(const Engine& other, State s);
   // Whether a state holds captured text or items seen, as few other requests will.
   bool remembers(State s) const;
+  // What happens when a token is read, when the text ends, and the rules that are certainly open; of Lark grammars only (events.cpp).
+  Events events(State s, std::uint32_t token);
+  Events events_at_end(State s);
+  std::vector<std::string> open_rules(State s);
 
   // Refuses (CapturedStateError) to make states that hold captured text.
   bool shared_only = false;
@@ -241,6 +246,7 @@ class Engine {
   void normalize(Items& items);
   // `text` is the captured text before the byte, and becomes that after it; null where it is unknown.
   void advance(const Items& in, std::uint8_t byte, Items& out, Text* text);
+  bool enter(const Item& begin, std::uint8_t byte, Items& out, const Text* text);
   void advance(Level& in, std::uint8_t byte, Items& out);
   Items items(State s) const;
   Text text(State s) const { return {state_texts_.empty() ? 0 : state_texts_[static_cast<std::size_t>(s)], {}}; }
@@ -278,7 +284,7 @@ class Engine {
   bool in_brackets(Stacks s) const;
   const Opened& open(Stacks s, Obligation obligation, Left left);
   void open_one(const Frame* indentation, Stacks lr, Opened& out);
-  void advance_scan(const Item& item, std::uint8_t byte, Items& out);
+  bool advance_scan(const Item& item, std::uint8_t byte, Items& out, const Text* text);
   bool ends(const Item& item, const Text* text);
   bool accepting(Lex q) const { return !is_scan(q) && !is_special(q) && lexer_[q].accepting; }
   bool careful() const { return grammar_->lark() && !grammar_->lark()->always; }
@@ -312,6 +318,19 @@ class Engine {
   void collect_scan(const Item& item, std::uint32_t node, MaskRecord& record);
   void collect_below(const Item& item, std::uint32_t node, MaskRecord& record);
   void merge_rows(MaskRecord& record, const std::vector<const Shape*>& dense) const;
+
+  // Structure events (events.cpp).
+  struct Recorder;
+  struct Track;
+  void know_structure();
+  void note_shift(Stacks s, std::int32_t terminal);
+  bool ignores_embedded() const;
+  Stacks outer(Stacks s) const;
+  Stacks outer(const Item& item);
+  std::int32_t decided(const Item& item);
+  template <class Visit>
+  void follow(const Track& track, std::size_t position, const Text* text, Visit&& visit);
+  void read_byte(std::vector<Track>& tracks, std::uint8_t byte, std::size_t position, Text& text);
 
   // Guards and arrays of distinct items (guards.cpp).
   void finish_byte(Items& items, std::uint8_t byte, Text* text);
@@ -398,6 +417,9 @@ class Engine {
   PrefixMemo scan_records_index_, followers_index_, wanted_index_;
   std::vector<std::unique_ptr<MaskRecord>> scan_records_;
   std::vector<std::vector<std::uint32_t>> followers_;  // the tokens of exits that can follow
+
+  std::unique_ptr<ParserStructure> structure_;
+  Recorder* recorder_ = nullptr;  // notes what shift() does
 
   // Scratch, kept to save allocations; the exclusive lock protects it.
   std::vector<Level> levels_;

@@ -80,6 +80,7 @@ struct LarkGrammar {
   std::int32_t indented(std::int32_t outer, std::int32_t column);
 
  private:
+  class Proof;
   std::vector<std::int64_t> least_widths() const;
   std::unique_ptr<LrCompletion> least_, enough_;
   std::vector<std::int32_t> tried_;

@@ -32,67 +32,125 @@ LrCompletion& LarkGrammar::enough() {
   return *enough_;
 }
 
-// A proof by what is read behind what: every terminal can be read wherever a lexeme has ended, be it behind something ignored. All terminals compete at
-// once there, which leaves the strictest obligations, and those that do not succeed so are looked at in every state of the parser that tries them.
-void LarkGrammar::find_always() {
-  always = false;
-  if (!general && tables.conflicts && !least().always()) return;
+// A proof by what is read behind what. A place is where a lexeme has ended, with what it obliges to; at each place, in each state of the parser that
+// can be reached there, every terminal that the parser may take has to be readable, at once or behind something ignored. All terminals compete first, which is
+// the hardest and shared by all states; where one does not succeed so, those compete that the state tries.
+class LarkGrammar::Proof {
+ public:
+  explicit Proof(LarkGrammar& lark) : lark_(lark), scanner_(lark.scanner), every_(lark.scanner.terminal_set(lark.scanned)), targets_(lark.terminals.size()) {
+    for (const LrTables::State& s : lark.tables.states)
+      for (const auto& [t, action] : s.actions)
+        if (t < lark.end() && action >= 0) targets_[static_cast<std::size_t>(t)].push_back(action);
+    for (std::vector<std::int32_t>& list : targets_) {
+      std::sort(list.begin(), list.end());
+      list.erase(std::unique(list.begin(), list.end()), list.end());
+    }
+    for (const std::int32_t t : lark.scanned)
+      if (lark.ignored[static_cast<std::size_t>(t)]) separators_.push_back(t);
+    lark.widths.assign(lark.terminals.size(), 1);
+    for (std::size_t t = 0; t < lark.terminals.size(); ++t)
+      if (lark.terminals[t].kind == Kind::kDeclared) lark.widths[t] = 0;
+  }
+
+  bool succeeds() {
+    add({0, 0}, lark_.tables.start);
+    while (!todo_.empty()) {
+      const auto [place, state] = todo_.back();
+      todo_.pop_back();
+      if (places_.size() > kMostPlaces || !all_readable(place, state)) return false;
+    }
+    return true;
+  }
+
+ private:
   struct Place {
     Obligation obligation;
     Left left;
   };
-  std::vector<Place> places{{0, 0}};
-  const auto add = [&](std::int32_t exit) {
-    const ScanExit& e = scanner.exit(exit);
-    if (std::none_of(places.begin(), places.end(), [&](const Place& p) { return p.obligation == e.obligation && p.left == e.left; })) places.push_back({e.obligation, e.left});
-  };
-  std::vector<std::int32_t> used, separators;
-  std::vector<std::vector<std::int32_t>> triers(terminals.size());  // sets in which a terminal is tried
-  for (const std::int32_t t : scanned) (ignored[static_cast<std::size_t>(t)] ? separators : used).push_back(t);
-  const std::int32_t every = scanner.terminal_set(scanned);
-  const bool alone = mode == Mode::kDynamic || mode == Mode::kDynamicComplete;
-  for (std::size_t s = 0; mode == Mode::kContextual && s < tables.states.size(); ++s) {
-    const std::int32_t set = tried(static_cast<std::int32_t>(s));
-    for (const auto& [t, action] : tables.states[s].actions)
-      if (t < end() && std::find(triers[static_cast<std::size_t>(t)].begin(), triers[static_cast<std::size_t>(t)].end(), set) == triers[static_cast<std::size_t>(t)].end())
-        triers[static_cast<std::size_t>(t)].push_back(set);
+
+  std::int32_t number(const Place& p) {
+    for (std::size_t i = 0; i < places_.size(); ++i)
+      if (places_[i].obligation == p.obligation && places_[i].left == p.left) return static_cast<std::int32_t>(i);
+    places_.push_back(p);
+    return static_cast<std::int32_t>(places_.size() - 1);
   }
-  widths.assign(terminals.size(), 1);
-  for (std::size_t t = 0; t < terminals.size(); ++t)
-    if (terminals[t].kind == Kind::kDeclared) widths[t] = 0;
-  // In a set of competitors: at once, or behind a separator.
-  const auto readable = [&](std::int32_t t, const Place& p, std::int32_t set) {
-    const Scanner::Realized here = scanner.realize(set, t, p.obligation, p.left);
-    if (here.exit >= 0) {
-      add(here.exit);
-      widths[static_cast<std::size_t>(t)] = std::max<std::int64_t>(widths[static_cast<std::size_t>(t)], here.length);
-      return true;
+  std::int32_t behind(std::int32_t exit) { return number({scanner_.exit(exit).obligation, scanner_.exit(exit).left}); }
+  void add(const Place& p, std::int32_t state) { add(number(p), state); }
+  void add(std::int32_t place, std::int32_t state) {
+    const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(place)) << 32) | static_cast<std::uint32_t>(state);
+    if (seen_.get(key, 0) == 0) {
+      seen_.put(key, 1);
+      todo_.emplace_back(place, state);
     }
-    for (const std::int32_t s : separators) {
-      const Scanner::Realized between = scanner.realize(alone ? scanner.terminal_set({s}) : set, s, p.obligation, p.left);
-      if (between.exit < 0) continue;
-      const ScanExit e = scanner.exit(between.exit);
-      const Scanner::Realized behind = scanner.realize(set, t, e.obligation, e.left);
-      if (behind.exit < 0) continue;
-      add(behind.exit);
-      widths[static_cast<std::size_t>(t)] = std::max<std::int64_t>(widths[static_cast<std::size_t>(t)], between.length + behind.length);
+  }
+  void reach(std::int32_t place, std::int32_t terminal) {
+    for (const std::int32_t q : targets_[static_cast<std::size_t>(terminal)]) add(place, q);
+  }
+
+  // Among these competitors, from a place; memoised.
+  const Scanner::Realized& read(std::int32_t place, std::int32_t set, std::int32_t terminal) {
+    std::vector<std::pair<bool, Scanner::Realized>>& row = read_[(static_cast<std::uint64_t>(static_cast<std::uint32_t>(place)) << 32) | static_cast<std::uint32_t>(set)];
+    if (row.empty()) row.resize(lark_.terminals.size());
+    auto& [known, found] = row[static_cast<std::size_t>(terminal)];
+    if (!known) {
+      known = true;
+      const Place p = places_[static_cast<std::size_t>(place)];
+      found = scanner_.realize(set, terminal, p.obligation, p.left);
+    }
+    return found;
+  }
+
+  bool readable(std::int32_t place, std::int32_t set, std::int32_t terminal) {
+    const auto take = [&](const Scanner::Realized& found, std::int64_t before) {
+      if (found.exit < 0) return false;
+      std::int64_t& width = lark_.widths[static_cast<std::size_t>(terminal)];
+      width = std::max(width, before + found.length);
+      reach(behind(found.exit), terminal);
       return true;
+    };
+    if (take(read(place, set, terminal), 0)) return true;
+    for (const std::int32_t s : separators_) {
+      const Scanner::Realized between = read(place, alone(set, s), s);
+      if (between.exit >= 0 && take(read(behind(between.exit), set, terminal), between.length)) return true;
     }
     return false;
-  };
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    if (places.size() > kMostPlaces) return;
-    const Place p = places[i];
-    if (!scanner.may_end(p.obligation)) return;
-    for (const std::int32_t t : used) {
-      if (readable(t, p, alone ? scanner.terminal_set({t}) : every)) continue;
-      if (mode != Mode::kContextual) return;
-      for (const std::int32_t set : triers[static_cast<std::size_t>(t)])
-        if (!readable(t, p, set)) return;
-    }
   }
-  always = true;
-}
+  std::int32_t alone(std::int32_t set, std::int32_t terminal) const {
+    return lark_.mode == Mode::kDynamic || lark_.mode == Mode::kDynamicComplete ? scanner_.terminal_set({terminal}) : set;
+  }
+
+  bool all_readable(std::int32_t place, std::int32_t state) {
+    for (const auto& [t, action] : lark_.tables.states[static_cast<std::size_t>(state)].actions) {
+      if (t == lark_.end()) {
+        const auto ends = [&](std::int32_t p) { return scanner_.may_end(places_[static_cast<std::size_t>(p)].obligation); };
+        const auto separates = [&](std::int32_t s) {
+          const Scanner::Realized between = read(place, alone(every_, s), s);
+          return between.exit >= 0 && ends(behind(between.exit));
+        };
+        if (!ends(place) && std::none_of(separators_.begin(), separators_.end(), separates)) return false;
+      } else if (lark_.terminals[static_cast<std::size_t>(t)].kind == Kind::kDeclared) {
+        reach(place, t);
+      } else if (lark_.terminals[static_cast<std::size_t>(t)].kind != Kind::kPattern) {
+        reach(number({0, 0}), t);
+      } else if (!readable(place, alone(every_, t), t) && (lark_.mode != Mode::kContextual || !readable(place, lark_.tried(state), t))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  LarkGrammar& lark_;
+  Scanner& scanner_;
+  std::int32_t every_;
+  std::vector<std::int32_t> separators_;
+  std::vector<std::vector<std::int32_t>> targets_;  // states behind each terminal
+  std::vector<Place> places_;
+  std::vector<std::pair<std::int32_t, std::int32_t>> todo_;  // place, state
+  FlatMap seen_;
+  std::unordered_map<std::uint64_t, std::vector<std::pair<bool, Scanner::Realized>>> read_;
+};
+
+void LarkGrammar::find_always() { always = (general || !tables.conflicts || least().always()) && Proof(*this).succeeds(); }
 
 // Bytes that complete a stack behind a lexeme. Zero, a lower bound, where stacks divide.
 std::int64_t Engine::lark_cost(Stacks s, LrCompletion& costs) {

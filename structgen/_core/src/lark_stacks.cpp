@@ -100,6 +100,7 @@ Stacks Engine::lark_start(Stacks below) {
 
 // The stacks after a terminal of the grammar; kNoStack where the parser refuses it.
 Stacks Engine::shift(Stacks s, std::int32_t terminal) {
+  if (recorder_) note_shift(s, terminal);
   const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(s)) << 32) | static_cast<std::uint32_t>(terminal);
   std::int32_t known = shift_index_.get(key, -1);
   if (known < 0) {
@@ -438,30 +439,28 @@ void Engine::open_one(const Frame* indentation, Stacks lr, Opened& out) {
   }
 }
 
-// Adds what a byte leads to from a state of the scanner.
-void Engine::advance_scan(const Item& item, std::uint8_t byte, Items& out) {
+// Adds what a byte leads to from a state of the scanner. Tells whether a guard is at work there.
+bool Engine::advance_scan(const Item& item, std::uint8_t byte, Items& out, const Text* text) {
   Scanner& scanner = grammar_->lark()->scanner;
   const Scan q = item.lex - kScanBase;
   const bool counting = grammar_->lark()->indents;
   const auto arrive = [&](Scan to, Stacks stacks) {
     if (to != kDeadScan) out.push_back({kScanBase + to, counting && scanner.counts(to) ? count_column(stacks, byte) : stacks});
   };
+  bool guarded = false;
   arrive(scanner.next(q, byte), item.stacks);
-  // A copy: states that are made meanwhile move the scanner's own.
-  const std::vector<std::int32_t> exits = scanner.exits(q);
-  for (const std::int32_t number : exits) {
-    const ScanExit e = scanner.exit(number);
+  for (std::size_t i = 0; i < scanner.exits(q).size(); ++i) {
+    const ScanExit e = scanner.exit(scanner.exits(q)[i]);
     const Stacks behind = feed(item.stacks, e);
     if (behind == kNoStack) continue;
     for (const Item& begin : open(behind, e.obligation, e.left).items) {
-      if (is_scan(begin.lex)) {
+      if (is_scan(begin.lex))
         arrive(scanner.next(begin.lex - kScanBase, byte), begin.stacks);
-      } else if (!is_special(begin.lex)) {
-        const Lex to = lexer_.next(begin.lex, byte);
-        if (to != kDeadLex) out.push_back({to, begin.stacks});
-      }
+      else
+        guarded = enter(begin, byte, out, text) || guarded;
     }
   }
+  return guarded;
 }
 
 // Whether the text may end in the midst of an item.

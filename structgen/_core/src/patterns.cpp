@@ -12,11 +12,13 @@ std::int32_t saturated(std::int64_t length) { return static_cast<std::int32_t>(s
 }  // namespace
 
 PatternStore::PatternStore() {
-  intern({PatternOp::kConcat}, {});
+  PatternNode empty{PatternOp::kConcat};
+  empty.optional = true;
+  intern(empty, {});
   PatternNode never{PatternOp::kChoice};
   never.min_length = saturated(std::numeric_limits<std::int64_t>::max());
   intern(never, {});
-  threads_.push_back({kEmpty, kMatched, false, 0});
+  threads_.push_back({kEmpty, kMatched, false, true, 0});
 }
 
 Pattern PatternStore::intern(PatternNode n, const std::vector<std::int32_t>& kids) {
@@ -69,11 +71,13 @@ Pattern PatternStore::chars(CharSet set) {
 Pattern PatternStore::concat(const std::vector<Pattern>& parts) {
   std::vector<std::int32_t> kids;
   PatternNode n{PatternOp::kConcat};
+  n.optional = true;
   std::int64_t length = 0;
   for (const Pattern p : parts) {
     if (p == kNever) return kNever;
     if (p == kEmpty) continue;
     kids.push_back(p);
+    n.optional = n.optional && (*this)[p].optional;
     n.asserts = n.asserts || (*this)[p].asserts;
     length += (*this)[p].min_length;
   }
@@ -90,6 +94,7 @@ Pattern PatternStore::choice(const std::vector<Pattern>& parts) {
     if (p == kNever || std::find(kids.begin(), kids.end(), p) != kids.end()) continue;
     n.min_length = kids.empty() ? (*this)[p].min_length : std::min(n.min_length, (*this)[p].min_length);
     n.asserts = n.asserts || (*this)[p].asserts;
+    n.optional = n.optional || (*this)[p].optional;
     kids.push_back(p);
   }
   if (kids.size() == 1) return kids[0];
@@ -107,6 +112,7 @@ Pattern PatternStore::repeat(Pattern body, std::int32_t low, std::int32_t high, 
   n.high = high;
   n.lazy = lazy;
   n.asserts = (*this)[body].asserts;
+  n.optional = low == 0 || (*this)[body].optional;
   n.min_length = saturated(static_cast<std::int64_t>(low) * (*this)[body].min_length);
   return intern(n, {});
 }
@@ -135,7 +141,7 @@ Thread PatternStore::cons(Pattern head, Thread tail) {
   if (threads_.size() >= kMostThreads) throw LimitError("matching the terminals takes more than " + std::to_string(kMostThreads) + " threads");
   const Thread id = static_cast<Thread>(threads_.size());
   const Cons& rest = threads_[static_cast<std::size_t>(tail)];
-  threads_.push_back({head, tail, (*this)[head].asserts || rest.asserts, saturated(static_cast<std::int64_t>((*this)[head].min_length) + rest.min_length)});
+  threads_.push_back({head, tail, (*this)[head].asserts || rest.asserts, (*this)[head].optional && rest.optional, saturated(static_cast<std::int64_t>((*this)[head].min_length) + rest.min_length)});
   thread_index_.put(key, id);
   return id;
 }

@@ -20,6 +20,7 @@ enum class PatternOp : std::uint8_t { kChars, kConcat, kChoice, kRepeat, kAhead,
 struct PatternNode {
   PatternOp op;
   bool asserts = false;    // holds an assertion
+  bool optional = false;   // matches the empty string, whatever is around it
   bool lazy = false;       // kRepeat
   bool negative = false;   // kAhead
   std::int32_t a = 0;      // kChars: number of the set | body | first child's offset (kAhead: regexes, kBehind: states)
@@ -53,6 +54,8 @@ class PatternStore {
   Thread cons(Pattern head, Thread tail);
   Pattern head(Thread t) const { return threads_[static_cast<std::size_t>(t)].head; }
   Thread tail(Thread t) const { return threads_[static_cast<std::size_t>(t)].tail; }
+  // Whether the thread matches the empty string, whatever is around it.
+  bool optional(Thread t) const { return threads_[static_cast<std::size_t>(t)].optional; }
   bool asserts(Thread t) const { return threads_[static_cast<std::size_t>(t)].asserts; }
   std::int32_t min_length(Thread t) const { return threads_[static_cast<std::size_t>(t)].min_length; }
   std::size_t bytes() const;
@@ -64,7 +67,7 @@ class PatternStore {
   struct Cons {
     Pattern head;
     Thread tail;
-    bool asserts;
+    bool asserts, optional;
     std::int32_t min_length;  // code points
   };
   Pattern intern(PatternNode n, const std::vector<std::int32_t>& kids);

@@ -11,7 +11,7 @@ namespace structgen {
 namespace {
 
 constexpr std::size_t kFewClasses = 3;        // characters tried first for each thread that is wanted
-constexpr std::size_t kMostRealized = 20000;  // states looked at to find a text of a terminal
+constexpr std::size_t kMostRealized = 5000;   // states looked at to find a text of a terminal
 constexpr std::size_t kMostFinished = 20000;
 
 }  // namespace
@@ -45,25 +45,66 @@ std::vector<std::int32_t> Scanner::onward(const Core& core, bool all) const {
   return out;
 }
 
-Scanner::Realized Scanner::realize(std::int32_t tried, std::int32_t terminal, Obligation obligation, Left left) {
-  const Scan q = start(tried, terminal_set({terminal}), obligation, left);
-  if (q == kDeadScan) return {};
-  const std::int32_t first = states_[static_cast<std::size_t>(q)].core;
+namespace {
+
+std::int32_t width(std::uint32_t c) { return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4; }
+
+}  // namespace
+
+// A short text, as classes of characters, after which a lexeme that began in a state can end as a terminal.
+std::vector<std::int32_t> Scanner::witness(Scan from, std::int32_t terminal) {
+  const std::int32_t first = states_[static_cast<std::size_t>(from)].core;
+  const auto ends = [&](std::int32_t core) {
+    const std::vector<std::int32_t>& exits = cores_[static_cast<std::size_t>(core)].exits;
+    return std::any_of(exits.begin(), exits.end(), [&](std::int32_t e) { return exits_[static_cast<std::size_t>(e)].terminal == terminal; });
+  };
   for (const bool all : {false, true}) {
-    std::map<std::int32_t, std::int32_t> length{{first, 0}};
+    std::map<std::int32_t, std::pair<std::int32_t, std::int32_t>> parent{{first, {0, -1}}};
     std::deque<std::int32_t> queue{first};
-    while (!queue.empty() && length.size() < kMostRealized) {
+    while (!queue.empty() && parent.size() < kMostRealized) {
       const std::int32_t at = queue.front();
       queue.pop_front();
-      if (!cores_[static_cast<std::size_t>(at)].exits.empty()) return {cores_[static_cast<std::size_t>(at)].exits[0], length.at(at)};
+      if (ends(at)) {
+        std::vector<std::int32_t> text;
+        for (std::int32_t c = at; c != first; c = parent.at(c).first) text.push_back(parent.at(c).second);
+        std::reverse(text.begin(), text.end());
+        return text;
+      }
       for (const std::int32_t cls : onward(cores_[static_cast<std::size_t>(at)], all)) {
         const std::int32_t to = step(at, cls);
-        const std::uint32_t c = members_[static_cast<std::size_t>(cls)];
-        if (to != 0 && length.emplace(to, length.at(at) + (c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4)).second) queue.push_back(to);
+        if (to != 0 && parent.emplace(to, std::make_pair(at, cls)).second) queue.push_back(to);
       }
     }
   }
   return {};
+}
+
+Scanner::Realized Scanner::realize(std::int32_t tried, std::int32_t terminal, Obligation obligation, Left left) {
+  if (witnesses_.empty()) witnesses_.resize(terminals_.size());
+  auto& [sought, text] = witnesses_[static_cast<std::size_t>(terminal)];
+  if (!sought) {
+    sought = true;
+    const std::int32_t alone = terminal_set({terminal});
+    const Scan q = start(alone, alone, 0, 0);
+    if (q != kDeadScan) text = witness(q, terminal);
+  }
+  const auto read = [&](Scan q, const std::vector<std::int32_t>& classes) {
+    Realized out;
+    if (q == kDeadScan || classes.empty()) return out;
+    std::int32_t at = states_[static_cast<std::size_t>(q)].core;
+    for (const std::int32_t cls : classes) {
+      out.length += width(members_[static_cast<std::size_t>(cls)]);
+      at = step(at, cls);
+    }
+    for (const std::int32_t e : cores_[static_cast<std::size_t>(at)].exits)
+      if (exits_[static_cast<std::size_t>(e)].terminal == terminal) out.exit = e;
+    return out;
+  };
+  // What is read alone mostly wins against the others, too; if not, some other text may.
+  const Realized plain = read(start(tried, tried, obligation, left), text);
+  if (plain.exit >= 0) return plain;
+  const Scan q = start(tried, terminal_set({terminal}), obligation, left);
+  return q == kDeadScan ? Realized{} : read(q, witness(q, terminal));
 }
 
 const std::vector<std::pair<std::int32_t, std::int32_t>>& Scanner::finishes(Scan q) {

@@ -331,8 +331,7 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
     // A match of a terminal that the parser refuses is no end, but cuts off what it wins against.
     if (w.out.matched == -2) w.out.matched = -1;
     if (w.out.contenders.empty() && w.out.matched < 0) continue;
-    std::sort(w.out.never.begin(), w.out.never.end());
-    w.out.never.erase(std::unique(w.out.never.begin(), w.out.never.end()), w.out.never.end());
+    simplify(w.out.never);
     // Keywords of terminals that are out of the race.
     std::vector<Shadow> shadows;
     for (const Shadow& s : w.out.shadows) {
@@ -343,6 +342,37 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
     if (std::any_of(w.out.contenders.begin(), w.out.contenders.end(), [](const Contender& c) { return c.wanted; }) || !w.out.shadows.empty() || w.out.matched >= 0)
       out.push_back(std::move(w.out));
   }
+}
+
+// Leaves out threads whose first character is that of another that has matched right behind it: so that "not another letter" is the same
+// promise whatever keywords might have gone on, too.
+void Scanner::simplify(std::vector<Thread>& never) const {
+  std::sort(never.begin(), never.end());
+  never.erase(std::unique(never.begin(), never.end()), never.end());
+  if (never.size() < 2) return;
+  std::vector<bool> forbidden(members_.size(), false);
+  std::vector<Thread> kept, others;
+  for (const Thread t : never) {
+    if (!patterns.optional(patterns.tail(t))) {
+      others.push_back(t);
+      continue;
+    }
+    const std::vector<bool>& first = set_classes_[static_cast<std::size_t>(patterns[patterns.head(t)].a)];
+    bool more = false;
+    for (std::size_t c = 0; c < first.size(); ++c) {
+      more = more || (first[c] && !forbidden[c]);
+      forbidden[c] = forbidden[c] || first[c];
+    }
+    if (more) kept.push_back(t);
+  }
+  for (const Thread t : others) {
+    const std::vector<bool>& first = set_classes_[static_cast<std::size_t>(patterns[patterns.head(t)].a)];
+    bool covered = true;
+    for (std::size_t c = 0; c < first.size() && covered; ++c) covered = !first[c] || forbidden[c];
+    if (!covered) kept.push_back(t);
+  }
+  std::sort(kept.begin(), kept.end());
+  never.swap(kept);
 }
 
 std::int32_t Scanner::intern(Left left, std::vector<Reading> readings) {
@@ -380,8 +410,7 @@ std::int32_t Scanner::intern(Left left, std::vector<Reading> readings) {
     Promise p{r.never, r.rest};
     for (const Contender& c : r.contenders)
       if (!every_end_) p.never.push_back(c.thread);
-    std::sort(p.never.begin(), p.never.end());
-    p.never.erase(std::unique(p.never.begin(), p.never.end()), p.never.end());
+    simplify(p.never);
     core.exits.push_back(intern_exit({r.matched, promise(std::move(p)), left}));
   }
   bytes_ += sizeof(Core) + 16;

@@ -173,6 +173,7 @@ class Scanner {
   std::int32_t step(std::int32_t core, std::int32_t cls);
   void settle(Work work, Left left, std::vector<Reading>& out);
   std::int32_t intern(Left left, std::vector<Reading> readings);
+  void simplify(std::vector<Thread>& never) const;
   bool alive(std::int32_t core);
   bool clearly_alive(const Core& core) const;
   Scan state(std::int32_t core, std::int32_t partial);
@@ -182,6 +183,7 @@ class Scanner {
   std::int32_t intern_exit(const ScanExit& e);
   void follow(ScanShape::Exits& exits, const std::vector<std::uint32_t>& ends);
   bool abounds(std::uint32_t node, Scan first);
+  std::vector<std::int32_t> witness(Scan from, std::int32_t terminal);
   std::vector<std::int32_t> onward(const Core& core, bool all) const;
   Scan follower(const ScanExit& e, bool dropped);
 
@@ -226,6 +228,7 @@ class Scanner {
   FlatMap shape_index_;
   std::vector<std::unique_ptr<SuffixTrie>> tries_;
   std::vector<std::unique_ptr<Row>> mask_rows_;
+  std::vector<std::pair<bool, std::vector<std::int32_t>>> witnesses_;  // by terminal, once sought
   FlatMap finish_index_;
   std::deque<std::vector<std::pair<std::int32_t, std::int32_t>>> finishes_;
   const std::vector<std::int32_t> no_exits_;

@@ -85,7 +85,7 @@ class GrammarLowering:
                 assert terminal.item is not None
                 token = terminal.kind == SPECIAL_TOKEN
                 handle = self._special(terminal.item) if token else self._expression(terminal.item)
-            terminals.append((terminal.name, terminal.kind, handle))
+            terminals.append((terminal.shown, terminal.kind, handle))
         return terminals
 
     def _patterns(self) -> list[int]:

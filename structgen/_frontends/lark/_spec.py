@@ -187,6 +187,9 @@ def _scanned(definition: TerminalDef, flags: int) -> Terminal:
     name, pattern = definition.name, definition.pattern
     shown = definition.user_repr()
     regexp = pattern.to_regexp()
+    if shown.startswith("__"):
+        # A name of Lark's for what is no literal of the grammar, such as a range.
+        shown = f"/{regexp}/"
     try:
         if isinstance(pattern, PatternRE) and ("(?<" in regexp or flags):
             # Only compiling tells lookbehinds without a fixed width.
