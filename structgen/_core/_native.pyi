@@ -201,7 +201,7 @@ def lark_load(
     text: str,
     starts: Sequence[str],
     keep: builtins.set[str],
-    width: Callable[[str], tuple[int, int]],
+    width: Callable[[str], tuple[tuple[int, int], tuple[int, int]]],
     find: Callable[[str], str],
 ) -> (
     tuple[
@@ -220,7 +220,7 @@ def lark_load(
     Lark's scanner, those only declared, the nonterminals, the rules (nonterminal, symbols, priority, name) as
     for :func:`lr_tables`, what is ignored, and whether every rule derives a text if declared terminals have
     some. ``keep`` are terminals to keep though no rule has them, ``width`` returns least and greatest widths
-    of regular expressions, and ``find`` the text of a file that is imported from anywhere but the own folder.
+    of regular expressions, each as the quotient and remainder by 2**32, and ``find`` the text of a file that is imported from anywhere but the own folder.
     """
 
 def lr_prune(

@@ -119,14 +119,22 @@ def test_files_are_asked_for() -> None:
         return files[path]
 
     found = lark_load(
-        'start: x\n%import a.b.x\n%ignore " "\n', ["start"], set(), lambda regexp: (1, len(regexp)), find
+        'start: x\n%import a.b.x\n%ignore " "\n',
+        ["start"],
+        set(),
+        lambda regexp: ((0, 1), (0, len(regexp))),
+        find,
     )
     assert asked == ["a/b.lark", "c.lark"]
     # Lark refuses the alias of a rule whose name begins with "_".
     assert found is None
     files["c.lark"] = files["c.lark"].replace(" -> q", "")
     found = lark_load(
-        'start: x\n%import a.b.x\n%ignore " "\n', ["start"], set(), lambda regexp: (1, len(regexp)), find
+        'start: x\n%import a.b.x\n%ignore " "\n',
+        ["start"],
+        set(),
+        lambda regexp: ((0, 1), (0, len(regexp))),
+        find,
     )
     assert found is not None
     assert {name for name, *_ in found[0]} == {"a__b__W", "X", "Z", "a__b__c__Q", "__IGNORE_0"}
@@ -181,6 +189,16 @@ def test_limits_are_left_to_lark() -> None:
     )
     assert ours("start: A0\n" + "".join(f"A{i}: A{i + 1}\n" for i in range(9000)) + 'A9000: "a"\n') is None
     assert ours('start: "a"~60\n') is None
+
+
+def test_widths_beyond_64_bits() -> None:
+    """Python's widths of loops in loops differ where a machine's integers would not tell them apart."""
+    assert assert_never_differs(
+        "start: A | B | C | D\nA: /(a*aa)*bcd/\nB: /(a+)+bcdefgh/\nC: /((a+)+)+b/\nD: /(a+|a{3})+bcdefghij/\n"
+    )
+    assert assert_never_differs(
+        "start: (A | /(a+)+b/ | B)\nB: /(a*aa)*bc/ | /((a+)+)+/ | /(a+)+bcd/\nA: /(a+)+bc/\n"
+    )
 
 
 # -- made grammars -----------------------------------------------------------------------------------------

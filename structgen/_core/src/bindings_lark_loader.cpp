@@ -19,7 +19,7 @@ namespace {
 nb::object load_grammar(const std::string& text, const std::vector<std::string>& starts, const std::set<std::string>& keep, const nb::callable& width,
                         const nb::callable& find) {
   const auto loaded = larkread::load(
-      text, starts, keep, [&](const std::string& regexp) { return nb::cast<std::pair<std::int64_t, std::int64_t>>(width(regexp)); },
+      text, starts, keep, [&](const std::string& regexp) { return nb::cast<std::pair<larkread::Length, larkread::Length>>(width(regexp)); },
       [&](const std::string& path) { return nb::cast<std::string>(find(path)); });
   if (!loaded) return nb::none();
   nb::list terminals, rules;

@@ -28,7 +28,9 @@ const std::map<std::string, std::string>& terminal_names() {
   return names;
 }
 
-using Widths = std::pair<std::int64_t, std::int64_t>;
+using Widths = std::pair<Length, Length>;
+
+Length longest_first(const Length& l) { return {-l.first, -l.second}; }
 
 struct Named {
   std::string name;
@@ -157,11 +159,11 @@ class Compiler {
     if (node->kind == Kind::kExpansion) {
       for (const Literal& part : parts) made.value += part.regexp();
     } else {
-      using Key = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
+      using Key = std::tuple<Length, Length, std::int64_t>;
       std::vector<std::pair<Key, std::size_t>> order;
       for (const Literal& part : parts) {
         const Widths w = widths(part);
-        order.push_back({{-w.second, -w.first, -static_cast<std::int64_t>(code_points(part.value))}, order.size()});
+        order.push_back({{longest_first(w.second), longest_first(w.first), -static_cast<std::int64_t>(code_points(part.value))}, order.size()});
       }
       std::sort(order.begin(), order.end());
       for (const auto& [key, number] : order) made.value += (made.value.empty() ? "(?:" : "|") + parts[number].regexp();
@@ -188,7 +190,7 @@ class Compiler {
     const std::string regexp = one.regexp();
     const auto known = widths_.find({one.string, regexp});
     if (known != widths_.end()) return known->second;
-    const auto length = static_cast<std::int64_t>(code_points(one.value));
+    const Length length{0, static_cast<std::int64_t>(code_points(one.value))};
     return widths_.emplace(std::pair{one.string, regexp}, one.string ? Widths{length, length} : width_(regexp)).first->second;
   }
 
@@ -438,12 +440,12 @@ class Compiler {
 
   // Lark's lexer sorts by -priority, -max_width, -len(value), name.
   std::vector<const Named*> scan_order(const std::set<std::string>& used) {
-    using Key = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::string>;
+    using Key = std::tuple<std::int64_t, Length, std::int64_t, std::string>;
     std::vector<std::pair<Key, const Named*>> order;
     for (const Named& one : terminals_) {
       if (used.count(one.name) == 0) continue;
       const auto length = static_cast<std::int64_t>(code_points(one.pattern.value));
-      order.push_back({{-one.priority, -widths(one.pattern).second, -length, one.name}, &one});
+      order.push_back({{-one.priority, longest_first(widths(one.pattern).second), -length, one.name}, &one});
     }
     std::sort(order.begin(), order.end());
     std::vector<const Named*> made;

@@ -22,8 +22,10 @@ namespace structgen::larkread {
 // Thrown where Lark's own loader has to take over. Never leaves this loader.
 struct NotPlain {};
 
+// Python's widths of unbounded loops exceed 64 bits: both halves of 64.
+using Length = std::pair<std::int64_t, std::int64_t>;
 // Ask Python: the least and greatest width of a regular expression, and the text of a grammar to import.
-using Width = std::function<std::pair<std::int64_t, std::int64_t>(const std::string&)>;
+using Width = std::function<std::pair<Length, Length>(const std::string&)>;
 using Find = std::function<std::string(const std::string&)>;
 
 struct Loaded {

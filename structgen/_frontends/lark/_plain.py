@@ -17,8 +17,8 @@ from structgen._frontends.lark._options import Options
 from structgen._frontends.lark._sources import Sources
 from structgen._frontends.regex.python import syntax_tree
 
-# Widths are compared, never added up: more than this is as good as no bound.
-_WIDEST = 1 << 62
+# Widths of unbounded loops exceed 64 bits, so that the core takes two halves.
+_HALF = 1 << 32
 
 
 class Plain(NamedTuple):
@@ -36,9 +36,9 @@ def load_plain(sources: Sources, options: Options) -> Plain | None:
     """Load a grammar without Lark's loader; None if that is needed."""
     widths: dict[str, tuple[int, int]] = {}
 
-    def width(regexp: str) -> tuple[int, int]:
+    def width(regexp: str) -> tuple[tuple[int, int], tuple[int, int]]:
         low, high = widths[regexp] = _width(regexp)
-        return min(low, _WIDEST), min(high, _WIDEST)
+        return divmod(low, _HALF), divmod(high, _HALF)
 
     keep = set() if options.indenter is None else {options.indenter.newline}
     try:
