@@ -220,7 +220,8 @@ def lark_load(
     Lark's scanner, those only declared, the nonterminals, the rules (nonterminal, symbols, priority, name) as
     for :func:`lr_tables`, what is ignored, and whether every rule derives a text if declared terminals have
     some. ``keep`` are terminals to keep though no rule has them, ``width`` returns least and greatest widths
-    of regular expressions, each as the quotient and remainder by 2**32, and ``find`` the text of a file that is imported from anywhere but the own folder.
+    of regular expressions, each as the quotient and remainder by 2**32, and ``find`` the text of a file that
+    is imported from anywhere but the own folder.
     """
 
 def lr_prune(

@@ -15,7 +15,7 @@ from lark.utils import get_regexp_width
 from structgen._core._native import lark_load
 from structgen._frontends.lark._options import Options
 from structgen._frontends.lark._sources import Sources
-from structgen._frontends.regex.python import syntax_tree
+from structgen._frontends.regex import python
 
 # Widths of unbounded loops exceed 64 bits, so that the core takes two halves.
 _HALF = 1 << 32
@@ -57,8 +57,7 @@ def _width(regexp: str) -> tuple[int, int]:
     """Do what Lark's ``get_regexp_width`` does, with a tree that serves to lower the terminal, too."""
     if "\\p{" not in regexp:
         try:
-            low, high = syntax_tree(regexp, 0).getwidth()
-            return int(low), int(high)
+            return python.width(regexp)
         except re.error:
             pass
     low, high = get_regexp_width(regexp)

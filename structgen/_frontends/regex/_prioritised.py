@@ -156,6 +156,8 @@ class _Patterns:
         self._budget.spend()
         match node:
             case Concat(parts=parts):
+                if all(part.plain or _ast.zero_width(part) for part in parts):
+                    return self._builder.pat_concat([self._lower(part, behind) for part in parts])
                 handles: list[int] = []
                 for part in reversed(parts):
                     handles.append(self._lower(part, behind))

@@ -1,11 +1,13 @@
 """Patterns of :mod:`re`, with the meaning of :func:`re.fullmatch`."""
 
+import contextlib
 import functools
 import re
-from re import _parser  # type: ignore[attr-defined]
+from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
 
-from structgen._errors import RegexError
+from structgen._errors import RegexError, StructgenError
+from structgen._frontends.regex import _ast
 from structgen._frontends.regex._ast import Node
 from structgen._frontends.regex._beginning import may_begin_with
 from structgen._frontends.regex._builder import RegexBuilder
@@ -16,6 +18,12 @@ from structgen._frontends.regex._python_tree import Converter
 # A plain number: arithmetic on the flags of re is slow, and its parser does much of it.
 _ACCEPTED_FLAGS = int(
     re.IGNORECASE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE | re.ASCII | re.LOCALE
+)
+
+# Characters that stand for themselves, escaped or not, in any case or not; then a lookahead.
+_KEYWORD = re.compile(
+    r"(?P<head>(?:[\w:,;=<>!@%&'\"~`/]|\\[^\w])+|\(\?[ais]+:(?P<word>\w+)\))(?P<test>\(\?[!=].*)",
+    re.ASCII | re.DOTALL,
 )
 
 
@@ -52,6 +60,12 @@ def lower_python(pattern: str, builder: RegexBuilder, flags: int = 0) -> int:
 def parse(pattern: str, flags: int) -> Node:
     """Parse a pattern of :mod:`re`; raises what :func:`lower_python` raises."""
     check_length(pattern)
+    keyword = None if flags else _keyword(pattern)
+    if keyword is not None:
+        head, word, test = keyword
+        # What is wrong with a part is said about the whole.
+        with contextlib.suppress(StructgenError):
+            return _ast.concat([parse(head, 0) if head[:2] == "(?" else _ast.Literal(word), parse(test, 0)])
     try:
         tree = syntax_tree(pattern, flags)
     except re.error as error:
@@ -63,6 +77,31 @@ def parse(pattern: str, flags: int) -> Node:
     except ValueError as error:
         raise RegexError(str(error), pattern=pattern) from None
     return Converter(pattern, tree).convert()
+
+
+def width(pattern: str) -> tuple[int, int]:
+    """Return the least and the greatest width of a pattern; raises what :func:`syntax_tree` raises."""
+    keyword = _keyword(pattern)
+    low, high = syntax_tree(pattern, 0).getwidth() if keyword is None else (len(keyword[1]),) * 2
+    return int(low), int(high)
+
+
+def _keyword(pattern: str) -> tuple[str, str, str] | None:
+    """Split a pattern like ``if(?!\\w)``: what is before the lookahead, the word in that, and the lookahead.
+
+    Grammars have many such, whose lookahead is the same.
+    """
+    found = _KEYWORD.fullmatch(pattern)
+    if found is None or "(?<" in found["test"]:
+        return None
+    try:
+        items = syntax_tree(found["test"], 0).data
+    except (re.error, OverflowError, RecursionError, ValueError):
+        return None
+    if len(items) != 1 or items[0][0] not in (_constants.ASSERT, _constants.ASSERT_NOT):
+        return None
+    word = found["word"] or re.sub(r"\\(.)", r"\1", found["head"], flags=re.DOTALL)
+    return found["head"], word, found["test"]
 
 
 @functools.lru_cache(maxsize=512)
