@@ -1,4 +1,4 @@
-"""Command line: ``masks``, ``suite``, ``report``, ``memory``, ``import-time``."""
+"""Command line: ``masks``, ``suite``, ``lark``, ``report``, ``memory``, ``import-time``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from jsonschemabench import (
     datasets,
     failures,
     import_time,
+    lark_bench,
+    lark_inputs,
     masks,
     memory,
     official_suite,
@@ -102,6 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_suite_options(suite_parser)
     suite_parser.set_defaults(run=_run_suite, seed=0)
 
+    lark_parser = commands.add_parser(
+        "lark", help="Lark grammars: the standard library of Python, and structgen next to llguidance"
+    )
+    _add_lark_options(lark_parser)
+    lark_parser.set_defaults(run=_run_lark)
+
     report_parser = commands.add_parser("report", help="print the tables of a results file again")
     report_parser.add_argument("results", type=Path, help="a file written by masks --out")
     _add_report_options(report_parser)
@@ -184,6 +192,29 @@ def _add_suite_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--failures", type=Path, metavar="FILE", help="also write every case that does not pass, by reason"
     )
+    parser.add_argument("--plain", action="store_true", help="plain text even where rich is installed")
+
+
+def _add_lark_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help='"python": all top-level files of the standard library under lark\'s python.lark; '
+        '"peers": structgen and llguidance on the same texts of our grammars (default: both)',
+    )
+    parser.add_argument(
+        "--limit", type=_whole_number, metavar="N", help="python: take N files, evenly spread over the sizes"
+    )
+    parser.add_argument(
+        "--grammars",
+        default=",".join(lark_inputs.GRAMMARS),
+        help="peers: comma-separated names (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="peers: where the grammars are (default: structgen's own)"
+    )
+    _add_limits(parser, vocabulary="tekken", timeout=120.0, memory_mib=8192)
     parser.add_argument("--plain", action="store_true", help="plain text even where rich is installed")
 
 
@@ -297,6 +328,33 @@ def _run_suite(options: argparse.Namespace) -> int:
     if options.markdown is not None:
         options.markdown.write_text(suite.markdown(manifest, rows, options.by), encoding="utf-8")
     return 0 if rows else 2
+
+
+def _run_lark(options: argparse.Namespace) -> int:
+    what = options.what or ["python", "peers"]
+    if unknown := set(what) - {"python", "peers"}:
+        raise ValueError(f"lark runs python and peers, not {', '.join(sorted(unknown))}")
+    vocabulary = vocabularies.load(options.vocabulary)
+    printer = Printer(plain=options.plain)
+    versions = results.versions(dict.fromkeys(("structgen", "lark", "llguidance")))
+    printer.line(f"{results.cpu_name()}; vocabulary {vocabulary.name}")
+    printer.line(", ".join(f"{name} {version}" for name, version in versions.items()))
+    code = 0
+    if "python" in what:
+        python = lark_bench.run_python(vocabulary, options.limit)
+        lark_bench.report_python(python, printer)
+        code = int(bool(python.failures) or not python.files)
+    if "peers" in what:
+        names = [name.strip() for name in options.grammars.split(",") if name.strip()]
+        missing: dict[str, str] = {}
+        rows = lark_bench.run_peers(
+            names, vocabulary, _limits(options), folder=options.folder, unavailable=missing.__setitem__
+        )
+        for name, reason in missing.items():
+            printer.line(f"{name} is left out: {reason}")
+        lark_bench.report_peers(rows, printer)
+        code = code or int(bool(missing) or any(not row.passes for row in rows))
+    return code
 
 
 def _run_report(options: argparse.Namespace) -> int:

@@ -156,7 +156,7 @@ def _print_times(title: str, groups: dict[str, list[Row]], series: Series, print
     for engine, rows in groups.items():
         summary = statistics.summarise(series(row for row in rows if row.status is Status.OK))
         if summary is not None:
-            table.append([engine, str(summary.count), *map(_figure, summary.figures)])
+            table.append([engine, str(summary.count), *map(figure, summary.figures)])
     if table:
         printer.table(title, ["engine", "count", *_FIGURES], table)
 
@@ -168,8 +168,8 @@ def _print_pair(reference: str, ours: list[Row], peer: str, theirs: list[Row], p
         first, second = statistics.summarise(series(left)), statistics.summarise(series(right))
         if first is None or second is None:
             continue
-        table.append([f"{title}: {reference}", str(first.count), *map(_figure, first.figures)])
-        table.append([f"{title}: {peer}", str(second.count), *map(_figure, second.figures)])
+        table.append([f"{title}: {reference}", str(first.count), *map(figure, first.figures)])
+        table.append([f"{title}: {peer}", str(second.count), *map(figure, second.figures)])
         ratios = [f"{b / a:.2f}x" if a else "-" for a, b in zip(first.figures, second.figures, strict=True)]
         table.append([f"    {peer} / {reference}", "", *ratios])
     if table:
@@ -185,7 +185,7 @@ def _print_alone(reference: str, ours: list[Row], peer: str, theirs: list[Row], 
     passed = {row.schema for row in theirs if row.passes}
     alone = [row for row in ours if row.passes and row.status is Status.OK and row.schema not in passed]
     table = [
-        [title, str(summary.count), *map(_figure, summary.figures)]
+        [title, str(summary.count), *map(figure, summary.figures)]
         for title, series in _SERIES
         if (summary := statistics.summarise(series(alone))) is not None
     ]
@@ -198,8 +198,8 @@ def _print_memory(groups: dict[str, list[Row]], printer: Printer) -> None:
     table = [
         [
             engine,
-            _figure(max(row.peak_bytes for row in rows) / _MIB),
-            _figure(rows[-1].rss_bytes / _MIB),
+            figure(max(row.peak_bytes for row in rows) / _MIB),
+            figure(rows[-1].rss_bytes / _MIB),
         ]
         for engine, rows in groups.items()
     ]
@@ -238,7 +238,7 @@ def _print_failures(groups: dict[str, list[Row]], printer: Printer, listed: int)
             printer.table(f"failures of {engine}", ["schema", "failure", "detail"], table)
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
     """Three significant digits below 100, whole numbers with separators above."""
     if value >= 100:
         return f"{value:,.0f}"

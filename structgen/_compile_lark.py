@@ -50,8 +50,8 @@ def compile_lark(
     vocabulary : Vocabulary
         The tokens of the model.
     start : str or sequence of str, optional
-        The start rule. The default is ``"start"``, for a ``Lark`` object all of its own. Several, which
-        need `parser` to be ``"earley"``: a text is parsed from any of them.
+        The start rule. The default is ``"start"``, for a ``Lark`` object all of its own. With
+        several, a text is parsed from any of them.
     parser : {"lalr", "earley"}, optional
         ``"lalr"``, the default: Lark's LALR(1) parser, with its way of resolving shift/reduce conflicts.
         ``"earley"``: any grammar, however ambiguous.

@@ -19,6 +19,7 @@ __all__ = [
     "ANY_ORDER",
     "DEFAULT_ENGINES",
     "ENGINES",
+    "LARK_ENGINES",
     "CompileError",
     "Engine",
     "EngineUnavailableError",
@@ -35,6 +36,12 @@ ENGINES: dict[str, str] = {
     "outlines_core": "jsonschemabench.engines.outlines_core:OutlinesCoreEngine",
 }
 """Adapters by the name that ``--engines`` takes; none is imported before it is used."""
+
+LARK_ENGINES: dict[str, str] = {
+    "structgen_lark": "jsonschemabench.engines.lark:StructgenLarkEngine",
+    "llguidance_lark": "jsonschemabench.engines.lark:LLGuidanceLarkEngine",
+}
+"""Adapters that read Lark grammars in place of schemas."""
 
 DEFAULT_ENGINES = tuple(name for name in ENGINES if name != "structgen_any_order")
 """What runs when no engine is named: each project once."""
@@ -56,7 +63,7 @@ def engine_class(name: str) -> type[Engine]:
     EngineUnavailableError
         If there is no such adapter.
     """
-    module_name, _, class_name = ENGINES.get(name, name).partition(":")
+    module_name, _, class_name = (ENGINES | LARK_ENGINES).get(name, name).partition(":")
     if not class_name:
         known = ", ".join(ENGINES)
         raise EngineUnavailableError(f"no engine {name!r}; there are {known}, or name one as module:Class")

@@ -50,7 +50,7 @@ class LLGuidanceEngine(Engine):
         """Build the grammar and a matcher; see the base class."""
         text = _with_dialect(schema)
         try:
-            grammar = self._matcher_class.grammar_from_json_schema(text)
+            grammar = self._grammar(text)
         except ValueError as error:
             raise CompileError(str(error)) from error
         self._matcher = self._matcher_class(self._tokenizer, grammar, log_level=0)
@@ -100,8 +100,11 @@ class LLGuidanceEngine(Engine):
     def _rewind(self) -> None:
         # A matcher never leaves its error state (a limit it ran into), not even by reset().
         if self._matcher.is_error() or not self._matcher.reset():
-            grammar = self._matcher_class.grammar_from_json_schema(self._text)
-            self._matcher = self._matcher_class(self._tokenizer, grammar, log_level=0)
+            self._matcher = self._matcher_class(self._tokenizer, self._grammar(self._text), log_level=0)
+
+    def _grammar(self, text: str) -> str:
+        grammar: str = self._matcher_class.grammar_from_json_schema(text)
+        return grammar
 
 
 def _with_dialect(schema: SchemaInput) -> str:

@@ -4,9 +4,10 @@ from structgen._core._native import (
     DEAD,
     FINISHED,
     Builder,
+    LrConflictError,
     NativeVocabulary,
     Session,
     TokenAutomaton,
 )
 
-__all__ = ["DEAD", "FINISHED", "Builder", "NativeVocabulary", "Session", "TokenAutomaton"]
+__all__ = ["DEAD", "FINISHED", "Builder", "LrConflictError", "NativeVocabulary", "Session", "TokenAutomaton"]

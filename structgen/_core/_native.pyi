@@ -1,9 +1,10 @@
 """Native core: regex residuals, lazy lexers, the residual parser and token masks.
 
 Front ends lower into :class:`Builder`; everything it returns is a plain ``int`` handle.
-Three kinds of handle exist and must not be mixed: *regexes* (methods ``re_*``, languages of
-strings of Unicode code points), *expressions* (languages of byte strings) and *goals* (conditions
-on counters).
+Five kinds of handle exist and must not be mixed: *regexes* (methods ``re_*``, languages of
+strings of Unicode code points), *expressions* (languages of byte strings), *goals* (conditions
+on counters), *guards* (checks on texts) and *patterns* (methods ``pat_*``, regexes whose
+matches have an order).
 """
 
 import builtins
@@ -124,6 +125,31 @@ class Builder:
         goal: int,
         unique: bool = False,
     ) -> int: ...
+
+    # -- patterns and Lark grammars --------------------------------------------------------
+    def left_context(
+        self, cells: Sequence[Sequence[tuple[int, int]]], following: Sequence[Sequence[int]]
+    ) -> None: ...
+    def pat_empty(self) -> int: ...
+    def pat_chars(self, ranges: Sequence[tuple[int, int]]) -> int: ...
+    def pat_literal(self, text: str) -> int: ...
+    def pat_concat(self, parts: Sequence[int]) -> int: ...
+    def pat_choice(self, parts: Sequence[int]) -> int: ...
+    def pat_repeat(self, body: int, low: int, high: int, lazy: bool) -> int: ...
+    def pat_ahead(self, rest: Sequence[int], negative: bool) -> int: ...
+    def pat_behind(self, states: Sequence[int]) -> int: ...
+    def lr_parser(
+        self,
+        terminals: Sequence[tuple[str, int, int]],
+        unless: Sequence[tuple[int, int, int, bool]],
+        ignore: Sequence[int],
+        nonterminals: Sequence[str],
+        rules: Sequence[tuple[int, Sequence[int], int, str]],
+        starts: Sequence[int],
+        shared: Sequence[int],
+        mode: str,
+        indenter: tuple[int, int, int, Sequence[int], Sequence[int], int] | None,
+    ) -> int: ...
     def finish(
         self, start: int, *, max_states: int = ..., mask_cache_bytes: int = ...
     ) -> TokenAutomaton | None: ...
@@ -174,27 +200,36 @@ class Session:
     def stats(self) -> dict[str, int]: ...
 
 class LrConflictError(ValueError):
-    """Rules that would be reduced on the same terminal: (state, terminal, rules) of each such conflict."""
+    """There are no LALR(1) tables as lark makes them.
+
+    ``conflicts`` are rules that would be reduced on the same terminal: (state, terminal, rules) of each. Or
+    ``endless`` are nonterminals that can be empty and follow each other forever: lark's tables of such a
+    grammar vary from run to run.
+    """
 
     conflicts: list[tuple[int, int, list[int]]]
+    endless: list[int]
 
 def lr_tables(
     rules: Sequence[tuple[int, Sequence[int], int]],
     terminals: int,
     nonterminals: int,
-    start: int,
+    starts: Sequence[int],
     resolve: bool,
     max_states: int = ...,
 ) -> tuple[
-    list[tuple[list[tuple[int, int]], list[tuple[int, int]], list[tuple[int, int]]]], int, int, bool, bool
+    list[tuple[list[tuple[int, int]], list[tuple[int, int]], list[tuple[int, int]]]],
+    list[int],
+    list[int],
+    bool,
 ]:
     """LALR(1) tables of rules (nonterminal, symbols, priority): terminals t >= 0 and nonterminals ~n.
 
     Of each state: the actions (terminal, state to shift to or ~rule to reduce; terminal ``terminals`` is the
-    end of the text), the nonterminal transitions, and the items (rule, dot) of the kernel. Then the start
-    state, the one that shifting the end leads to, whether there were conflicts, and whether lark's tables of
-    the grammar may vary from run to run. With ``resolve``, conflicts are resolved as lark does, or
-    :class:`LrConflictError` is raised; else all actions are kept.
+    end of the text), the nonterminal transitions, and the items (rule, dot) of the kernel. Then, of each
+    start symbol, the first state and the one that shifting the end leads to; and whether there were
+    conflicts. With ``resolve``, conflicts are resolved as lark does, or :class:`LrConflictError` is raised;
+    else all actions are kept.
     """
 
 def lark_load(
@@ -240,13 +275,13 @@ def lr_without_empty(
     rules: Sequence[tuple[int, Sequence[int], int]],
     terminals: int,
     nonterminals: int,
-    start: int,
+    starts: Sequence[int],
     max_rules: int = ...,
 ) -> tuple[list[tuple[int, list[int], int]], list[int], int, bool]:
     """The same language without empty rules and the empty string.
 
-    The rules, the rule that each comes from, the number of nonterminals, and whether the empty string was in
-    the language.
+    The rules, the rule that each comes from, the number of nonterminals, and whether a start symbol derived
+    the empty string.
     """
 
 @final
@@ -258,7 +293,7 @@ class LrCompletion:
         rules: Sequence[tuple[int, Sequence[int], int]],
         terminals: int,
         nonterminals: int,
-        start: int,
+        starts: Sequence[int],
         resolve: bool,
         costs: Sequence[int],
         max_facts: int = ...,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 # A rule is (nonterminal, symbols, priority): symbol t >= 0 is terminal t, ~n is nonterminal n.
 Rule = tuple[int, list[int], int]
 Text = tuple[int, ...]
-Tables = tuple[list[Any], int, int, bool, bool]
+Tables = tuple[list[Any], list[int], list[int], bool]
 
 
 @st.composite
@@ -48,8 +48,8 @@ def parses(
     tables: Tables, rules: Sequence[Rule], terminals: int, text: Text, max_stacks: int = 10000
 ) -> bool:
     """Whether some run of an LR parser accepts, by following every action of every cell."""
-    states, start, accept, _, _ = tables
-    stacks = {(start,)}
+    states, starts, accepts, _ = tables
+    stacks = {(start,) for start in starts}
     for t in (*text, terminals):
         shifted: set[Text] = set()
         work, seen = list(stacks), set(stacks)
@@ -67,7 +67,7 @@ def parses(
                     seen.add(reduced)
                     work.append(reduced)
         stacks = shifted
-    return any(stack[-1] == accept for stack in stacks)
+    return any(stack[-1] in accepts for stack in stacks)
 
 
 def texts(terminals: int, length: int) -> Iterable[Text]:

@@ -47,7 +47,7 @@ def search(
     best: dict[Text, int] = {stack: 0}
     while queue:
         cost, _, top = heapq.heappop(queue)
-        if top[-1] == ends:
+        if top[-1] in ends:
             return cost, True
         if next(number) > most:
             return cost, False
@@ -62,7 +62,7 @@ def search(
 
 def stacks(tables: Tables, rules: Sequence[Rule], terminals: int, length: int) -> list[Text]:
     """Stacks that texts of at most so many terminals lead to."""
-    found: list[set[Text]] = [{(tables[1],)}]
+    found: list[set[Text]] = [{(start,) for start in tables[1]}]
     for _ in range(length):
         found.append(
             {s for stack in found[-1] for t in range(terminals) for s in after(tables, rules, stack, t)}
@@ -71,8 +71,8 @@ def stacks(tables: Tables, rules: Sequence[Rule], terminals: int, length: int) -
 
 
 def check(rules: list[Rule], terminals: int, nonterminals: int, costs: list[int], resolve: bool) -> None:
-    tables = _native.lr_tables(rules, terminals, nonterminals, 0, resolve)
-    completion = _native.LrCompletion(rules, terminals, nonterminals, 0, resolve, costs)
+    tables = _native.lr_tables(rules, terminals, nonterminals, [0], resolve)
+    completion = _native.LrCompletion(rules, terminals, nonterminals, [0], resolve, costs)
     always = completion.always()
     for stack in stacks(tables, rules, terminals, 3)[:25]:
         cost, exact = search(tables, rules, costs, stack)
@@ -87,7 +87,7 @@ def check(rules: list[Rule], terminals: int, nonterminals: int, costs: list[int]
         assert completion.best(stack, best[1]) == best
         for t in range(terminals + 1):
             rests = [
-                (0, t) if reached[-1] == tables[2] else completion.best(reached)
+                (0, t) if reached[-1] in tables[2] else completion.best(reached)
                 for reached in after(tables, rules, stack, t)
             ]
             possible = [rest[0] for rest in rests if rest is not None]
@@ -101,7 +101,7 @@ def test_resolved_conflicts(grammar: tuple[list[Rule], int, int], data: st.DataO
     rules, terminals, nonterminals = grammar
     costs = data.draw(st.lists(st.integers(1, 5), min_size=terminals, max_size=terminals))
     try:
-        _native.lr_tables(rules, terminals, nonterminals, 0, True)
+        _native.lr_tables(rules, terminals, nonterminals, [0], True)
     except _native.LrConflictError:
         assume(False)
     check(rules, terminals, nonterminals, costs, True)
@@ -112,26 +112,26 @@ def test_resolved_conflicts(grammar: tuple[list[Rule], int, int], data: st.DataO
 def test_all_actions(grammar: tuple[list[Rule], int, int], data: st.DataObject) -> None:
     rules, terminals, nonterminals = grammar
     costs = data.draw(st.lists(st.integers(1, 5), min_size=terminals, max_size=terminals))
-    rules, _, nonterminals, _ = _native.lr_without_empty(rules, terminals, nonterminals, 0)
+    rules, _, nonterminals, _ = _native.lr_without_empty(rules, terminals, nonterminals, [0])
     assume(any(lhs == 0 for lhs, _, _ in rules))
     kept, _, _ = _native.lr_prune(rules, terminals, nonterminals, 0)
     rules = [rules[r] for r in kept]
     check(rules, terminals, nonterminals, costs, False)
-    assert _native.LrCompletion(rules, terminals, nonterminals, 0, False, costs).always()
+    assert _native.LrCompletion(rules, terminals, nonterminals, [0], False, costs).always()
 
 
 def test_endless_language() -> None:
-    completion = _native.LrCompletion(ENDLESS, 1, 2, 0, True, [1])
+    completion = _native.LrCompletion(ENDLESS, 1, 2, [0], True, [1])
     assert completion.best([0]) is None
     assert not completion.always()
-    kept = _native.LrCompletion(ENDLESS, 1, 2, 0, False, [1])
+    kept = _native.LrCompletion(ENDLESS, 1, 2, [0], False, [1])
     assert kept.best([0]) == (1, 0)
     assert kept.always()
 
 
 def test_conflicts_that_leave_a_way_out() -> None:
-    tables = _native.lr_tables(DANGLING_ELSE, 3, 1, 0, True)
-    completion = _native.LrCompletion(DANGLING_ELSE, 3, 1, 0, True, [2, 4, 1])
+    tables = _native.lr_tables(DANGLING_ELSE, 3, 1, [0], True)
+    completion = _native.LrCompletion(DANGLING_ELSE, 3, 1, [0], True, [2, 4, 1])
     assert tables[3]
     assert completion.always()
     stack: Text = (0,)
@@ -156,7 +156,7 @@ def test_many_conflicts() -> None:
     rules, terminals, nonterminals = levels_of_operators(8)
     check(rules, terminals, nonterminals, [3 + i % 4 for i in range(terminals)], True)
     rules, terminals, nonterminals = levels_of_operators(30)
-    completion = _native.LrCompletion(rules, terminals, nonterminals, 0, True, [1] * terminals)
+    completion = _native.LrCompletion(rules, terminals, nonterminals, [0], True, [1] * terminals)
     assert completion.always()
     assert completion.facts < 100_000
 
@@ -164,15 +164,15 @@ def test_many_conflicts() -> None:
 def test_terminals_without_cost_or_text() -> None:
     """Of completions of the same cost, the one of fewest terminals."""
     rules: list[Rule] = [(0, [~1, 1], 0), (1, [~1, 0], 0), (1, [0], 0), (1, [2], 0)]
-    completion = _native.LrCompletion(rules, 3, 2, 0, True, [0, 0, 0])
-    tables = _native.lr_tables(rules, 3, 2, 0, True)
+    completion = _native.LrCompletion(rules, 3, 2, [0], True, [0, 0, 0])
+    tables = _native.lr_tables(rules, 3, 2, [0], True)
     (stack,) = after(tables, rules, (0,), 0)
     assert completion.best(stack) == (0, 1)
     never = 1 << 60
-    assert _native.LrCompletion(rules, 3, 2, 0, True, [3, 5, never]).best([0]) == (8, 0)
-    assert _native.LrCompletion(rules, 3, 2, 0, True, [never, 5, 4]).best([0]) == (9, 2)
-    assert _native.LrCompletion(rules, 3, 2, 0, True, [3, never, 4]).best([0]) is None
-    assert not _native.LrCompletion(rules, 3, 2, 0, True, [3, never, 4]).always()
+    assert _native.LrCompletion(rules, 3, 2, [0], True, [3, 5, never]).best([0]) == (8, 0)
+    assert _native.LrCompletion(rules, 3, 2, [0], True, [never, 5, 4]).best([0]) == (9, 2)
+    assert _native.LrCompletion(rules, 3, 2, [0], True, [3, never, 4]).best([0]) is None
+    assert not _native.LrCompletion(rules, 3, 2, [0], True, [3, never, 4]).always()
 
 
 def test_costs_that_no_search_reaches() -> None:
@@ -182,17 +182,17 @@ def test_costs_that_no_search_reaches() -> None:
     rules.append((depth, [0], 0))
     for levels, expected in ((40, 1 << 40), (depth, (1 << 60) - 1)):
         start = depth - levels
-        assert _native.LrCompletion(rules, 1, depth + 1, start, True, [1]).best([0]) == (expected, 0)
+        assert _native.LrCompletion(rules, 1, depth + 1, [start], True, [1]).best([0]) == (expected, 0)
 
 
 @pytest.mark.parametrize(("costs", "reason"), [([1, 1], "every terminal"), ([-1], "negative")])
 def test_refused_costs(costs: list[int], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        _native.LrCompletion(ENDLESS, 1, 2, 0, True, costs)
+        _native.LrCompletion(ENDLESS, 1, 2, [0], True, costs)
 
 
 def test_refused_stacks() -> None:
-    completion = _native.LrCompletion(DANGLING_ELSE, 3, 1, 0, True, [1, 1, 1])
+    completion = _native.LrCompletion(DANGLING_ELSE, 3, 1, [0], True, [1, 1, 1])
     for stack, lookahead in (([], -1), ([99], -1), ([-1], -1), ([0], 4)):
         with pytest.raises(ValueError, match=r"not a|at least one"):
             completion.best(stack, lookahead)
@@ -200,4 +200,4 @@ def test_refused_stacks() -> None:
 
 def test_facts_are_limited() -> None:
     with pytest.raises(LimitError, match="more than 10 facts"):
-        _native.LrCompletion(DANGLING_ELSE, 3, 1, 0, True, [1, 1, 1], max_facts=10)
+        _native.LrCompletion(DANGLING_ELSE, 3, 1, [0], True, [1, 1, 1], max_facts=10)

@@ -54,7 +54,7 @@ def test_terminals_that_never_match() -> None:
 @settings(max_examples=300)
 def test_without_empty(grammar: tuple[list[Rule], int, int]) -> None:
     rules, terminals, nonterminals = grammar
-    made, origin, count, nullable = _native.lr_without_empty(rules, terminals, nonterminals, 0)
+    made, origin, count, nullable = _native.lr_without_empty(rules, terminals, nonterminals, [0])
     assert all(rhs and rhs != [~lhs] for lhs, rhs, _ in made)
     assert len({(lhs, tuple(rhs)) for lhs, rhs, _ in made}) == len(made) == len(origin)
     before, after = strings(rules, nonterminals, LENGTH), strings(made, count, LENGTH)
@@ -74,7 +74,7 @@ def test_long_rules_are_cut(grammar: tuple[list[Rule], int, int]) -> None:
     rules, terminals, nonterminals = grammar
     everything = [s for _, rhs, _ in rules for s in rhs][:10]
     rules = [*rules, (nonterminals, everything, 0), (nonterminals, [], 0)]
-    made, _, count, _ = _native.lr_without_empty(rules, terminals, nonterminals + 1, nonterminals)
+    made, _, count, _ = _native.lr_without_empty(rules, terminals, nonterminals + 1, [nonterminals])
     expected = strings(rules, nonterminals + 1, LENGTH)[nonterminals] - {()}
     assert strings(made, count, LENGTH)[nonterminals] == expected
 
@@ -83,14 +83,23 @@ def test_variants_are_few() -> None:
     options = 64
     rules: list[Rule] = [(0, [~n for n in range(1, options + 1)], 0)]
     rules += [(n, body, 0) for n in range(1, options + 1) for body in ([0], [])]
-    made, _, count, nullable = _native.lr_without_empty(rules, 1, options + 1, 0)
+    made, _, count, nullable = _native.lr_without_empty(rules, 1, options + 1, [0])
     assert nullable
     assert strings(made, count, 6)[0] == {(0,) * n for n in range(1, 7)}
     assert len(made) <= 7 * options
     with pytest.raises(LimitError, match="more than 100 rules"):
-        _native.lr_without_empty(rules, 1, options + 1, 0, max_rules=100)
+        _native.lr_without_empty(rules, 1, options + 1, [0], max_rules=100)
+
+
+@given(grammars())
+@settings(max_examples=50)
+def test_starts_may_be_empty(grammar: tuple[list[Rule], int, int]) -> None:
+    rules, terminals, nonterminals = grammar
+    everything = list(range(nonterminals))
+    empty = [() in language for language in strings(rules, nonterminals, 0)]
+    assert _native.lr_without_empty(rules, terminals, nonterminals, everything)[3] == any(empty)
 
 
 def test_only_the_empty_string() -> None:
-    assert _native.lr_without_empty([(0, [~1], 0), (1, [], 0)], 1, 2, 0) == ([], [], 2, True)
-    assert _native.lr_without_empty([(0, [~0], 0)], 1, 1, 0) == ([], [], 1, False)
+    assert _native.lr_without_empty([(0, [~1], 0), (1, [], 0)], 1, 2, [0]) == ([], [], 2, True)
+    assert _native.lr_without_empty([(0, [~0], 0)], 1, 1, [0]) == ([], [], 1, False)

@@ -26,8 +26,13 @@ def parses(parser: lark.Lark, text: str) -> bool:
     Lark's indenter fails with errors of Python where a bracket closes that was not opened, and where its
     newline terminal matches a text without a newline.
     """
+    return parses_from(parser, text, None)
+
+
+def parses_from(parser: lark.Lark, text: str, start: str | None) -> bool:
+    """Whether lark parses the text from a start rule."""
     try:
-        parser.parse(text)
+        parser.parse(text, start)
     except (lark.exceptions.LarkError, AssertionError, IndexError):
         return False
     return True

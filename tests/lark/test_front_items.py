@@ -5,9 +5,11 @@ import json
 import re
 
 import jsonschema
+import lark
 import pytest
 
 from structgen import GrammarError, Vocabulary
+from structgen._frontends.lark import load_lark, options_of_lark
 from tests.lark.front import load
 from tests.lark.recorder import accepts, record
 
@@ -285,7 +287,8 @@ def test_what_the_core_is_handed() -> None:
     text = 'start: "if"i NAME "=" %json true\nNAME: /[a-z]+/\nIN: "in"\n'
     text += '%ignore " "\n%extend start: IN x\nx.3: "y"\n'
     recorder = record(load(text), VOCABULARY)
-    ((terminals, unless, ignore, nonterminals, productions, start, mode, indenter),) = recorder.parsers
+    (made,) = recorder.parsers
+    terminals, unless, ignore, nonterminals, productions, starts, shared, mode, indenter = made
     names = [name for name, _, _ in terminals]
     assert names == ["NAME", "IF", "IN", "EQUAL", "Y", '" "', "%json true"]
     assert [kind for _, kind, _ in terminals] == [0, 0, 0, 0, 0, 0, 2]
@@ -300,7 +303,7 @@ def test_what_the_core_is_handed() -> None:
         ["y"],
     ]
     assert [names[i] for i in ignore] == ['" "']
-    assert (nonterminals, start, mode, indenter) == (["start", "x"], 0, "contextual", None)
+    assert (nonterminals, starts, shared, mode, indenter) == (["start", "x"], [0], [], "contextual", None)
     assert productions == [
         (0, [2, ~1], 0, "start"),
         (0, [1, 0, 3, 6], 0, "start"),
@@ -309,10 +312,21 @@ def test_what_the_core_is_handed() -> None:
 
 
 def test_several_starts() -> None:
-    loaded = load('a: "a"\nb: "b"\n', ["b", "a"], parser="earley")
-    ((_, _, _, nonterminals, productions, start, _, _),) = record(loaded, VOCABULARY).parsers
-    assert nonterminals == ["a", "b", "$start"]
-    assert productions[2:] == [(2, [~1], 0, "$start"), (2, [~0], 0, "$start")]
-    assert start == 2
-    with pytest.raises(GrammarError, match="cannot be parsed from any of 'b' and 'a' by an LALR parser"):
-        record(load('a: "a"\nb: "b"\n', ["b", "a"]), VOCABULARY)
+    loaded = load('a: "a"\nb: "b"\n', ["b", "a"])
+    ((_, _, _, nonterminals, _, starts, shared, _, _),) = record(loaded, VOCABULARY).parsers
+    assert nonterminals == ["a", "b"]
+    assert (starts, shared) == ([1, 0], [])
+
+
+def test_some_starts_of_a_lark_object() -> None:
+    parser = lark.Lark('a: "a"\nb: "b"\nc: "c"\n', start=["c", "a", "b"], parser="lalr")
+    cases: list[tuple[str | list[str] | None, list[str], list[str]]] = [
+        ("a", ["a"], ["c", "b"]),
+        (["b", "c"], ["b", "c"], ["a"]),
+        (None, ["c", "a", "b"], []),
+    ]
+    for start, chosen, others in cases:
+        loaded = load_lark(parser, options_of_lark(parser, start))
+        ((_, _, _, nonterminals, _, starts, shared, _, _),) = record(loaded, VOCABULARY).parsers
+        assert [nonterminals[i] for i in starts] == chosen
+        assert [nonterminals[i] for i in shared] == others

@@ -48,10 +48,8 @@ class PatternRecorder(ReferenceBuilder):
     def pat_choice(self, parts: Sequence[int]) -> int:
         return self._record("choice", parts)
 
-    def pat_repeat(self, body: int, low: int, high: int, lazy: bool, success: Sequence[int]) -> int:
-        if success or self._asserts(body):
-            assert (low, high, len(success)) == (0, -1, len(self._following))
-        return self._record("repeat", body, low, high, lazy, success)
+    def pat_repeat(self, body: int, low: int, high: int, lazy: bool) -> int:
+        return self._record("repeat", body, low, high, lazy)
 
     def pat_ahead(self, rest: Sequence[int], negative: bool) -> int:
         assert len(rest) == len(self._following)
@@ -60,16 +58,6 @@ class PatternRecorder(ReferenceBuilder):
     def pat_behind(self, states: Sequence[int]) -> int:
         assert set(states) < set(range(len(self._following)))
         return self._record("behind", states)
-
-    def _asserts(self, handle: int) -> bool:
-        match self.patterns[handle]:
-            case ("ahead" | "behind", *_):
-                return True
-            case ("concat" | "choice", parts):
-                return any(map(self._asserts, parts))
-            case ("repeat", body, *_):
-                return self._asserts(body)
-        return False
 
     def match(self, handle: int, text: str, start: int) -> int | None:
         """Where the preferred match from a place of a text ends; ``None`` where there is no match."""
@@ -135,8 +123,8 @@ class _Matcher:
                 return then(at) if self._rest(rest, at) is not negative else None
             case ("behind", states):
                 return then(at) if self._left[at] in states else None
-            case ("repeat", body, low, high, lazy, success):
-                return self._repeat((body, low, high, lazy, success), 0, at, then)
+            case ("repeat", body, low, high, lazy):
+                return self._repeat((body, low, high, lazy), 0, at, then)
         raise AssertionError(handle)
 
     def _concat(self, parts: Sequence[int], index: int, at: int, then: Continue) -> int | None:
@@ -145,7 +133,7 @@ class _Matcher:
         return self.run(parts[index], at, lambda end: self._concat(parts, index + 1, end, then))
 
     def _repeat(self, loop: tuple[Any, ...], count: int, at: int, then: Continue) -> int | None:
-        body, low, high, lazy, success = loop
+        body, low, high, lazy = loop
 
         def again(end: int) -> int | None:
             # An optional iteration that is empty is the last.
@@ -158,7 +146,4 @@ class _Matcher:
         more: list[Callable[[], int | None]] = [lambda: then(at)]
         if high < 0 or count < high:
             more.insert(1 if lazy else 0, lambda: self.run(body, at, again))
-        found = next((end for way in more if (end := way()) is not None), None)
-        if success:
-            assert self._rest(success, at) == (found is not None), (self._text, at)
-        return found
+        return next((end for way in more if (end := way()) is not None), None)

@@ -74,6 +74,23 @@ atomic_patterns = st.builds(
     plain_patterns,
 )
 
+_NARROW_ATOMS = st.sampled_from(
+    r"a b ab ba [ab] (?:) (?=a) (?!a) (?=b|$) (?<=a) (?<!a) (?<=ab) \b \B ^ $ (?!ab\b) (?=a\Z)".split()
+)
+_LOOPS = st.sampled_from("* *? + +? ? ?? {0,2} {1,3}? {2,} {2}".split())
+
+
+def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return (
+        st.lists(inner, min_size=2, max_size=3).map("".join)
+        | st.lists(inner, min_size=2, max_size=3).map(lambda options: f"(?:{'|'.join(options)})")
+        | st.builds("(?:{}){}".format, inner, _LOOPS)
+    )
+
+
+# Over two letters nearly every order of ways to match ends in different places.
+narrow_patterns = st.recursive(_NARROW_ATOMS, _grow, max_leaves=8)
+
 SHORT_STRINGS = ["".join(t) for n in range(4) for t in itertools.product("ab\n", repeat=n)]
 
 

@@ -1,7 +1,7 @@
 """A keyword with a lookahead behind it is parsed in two parts, and is what it would be in one."""
 
 import re
-from re import _parser  # type: ignore[attr-defined]
+from re import _parser
 
 import pytest
 from hypothesis import given

@@ -57,7 +57,7 @@ void bind_patterns(nb::class_<Builder>& c) {
               if (to < 0 || static_cast<std::size_t>(to) >= next.size()) throw std::invalid_argument("not a state of the left context: " + std::to_string(to));
           }
           b.lark().scanner.left_context(std::move(sets), std::move(next));
-        }, "cells"_a, "next"_a)
+        }, "cells"_a, "following"_a)
       .def("pat_empty", [](Builder&) { return PatternStore::kEmpty; })
       .def("pat_chars", [patterns](Builder& b, const Ranges& ranges) { G g(b); return patterns(b).chars(char_set(ranges)); }, "ranges"_a)
       .def("pat_literal",
@@ -70,13 +70,13 @@ void bind_patterns(nb::class_<Builder>& c) {
       .def("pat_concat", [patterns](Builder& b, const std::vector<Pattern>& parts) { G g(b); return patterns(b).concat(checked_patterns(b, parts)); }, "parts"_a)
       .def("pat_choice", [patterns](Builder& b, const std::vector<Pattern>& parts) { G g(b); return patterns(b).choice(checked_patterns(b, parts)); }, "parts"_a)
       .def("pat_repeat",
-           [patterns](Builder& b, Pattern body, std::int64_t low, std::int64_t high, bool lazy, const std::vector<Re>&) {
+           [patterns](Builder& b, Pattern body, std::int64_t low, std::int64_t high, bool lazy) {
              G g(b);
              checked_patterns(b, {body});
              if (low < 0 || high < -1 || (high != -1 && high < low)) throw std::invalid_argument("a repetition must satisfy 0 <= low <= high, or high = -1");
              if (low >= 1 << 30 || high >= 1 << 30) throw LimitError("a repetition count exceeds 2**30 - 1");
              return patterns(b).repeat(body, static_cast<std::int32_t>(low), static_cast<std::int32_t>(high), lazy);
-           }, "body"_a, "low"_a, "high"_a, "lazy"_a, "success"_a = std::vector<Re>())
+           }, "body"_a, "low"_a, "high"_a, "lazy"_a)
       .def("pat_ahead",
            [patterns](Builder& b, const std::vector<Re>& rest, bool negative) {
              G g(b);
@@ -121,7 +121,7 @@ void read_indenter(LarkGrammar& lark, const IndenterTuple& given) {
 }
 
 Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& unless, const std::vector<std::int32_t>& ignore, std::vector<std::string> nonterminals,
-                 const RuleList& rules, std::int32_t start, const std::string& mode, const std::optional<IndenterTuple>& indenter) {
+                 const RuleList& rules, const std::vector<std::int32_t>& starts, const std::vector<std::int32_t>& shared, const std::string& mode, const std::optional<IndenterTuple>& indenter) {
   Builder::OpenGuard g(b);
   LarkGrammar& lark = b.lark();
   const std::map<std::string, LarkGrammar::Mode> modes{{"contextual", LarkGrammar::Mode::kContextual}, {"lalr_basic", LarkGrammar::Mode::kBasic}, {"basic", LarkGrammar::Mode::kBasic},
@@ -137,10 +137,10 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
     lark.rules.push_back({lhs, symbols, priority});
     lark.rule_names.push_back(name);
   }
-  check_rules(lark.rules, count, static_cast<std::int32_t>(nonterminals.size()), start);
+  check_rules(lark.rules, count, static_cast<std::int32_t>(nonterminals.size()), starts);
   std::int32_t symbols = static_cast<std::int32_t>(nonterminals.size());
   if (lark.general) {
-    WithoutEmpty free = without_empty(lark.rules, count, symbols, start, kMostRules);
+    WithoutEmpty free = without_empty(lark.rules, count, symbols, starts, kMostRules);
     std::vector<std::string> names;
     for (const std::int32_t from : free.from) names.push_back(lark.rule_names[static_cast<std::size_t>(from)]);
     lark.rules = std::move(free.rules);
@@ -150,7 +150,14 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
   }
   lark.nonterminals = std::move(nonterminals);
   lark.symbols = symbols;
-  lark.tables = build_lr(lark.rules, count, symbols, start, lark.general ? Conflicts::kKeep : Conflicts::kResolve, kMostLrStates);
+  if (lark.general) {
+    lark.tables = build_lr(lark.rules, count, symbols, starts, Conflicts::kKeep, kMostLrStates);
+  } else {
+    std::vector<std::int32_t> all = starts;
+    all.insert(all.end(), shared.begin(), shared.end());
+    lark.tables = build_lr(lark.rules, count, symbols, all, Conflicts::kResolve, kMostLrStates);
+    lark.tables.starts.resize(starts.size());
+  }
   std::vector<Scanner::Unless> pairs;
   for (const auto& [owner, keyword, texts, embedded] : unless) {
     b.check_re(texts);
@@ -159,7 +166,10 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
   }
   std::vector<Pattern> scanned;
   for (const LarkGrammar::Terminal& t : lark.terminals) scanned.push_back(t.kind == LarkGrammar::Kind::kPattern ? t.handle : -1);
-  lark.scanner.prepare(std::move(scanned), std::move(pairs), lark.indents ? lark.indenter.newline : -1, lark.indenter.tab, lark.mode == LarkGrammar::Mode::kDynamicComplete);
+  // Of what is ignored, lark takes the preferred match alone.
+  std::vector<bool> every_end(lark.terminals.size(), lark.mode == LarkGrammar::Mode::kDynamicComplete);
+  for (std::size_t t = 0; t < every_end.size(); ++t) every_end[t] = every_end[t] && !lark.ignored[t];
+  lark.scanner.prepare(std::move(scanned), std::move(pairs), lark.indents ? lark.indenter.newline : -1, lark.indenter.tab, std::move(every_end));
   lark.find_followers();
   lark.find_always();
   return b.grammar->lark(std::move(b.larking));
@@ -169,7 +179,7 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
 
 void bind_lark(nb::class_<Builder>& c) {
   bind_patterns(c);
-  c.def("lr_parser", &make_parser, "terminals"_a, "unless"_a, "ignore"_a, "nonterminals"_a, "rules"_a, "start"_a, "mode"_a, "indenter"_a.none());
+  c.def("lr_parser", &make_parser, "terminals"_a, "unless"_a, "ignore"_a, "nonterminals"_a, "rules"_a, "starts"_a, "shared"_a, "mode"_a, "indenter"_a.none());
 }
 
 }  // namespace structgen

@@ -37,11 +37,11 @@ Conflicts conflicts(bool resolve) { return resolve ? Conflicts::kResolve : Confl
 
 // Completions with the tables that they are of.
 struct Completer {
-  Completer(const RuleTuples& tuples, std::int32_t n_terminals, std::int32_t nonterminals, std::int32_t start, bool resolve,
+  Completer(const RuleTuples& tuples, std::int32_t n_terminals, std::int32_t nonterminals, const std::vector<std::int32_t>& starts, bool resolve,
             std::vector<std::int64_t> costs, std::size_t max_facts)
       : rules(rules_from(tuples)),
         terminals(n_terminals),
-        tables(build_lr(rules, terminals, nonterminals, start, conflicts(resolve), kMaxStates)),
+        tables(build_lr(rules, terminals, nonterminals, starts, conflicts(resolve), kMaxStates)),
         completion(tables, rules, terminals, nonterminals, std::move(costs), max_facts) {}
   Completer(const Completer&) = delete;
   Completer& operator=(const Completer&) = delete;
@@ -52,16 +52,16 @@ struct Completer {
   LrCompletion completion;
 };
 
-nb::tuple tables(const RuleTuples& tuples, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start, bool resolve,
+nb::tuple tables(const RuleTuples& tuples, std::int32_t terminals, std::int32_t nonterminals, const std::vector<std::int32_t>& starts, bool resolve,
                  std::size_t max_states) {
   LrTables t;
   {
     nb::gil_scoped_release release;
-    t = build_lr(rules_from(tuples), terminals, nonterminals, start, conflicts(resolve), max_states);
+    t = build_lr(rules_from(tuples), terminals, nonterminals, starts, conflicts(resolve), max_states);
   }
   nb::list states;
   for (const LrTables::State& s : t.states) states.append(nb::make_tuple(s.actions, s.gotos, s.kernel));
-  return nb::make_tuple(states, t.start, t.accept, t.conflicts, t.unstable);
+  return nb::make_tuple(states, t.starts, t.accepts, t.conflicts);
 }
 
 }  // namespace
@@ -79,14 +79,15 @@ void bind_lr(nb::module_& m) {
           for (const LrConflict& c : e.conflicts) conflicts.append(nb::make_tuple(c.state, c.terminal, c.rules));
           const nb::object error = nb::handle(static_cast<PyObject*>(type))(e.what());
           error.attr("conflicts") = conflicts;
+          error.attr("endless") = e.endless;
           PyErr_SetObject(static_cast<PyObject*>(type), error.ptr());
         }
       },
       conflict.ptr());
 
-  m.def("lr_tables", &tables, "rules"_a, "terminals"_a, "nonterminals"_a, "start"_a, "resolve"_a, "max_states"_a = kMaxStates,
-        nb::sig("def lr_tables(rules: Sequence[tuple[int, Sequence[int], int]], terminals: int, nonterminals: int, start: int, resolve: bool, "
-                "max_states: int = ...) -> tuple[list[tuple[list[tuple[int, int]], list[tuple[int, int]], list[tuple[int, int]]]], int, int, bool, bool]"));
+  m.def("lr_tables", &tables, "rules"_a, "terminals"_a, "nonterminals"_a, "starts"_a, "resolve"_a, "max_states"_a = kMaxStates,
+        nb::sig("def lr_tables(rules: Sequence[tuple[int, Sequence[int], int]], terminals: int, nonterminals: int, starts: Sequence[int], resolve: bool, "
+                "max_states: int = ...) -> tuple[list[tuple[list[tuple[int, int]], list[tuple[int, int]], list[tuple[int, int]]]], list[int], list[int], bool]"));
   m.def(
       "lr_prune",
       [](const RuleTuples& rules, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start, const std::vector<std::int32_t>& never) {
@@ -104,19 +105,19 @@ void bind_lr(nb::module_& m) {
               "never: Sequence[int] = ...) -> tuple[list[int], list[int], list[int]]"));
   m.def(
       "lr_without_empty",
-      [](const RuleTuples& rules, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start, std::size_t max_rules) {
-        const WithoutEmpty w = without_empty(rules_from(rules), terminals, nonterminals, start, max_rules);
+      [](const RuleTuples& rules, std::int32_t terminals, std::int32_t nonterminals, const std::vector<std::int32_t>& starts, std::size_t max_rules) {
+        const WithoutEmpty w = without_empty(rules_from(rules), terminals, nonterminals, starts, max_rules);
         RuleTuples made;
         for (const LrRule& r : w.rules) made.emplace_back(r.lhs, r.rhs, r.priority);
         return std::make_tuple(made, w.from, w.nonterminals, w.nullable_start);
       },
-      "rules"_a, "terminals"_a, "nonterminals"_a, "start"_a, "max_rules"_a = kMaxRules,
-      nb::sig("def lr_without_empty(rules: Sequence[tuple[int, Sequence[int], int]], terminals: int, nonterminals: int, start: int, "
+      "rules"_a, "terminals"_a, "nonterminals"_a, "starts"_a, "max_rules"_a = kMaxRules,
+      nb::sig("def lr_without_empty(rules: Sequence[tuple[int, Sequence[int], int]], terminals: int, nonterminals: int, starts: Sequence[int], "
               "max_rules: int = ...) -> tuple[list[tuple[int, list[int], int]], list[int], int, bool]"));
 
   nb::class_<Completer>(m, "LrCompletion")
-      .def(nb::init<const RuleTuples&, std::int32_t, std::int32_t, std::int32_t, bool, std::vector<std::int64_t>, std::size_t>(), "rules"_a,
-           "terminals"_a, "nonterminals"_a, "start"_a, "resolve"_a, "costs"_a, "max_facts"_a = kMaxFacts)
+      .def(nb::init<const RuleTuples&, std::int32_t, std::int32_t, const std::vector<std::int32_t>&, bool, std::vector<std::int64_t>, std::size_t>(), "rules"_a,
+           "terminals"_a, "nonterminals"_a, "starts"_a, "resolve"_a, "costs"_a, "max_facts"_a = kMaxFacts)
       .def(
           "best",
           [](Completer& c, const std::vector<std::int32_t>& stack, std::int32_t lookahead) -> std::optional<std::pair<std::int64_t, std::int32_t>> {

@@ -48,7 +48,7 @@ struct LarkGrammar {
   LrTables tables;
   Mode mode = Mode::kContextual;
   bool general = false;         // every action counts
-  bool empty_text = false;      // of a general grammar, whose rules are never empty: whether its start was
+  bool empty_text = false;      // of a general grammar, whose rules are never empty: whether a start was
   std::vector<bool> ignored;    // by terminal
   std::vector<std::int32_t> scanned, embedded;  // terminals with a pattern; those that are expressions or special tokens
   Indenter indenter;

@@ -53,7 +53,7 @@ class LarkGrammar::Proof {
   }
 
   bool succeeds() {
-    add({0, 0}, lark_.tables.start);
+    for (const std::int32_t start : lark_.tables.starts) add({0, 0}, start);
     while (!todo_.empty()) {
       const auto [place, state] = todo_.back();
       todo_.pop_back();

@@ -99,7 +99,7 @@ void Engine::collect_scan(const Item& item, std::uint32_t node, MaskRecord& reco
 // The tokens that leave the lexeme and go on with something that can follow.
 void Engine::collect_followers(const ScanShape::Exits& exits, Stacks behind, const Opened& begin, MaskRecord& record) {
   auto frame_at = frames_of(behind);
-  const std::uint64_t root = reinterpret_cast<std::uintptr_t>(&exits);
+  const std::uint64_t root = reinterpret_cast<std::uintptr_t>(exits.tokens.get());
   std::int32_t looked = 0;
   std::int32_t found = followers_index_.find(root, frame_at, looked);
   const std::int32_t depth = sets_[static_cast<std::size_t>(behind)].depth;
@@ -113,8 +113,8 @@ void Engine::collect_followers(const ScanShape::Exits& exits, Stacks behind, con
     std::vector<std::uint32_t> tokens;
     std::size_t at = 0;
     const auto take = [&](std::uint32_t suffix) {
-      while (at < exits.tokens.size() && exits.tokens[at].first < suffix) ++at;
-      for (; at < exits.tokens.size() && exits.tokens[at].first == suffix; ++at) tokens.push_back(exits.tokens[at].second);
+      while (at < exits.tokens->size() && (*exits.tokens)[at].first < suffix) ++at;
+      for (; at < exits.tokens->size() && (*exits.tokens)[at].first == suffix; ++at) tokens.push_back((*exits.tokens)[at].second);
     };
     if (levels_.empty()) levels_.resize(1);
     levels_[0].items = begin.items;

@@ -94,7 +94,11 @@ std::int32_t goto_on(const LrTables::State& s, std::int32_t nonterminal) {
 Stacks Engine::lark_start(Stacks below) {
   if (below != kDone) throw std::invalid_argument("a Lark grammar must be the whole language, not a part of an expression");
   const LarkGrammar& lark = *grammar_->lark();
-  const Stacks s = push({kLrFrame, kFirst, 0, lark.tables.start, 0, 0, 0}, below);
+  Stacks s = kNoStack;
+  for (const std::int32_t start : lark.tables.starts) {
+    const Stacks one = push({kLrFrame, kFirst, 0, start, 0, 0, 0}, below);
+    s = s == kNoStack ? one : unite(s, one);
+  }
   return lark.indents ? push({kIndentFrame, kFirst, 0, 0, 0, -1, 0}, s) : s;
 }
 

@@ -378,7 +378,7 @@ bool LrCompletion::find_always() {
     if (made) order.push_back(n);
     return static_cast<std::int32_t>(at->second);
   };
-  need(tables_.start, kFree);
+  for (const std::int32_t start : tables_.starts) need(start, kFree);
   for (const LrTables::State& state : tables_.states)
     for (const auto& [t, q] : state.actions)
       if (q >= 0 && t != terminals_) need(q, kFree);

@@ -98,7 +98,7 @@ class EmptyRemoval {
 }  // namespace
 
 Pruned prune(const std::vector<LrRule>& rules, std::int32_t nonterminals, std::int32_t start, const std::vector<char>& terminals) {
-  check_rules(rules, static_cast<std::int32_t>(terminals.size()), nonterminals, start);
+  check_rules(rules, static_cast<std::int32_t>(terminals.size()), nonterminals, {start});
   Pruned out;
   const std::vector<char> productive = deriving(rules, nonterminals, terminals);
   const std::vector<std::vector<std::int32_t>> of = rules_by_lhs(rules, nonterminals);
@@ -129,13 +129,13 @@ Pruned prune(const std::vector<LrRule>& rules, std::int32_t nonterminals, std::i
   return out;
 }
 
-WithoutEmpty without_empty(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start,
-                           std::size_t max_rules) {
-  check_rules(rules, terminals, nonterminals, start);
+WithoutEmpty without_empty(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals,
+                           const std::vector<std::int32_t>& starts, std::size_t max_rules) {
+  check_rules(rules, terminals, nonterminals, starts);
   const std::vector<char> all(static_cast<std::size_t>(terminals), 1), none(static_cast<std::size_t>(terminals), 0);
   const std::vector<char> nullable = deriving(rules, nonterminals, none), productive = deriving(rules, nonterminals, all);
   const std::vector<char> more = deriving_more(rules, productive, all);
-  WithoutEmpty out{{}, {}, nonterminals, has(nullable, start)};
+  WithoutEmpty out{{}, {}, nonterminals, std::any_of(starts.begin(), starts.end(), [&](std::int32_t s) { return has(nullable, s); })};
   EmptyRemoval removal(out, nullable, more, max_rules);
   for (std::size_t r = 0; r < rules.size(); ++r)
     if (all_derive(rules[r], productive, all)) removal.add(rules[r], static_cast<std::int32_t>(r));

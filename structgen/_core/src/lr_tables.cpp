@@ -110,9 +110,10 @@ void propagate(const Relation& relation, Rows& sets, Same&& same) {
 
 class Analysis {
  public:
-  Analysis(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start, std::size_t max_states)
-      : rules_(rules), terminals_(terminals), max_states_(max_states), of_(rules_by_lhs(rules, nonterminals)) {
-    rules_.push_back({nonterminals, {~start, terminals}, 0});
+  Analysis(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals, const std::vector<std::int32_t>& starts,
+           std::size_t max_states)
+      : rules_(rules), terminals_(terminals), max_states_(max_states), starts_(starts), of_(rules_by_lhs(rules, nonterminals)) {
+    for (const std::int32_t start : starts) rules_.push_back({nonterminals, {~start, terminals}, 0});
     nullable_ = deriving(rules, nonterminals, std::vector<char>(static_cast<std::size_t>(terminals), 0));
     for (const LrRule& r : rules_) {
       first_item_.push_back(static_cast<std::int32_t>(next_.size()));
@@ -136,7 +137,7 @@ class Analysis {
     make_states();
     LrTables tables;
     tables.states.resize(states_.size());
-    const Rows lookaheads = make_lookaheads(tables.unstable);
+    const Rows lookaheads = make_lookaheads(how);
     std::vector<LrConflict> refused;
     std::size_t actions = 0;
     for (std::size_t p = 0; p < states_.size(); ++p) {
@@ -154,7 +155,10 @@ class Analysis {
       if (actions > kMaxActions) throw LimitError("the grammar's parsing tables have more than " + std::to_string(kMaxActions) + " actions");
     }
     if (!refused.empty()) throw LrConflictError(std::move(refused));
-    tables.accept = find(static_cast<std::size_t>(find(0, rules_.back().rhs[0])), terminals_);
+    for (std::size_t i = 0; i < starts_.size(); ++i) {
+      tables.starts.push_back(static_cast<std::int32_t>(i));
+      tables.accepts.push_back(find(static_cast<std::size_t>(find(i, ~starts_[i])), terminals_));
+    }
     return tables;
   }
 
@@ -199,7 +203,7 @@ class Analysis {
   }
 
   void make_states() {
-    intern({first_item_.back()});
+    for (std::size_t i = 0; i < starts_.size(); ++i) intern({first_item_[rules_.size() - starts_.size() + i]});
     std::vector<std::size_t> seen(of_.size(), ~std::size_t{0});
     std::vector<std::int32_t> items;
     std::vector<Pair> moves;
@@ -238,16 +242,18 @@ class Analysis {
   }
 
   // The lookaheads of each state's complete rules.
-  Rows make_lookaheads(bool& unstable) const {
+  Rows make_lookaheads(Conflicts how) const {
     const std::size_t bits = static_cast<std::size_t>(terminals_) + 1;
     Rows follow(gotos_, bits);
     Relation reads(gotos_), includes(gotos_);
     std::vector<std::pair<std::size_t, std::size_t>> lookback;  // (row of a complete rule, transition)
+    std::vector<std::int32_t> symbols(gotos_);                  // of the transitions
     for (std::size_t p = 0; p < states_.size(); ++p) {
       const ItemSet& set = states_[p];
       for (auto at = set.transitions.begin() + static_cast<std::ptrdiff_t>(set.goto_place); at != set.transitions.end(); ++at) {
         const std::size_t x = transition(p, at);
         const std::size_t q = static_cast<std::size_t>(at->second);
+        symbols[x] = at->first;
         for (auto after = states_[q].transitions.begin(); after != states_[q].transitions.end(); ++after) {
           if (is_terminal(after->first)) follow.set(x, after->first);
           else if (is_nullable(after->first)) reads.add(x, transition(q, after));
@@ -268,13 +274,19 @@ class Analysis {
       }
     }
     reads.close();
+    std::vector<std::int32_t> endless;
     propagate(reads, follow, [&](std::size_t x, std::size_t y) {
       // In lark, the members of a cycle are one set object from here on, and what it holds by the time it is copied
       // depends on the order of its hash tables.
-      unstable = true;
+      endless.insert(endless.end(), {symbols[x] - terminals_ - 1, symbols[y] - terminals_ - 1});
       includes.add(x, y);
       includes.add(y, x);
     });
+    if (how == Conflicts::kResolve && !endless.empty()) {
+      std::sort(endless.begin(), endless.end());
+      endless.erase(std::unique(endless.begin(), endless.end()), endless.end());
+      throw LrConflictError(std::move(endless));
+    }
     includes.close();
     propagate(includes, follow, [](std::size_t, std::size_t) {});
     Rows lookaheads(complete_, bits);
@@ -335,6 +347,7 @@ class Analysis {
   std::vector<LrRule> rules_;
   std::int32_t terminals_;
   std::size_t max_states_;
+  std::vector<std::int32_t> starts_;
   std::vector<std::vector<std::int32_t>> of_;
   std::vector<char> nullable_;
   // An item is a place in a rule: the rule's first item plus the position of the dot.
@@ -355,13 +368,22 @@ std::string describe(const std::vector<LrConflict>& conflicts) {
   return out;
 }
 
+std::string describe(const std::vector<std::int32_t>& endless) {
+  std::string out = "can be empty and follow each other forever: nonterminals";
+  for (const std::int32_t n : endless) out += ' ' + std::to_string(n);
+  return out;
+}
+
 }  // namespace
 
 LrConflictError::LrConflictError(std::vector<LrConflict> found) : std::runtime_error(describe(found)), conflicts(std::move(found)) {}
+LrConflictError::LrConflictError(std::vector<std::int32_t> found) : std::runtime_error(describe(found)), endless(std::move(found)) {}
 
-void check_rules(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start) {
+void check_rules(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals,
+                 const std::vector<std::int32_t>& starts) {
   const auto is_nonterminal = [&](std::int32_t n) { return n >= 0 && n < nonterminals; };
-  if (terminals < 0 || !is_nonterminal(start)) throw std::invalid_argument("the start symbol is not a nonterminal");
+  if (terminals < 0 || starts.empty() || !std::all_of(starts.begin(), starts.end(), is_nonterminal))
+    throw std::invalid_argument("the start symbol is not a nonterminal");
   for (std::size_t r = 0; r < rules.size(); ++r) {
     bool good = is_nonterminal(rules[r].lhs);
     for (const std::int32_t s : rules[r].rhs) good = good && (s >= 0 ? s < terminals : is_nonterminal(~s));
@@ -401,14 +423,18 @@ std::vector<char> deriving(const std::vector<LrRule>& rules, std::int32_t nonter
   return found;
 }
 
-LrTables build_lr(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start,
-                  Conflicts how, std::size_t max_states) {
-  check_rules(rules, terminals, nonterminals, start);
+LrTables build_lr(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals,
+                  const std::vector<std::int32_t>& starts, Conflicts how, std::size_t max_states) {
+  check_rules(rules, terminals, nonterminals, starts);
+  for (std::size_t i = 1; i < starts.size(); ++i)
+    if (std::find(starts.begin(), starts.begin() + static_cast<std::ptrdiff_t>(i), starts[i]) != starts.begin() + static_cast<std::ptrdiff_t>(i))
+      throw std::invalid_argument("a start symbol is given twice");
   const std::vector<std::vector<std::int32_t>> of = rules_by_lhs(rules, nonterminals);
   const auto need = [&](std::int32_t n) {
     if (of[static_cast<std::size_t>(n)].empty()) throw std::invalid_argument("nonterminal " + std::to_string(n) + " has no rules");
   };
-  need(start);
+  for (const std::int32_t start : starts)
+    if (how == Conflicts::kResolve) need(start);
   for (const LrRule& r : rules)
     for (const std::int32_t s : r.rhs)
       if (s < 0) need(~s);
@@ -423,7 +449,7 @@ LrTables build_lr(const std::vector<LrRule>& rules, std::int32_t terminals, std:
     if (a.lhs == b.lhs && a.rhs == b.rhs)
       throw std::invalid_argument("rules " + std::to_string(order[i - 1]) + " and " + std::to_string(order[i]) + " are the same");
   }
-  return Analysis(rules, terminals, nonterminals, start, max_states).run(how);
+  return Analysis(rules, terminals, nonterminals, starts, max_states).run(how);
 }
 
 }  // namespace structgen

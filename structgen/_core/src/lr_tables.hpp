@@ -23,7 +23,7 @@ enum class Conflicts {
   kKeep,     // every action
 };
 
-// Rule number rules.size() is the augmented rule, start $END; terminal number `terminals` is $END.
+// Rules number rules.size() and on are the augmented ones, start $END, one for each start symbol; terminal number `terminals` is $END.
 struct LrTables {
   using Pair = std::pair<std::int32_t, std::int32_t>;
   struct State {
@@ -33,11 +33,9 @@ struct LrTables {
     std::vector<Pair> lost;     // (terminal, rule): reductions that other actions won against
   };
   std::vector<State> states;
-  std::int32_t start = 0;
-  std::int32_t accept = 0;  // where shifting $END leads
-  bool conflicts = false;   // some terminal had two actions in some state, be they resolved or kept
-  // Symbols that can be empty can follow each other forever. No such grammar is LR(k), and lark's tables of it may vary from run to run.
-  bool unstable = false;
+  std::vector<std::int32_t> starts;   // the first state of each start symbol
+  std::vector<std::int32_t> accepts;  // where shifting $END leads
+  bool conflicts = false;             // some terminal had two actions in some state, be they resolved or kept
 };
 
 // Rules that would be reduced on the same terminal, and none of them has the highest priority.
@@ -47,16 +45,22 @@ struct LrConflict {
 };
 struct LrConflictError : std::runtime_error {
   explicit LrConflictError(std::vector<LrConflict> found);
+  explicit LrConflictError(std::vector<std::int32_t> found);
   std::vector<LrConflict> conflicts;
+  // Or: nonterminals that can be empty and follow each other forever. No such grammar is LR(k), and how lark resolves the conflicts
+  // varies from run to run.
+  std::vector<std::int32_t> endless;
 };
 
-// Throws std::invalid_argument for rules that are given twice and for nonterminals without rules, as lark refuses both;
-// LimitError beyond `max_states` states.
-LrTables build_lr(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start,
-                  Conflicts how, std::size_t max_states);
+// One table with a beginning for each start symbol: as lark has it, states are shared, and so are lookaheads.
+// Throws std::invalid_argument for rules that are given twice and for nonterminals without rules, as lark refuses both (where all
+// actions are kept, a start symbol may have none); LimitError beyond `max_states` states.
+LrTables build_lr(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals,
+                  const std::vector<std::int32_t>& starts, Conflicts how, std::size_t max_states);
 
 // Throws std::invalid_argument unless all symbols are in range.
-void check_rules(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals, std::int32_t start);
+void check_rules(const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals,
+                 const std::vector<std::int32_t>& starts);
 // Rules by their left side.
 std::vector<std::vector<std::int32_t>> rules_by_lhs(const std::vector<LrRule>& rules, std::int32_t nonterminals);
 // Nonterminals that derive some string of these terminals alone: the nullable ones when there are none, the productive ones when all are.

@@ -8,6 +8,8 @@ namespace structgen {
 namespace {
 
 constexpr std::size_t kSparse = 4096;   // tokens; more are kept as a row of bits
+constexpr std::size_t kMostReferences = 3;
+constexpr std::size_t kMostDifferent = 4000;  // nodes at which two states may differ for the table of one to be made from the other's
 constexpr std::size_t kAbundant = 64;   // nodes that can follow; more are looked at from the parser's state, not merged
 
 }  // namespace
@@ -63,6 +65,7 @@ void Scanner::follow(ScanShape::Exits& out, const std::vector<std::uint32_t>& en
     bool free = false;
   };
   std::vector<Level> levels;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> tokens;
   const auto open = [&](const std::vector<std::uint32_t>& sources, Scan state, bool free, std::uint32_t self) {
     Level level;
     level.self = self;
@@ -92,91 +95,212 @@ void Scanner::follow(ScanShape::Exits& out, const std::vector<std::uint32_t>& en
     for (; level.at < level.children.size() && level.children[level.at].first == byte; ++level.at) {
       const std::uint32_t node = level.children[level.at].second;
       same.push_back(node);
-      for (std::uint32_t i = t.token_begin(node); i < t.token_end(node); ++i) out.tokens.emplace_back(self, t.id(i));
+      for (std::uint32_t i = t.token_begin(node); i < t.token_end(node); ++i) tokens.emplace_back(self, t.id(i));
     }
     const Scan to = level.free ? kDeadScan : next(level.state, byte);
     open(same, to, level.free || !exits(to).empty(), self);
   }
-  if (out.tokens.empty()) return;
-  bytes_ += trie.nodes.size() * sizeof(SuffixTrie::Node) + out.tokens.size() * 8;
+  if (tokens.empty()) return;
+  bytes_ += trie.nodes.size() * sizeof(SuffixTrie::Node) + tokens.size() * 8;
+  out.tokens = std::make_shared<const std::vector<std::pair<std::uint32_t, std::uint32_t>>>(std::move(tokens));
   out.suffixes = made.get();
   tries_.push_back(std::move(made));
+}
+
+// Where lexemes end, by exit. What the path from the root means for the column of a newline is part of the exit.
+struct Scanner::Ends {
+  std::vector<std::pair<std::int32_t, std::vector<std::uint32_t>>> lists;
+  void add(std::int32_t exit, std::uint32_t node) {
+    for (auto& list : lists)
+      if (list.first == exit) {
+        list.second.push_back(node);
+        return;
+      }
+    lists.emplace_back(exit, std::vector<std::uint32_t>{node});
+  }
+};
+
+namespace {
+
+struct Column {
+  std::int32_t indent = 0;
+  bool new_line = false;
+  void read(std::uint8_t byte, std::int32_t tab) {
+    if (byte == '\n') {
+      indent = 0;
+      new_line = true;
+    } else if (byte == ' ' || byte == '\t') {
+      indent += byte == ' ' ? 1 : tab;
+    }
+  }
+};
+
+}  // namespace
+
+void Scanner::add_exits(ScanShape& out, const Ends& ends) {
+  const auto add = [&](std::int32_t exit, ScanShape::Where where, const std::vector<std::uint32_t>& nodes) {
+    ScanShape::Exits more;
+    more.exit = exit;
+    more.where = where;
+    follow(more, nodes);
+    if (!more.nodes.empty() || more.suffixes) out.exits.push_back(std::move(more));
+  };
+  for (const auto& [exit, nodes] : ends.lists) {
+    const bool newline = exits_[static_cast<std::size_t>(exit)].terminal == newline_;
+    add(exit, newline ? ScanShape::Where::kOutside : ScanShape::Where::kAnywhere, nodes);
+    if (newline) add(exit, ScanShape::Where::kInBrackets, nodes);
+  }
+}
+
+void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
+  const Trie& t = lexer_.trie();
+  struct Entry {
+    std::uint32_t node;
+    Scan state;
+    Column column;
+  };
+  std::vector<Entry> todo{{root, q, {}}};
+  std::vector<std::uint32_t> inside;
+  Ends ends;
+  while (!todo.empty()) {
+    const Entry at = todo.back();
+    todo.pop_back();
+    const Trie::Node n = t[at.node];
+    for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
+      const Scan to = next(at.state, t[c].byte);
+      if (to == kDeadScan) continue;
+      for (std::uint32_t i = t.token_begin(c); i < t.token_end(c); ++i) inside.push_back(t.id(i));
+      if (t[c].children == 0) continue;
+      Entry further{c, to, at.column};
+      if (newline_ >= 0 && counts(to)) further.column.read(t[c].byte, tab_);
+      for (const std::int32_t e : exits(to)) ends.add(with_column(e, further.column.indent, further.column.new_line), c);
+      todo.push_back(further);
+    }
+  }
+  add_exits(out, ends);
+  if (inside.size() > kSparse) {
+    mask_rows_.push_back(std::make_unique<Row>(lexer_.mask_words(), 0));
+    for (const std::uint32_t i : inside) (*mask_rows_.back())[i >> 5] |= 1U << (i & 31);
+    bytes_ += lexer_.mask_words() * 4;
+    out.base = mask_rows_.back().get();
+  } else {
+    out.add = std::move(inside);
+    out.add.shrink_to_fit();
+  }
+}
+
+// The exit of a newline with what was read of its column.
+std::int32_t Scanner::with_column(std::int32_t number, std::int32_t indent, bool new_line) {
+  ScanExit e = exits_[static_cast<std::size_t>(number)];
+  if (e.terminal != newline_) return number;
+  e.indent = indent;
+  e.new_line = new_line;
+  return intern_exit(e);
+}
+
+// Takes away what follows the ends at some nodes.
+void Scanner::remove_exits(ScanShape::Exits& from, const std::vector<std::uint32_t>& nodes) const {
+  const Trie& t = lexer_.trie();
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> gone, todo;
+  for (const std::uint32_t node : nodes) {
+    const auto known = std::find(from.nodes.begin(), from.nodes.end(), node);
+    if (known != from.nodes.end()) {
+      from.nodes.erase(known);
+      continue;
+    }
+    if (!from.suffixes) continue;
+    todo.assign(1, {node, 0});
+    while (!todo.empty()) {
+      const auto [at, suffix] = todo.back();
+      todo.pop_back();
+      const std::vector<SuffixTrie::Node>& suffixes = from.suffixes->nodes;
+      for (std::uint32_t s = suffix + 1; s < suffixes[suffix].end; s = suffixes[s].end) {
+        const std::uint32_t c = t.child(at, suffixes[s].byte);
+        if (c == Trie::kNoChild) continue;
+        for (std::uint32_t i = t.token_begin(c); i < t.token_end(c); ++i) gone.emplace_back(s, t.id(i));
+        todo.emplace_back(c, s);
+      }
+    }
+  }
+  if (gone.empty()) return;
+  std::sort(gone.begin(), gone.end());
+  auto left = std::make_shared<std::vector<std::pair<std::uint32_t, std::uint32_t>>>();
+  std::set_difference(from.tokens->begin(), from.tokens->end(), gone.begin(), gone.end(), std::back_inserter(*left));
+  if (left->empty())
+    from.suffixes = nullptr;
+  from.tokens = std::move(left);
+}
+
+// Makes a table from that of another state, where the two differ at few nodes only: at keywords, say, that one of them does not expect.
+bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t root) {
+  const Trie& t = lexer_.trie();
+  struct Entry {
+    std::uint32_t node;
+    Scan mine, other;
+    Column my_column, other_column;
+  };
+  std::vector<Entry> todo{{root, q, from.state, {}, {}}};
+  std::vector<std::uint32_t> add, clear;
+  Ends more, fewer;
+  std::size_t met = 0;
+  while (!todo.empty()) {
+    const Entry at = todo.back();
+    todo.pop_back();
+    const Trie::Node n = t[at.node];
+    met += n.children;
+    if (met > kMostDifferent) return false;
+    for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
+      const std::uint8_t byte = t[c].byte;
+      Entry to{c, at.mine == kDeadScan ? kDeadScan : next(at.mine, byte), at.other == kDeadScan ? kDeadScan : next(at.other, byte), at.my_column, at.other_column};
+      if (to.mine == to.other) continue;
+      if ((to.mine == kDeadScan) != (to.other == kDeadScan)) {
+        std::vector<std::uint32_t>& list = to.mine == kDeadScan ? clear : add;
+        for (std::uint32_t i = t.token_begin(c); i < t.token_end(c); ++i) list.push_back(t.id(i));
+      }
+      if (t[c].children == 0) continue;
+      std::vector<std::int32_t> mine, other;
+      if (to.mine != kDeadScan) {
+        if (newline_ >= 0 && counts(to.mine)) to.my_column.read(byte, tab_);
+        for (const std::int32_t e : exits(to.mine)) mine.push_back(with_column(e, to.my_column.indent, to.my_column.new_line));
+      }
+      if (to.other != kDeadScan) {
+        if (newline_ >= 0 && counts(to.other)) to.other_column.read(byte, tab_);
+        for (const std::int32_t e : exits(to.other)) other.push_back(with_column(e, to.other_column.indent, to.other_column.new_line));
+      }
+      for (const std::int32_t e : mine)
+        if (std::find(other.begin(), other.end(), e) == other.end()) more.add(e, c);
+      for (const std::int32_t e : other)
+        if (std::find(mine.begin(), mine.end(), e) == mine.end()) fewer.add(e, c);
+      todo.push_back(to);
+    }
+  }
+  for (const ScanShape::Exits& x : from.shape->exits) {
+    ScanShape::Exits kept = x;
+    for (const auto& [exit, nodes] : fewer.lists)
+      if (exit == x.exit) remove_exits(kept, nodes);
+    if (!kept.nodes.empty() || kept.suffixes) out.exits.push_back(std::move(kept));
+  }
+  add_exits(out, more);
+  mask_rows_.push_back(std::make_unique<Row>(*from.shape->base));
+  for (const std::uint32_t i : clear) (*mask_rows_.back())[i >> 5] &= ~(1U << (i & 31));
+  for (const std::uint32_t i : add) (*mask_rows_.back())[i >> 5] |= 1U << (i & 31);
+  bytes_ += lexer_.mask_words() * 4;
+  out.base = mask_rows_.back().get();
+  return true;
 }
 
 const ScanShape& Scanner::shape(Scan q, std::uint32_t root) {
   const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(q)) << 32) | root;
   const std::int32_t known = shape_index_.get(key, -1);
   if (known >= 0) return *shapes_[static_cast<std::size_t>(known)];
-  const Trie& t = lexer_.trie();
   auto made = std::make_unique<ScanShape>();
-  // Where the column of a newline matters: what the path from the root means for it.
-  struct Entry {
-    std::uint32_t node;
-    Scan state;
-    std::int32_t indent;
-    bool new_line;
-  };
-  std::vector<Entry> todo{{root, q, 0, false}};
-  std::vector<std::uint32_t> inside;
-  std::vector<std::pair<std::int32_t, std::vector<std::uint32_t>>> ends;
-  const auto end_at = [&](std::int32_t exit, std::uint32_t node) {
-    for (auto& e : ends)
-      if (e.first == exit) {
-        e.second.push_back(node);
-        return;
-      }
-    ends.emplace_back(exit, std::vector<std::uint32_t>{node});
-  };
-  const auto end_of = [&](std::int32_t number, const Entry& at) {
-    ScanExit e = exits_[static_cast<std::size_t>(number)];
-    if (e.terminal != newline_) return number;
-    e.indent = at.indent;
-    e.new_line = at.new_line;
-    return intern_exit(e);
-  };
-  while (!todo.empty()) {
-    const Entry at = todo.back();
-    todo.pop_back();
-    const Trie::Node n = t[at.node];
-    for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
-      const std::uint8_t byte = t[c].byte;
-      const Scan to = next(at.state, byte);
-      if (to == kDeadScan) continue;
-      for (std::uint32_t i = t.token_begin(c); i < t.token_end(c); ++i) inside.push_back(t.id(i));
-      if (t[c].children == 0) continue;
-      Entry further{c, to, at.indent, at.new_line};
-      if (newline_ >= 0 && counts(to)) {
-        if (byte == '\n') {
-          further.indent = 0;
-          further.new_line = true;
-        } else if (byte == ' ' || byte == '\t') {
-          further.indent += byte == ' ' ? 1 : tab_;
-        }
-      }
-      for (const std::int32_t e : exits(to)) end_at(end_of(e, further), c);
-      todo.push_back(further);
-    }
-  }
-  const auto add = [&](std::int32_t exit, ScanShape::Where where, const std::vector<std::uint32_t>& nodes) {
-    ScanShape::Exits more;
-    more.exit = exit;
-    more.where = where;
-    follow(more, nodes);
-    if (!more.nodes.empty() || more.suffixes) made->exits.push_back(std::move(more));
-  };
-  for (const auto& [exit, nodes] : ends) {
-    const bool newline = exits_[static_cast<std::size_t>(exit)].terminal == newline_;
-    add(exit, newline ? ScanShape::Where::kOutside : ScanShape::Where::kAnywhere, nodes);
-    if (newline) add(exit, ScanShape::Where::kInBrackets, nodes);
-  }
-  if (inside.size() > kSparse) {
-    mask_rows_.push_back(std::make_unique<Row>(lexer_.mask_words(), 0));
-    for (const std::uint32_t i : inside) (*mask_rows_.back())[i >> 5] |= 1U << (i & 31);
-    bytes_ += lexer_.mask_words() * 4;
-    made->base = mask_rows_.back().get();
-  } else {
-    made->add = std::move(inside);
-    made->add.shrink_to_fit();
+  bool adapted = false;
+  if (const auto found = references_.find(root); found != references_.end())
+    for (auto from = found->second.rbegin(); from != found->second.rend() && !adapted; ++from) adapted = adapt(*made, q, *from, root);
+  if (!adapted) {
+    walk(*made, q, root);
+    std::vector<Reference>& list = references_[root];
+    if (made->base && list.size() < kMostReferences) list.push_back({q, made.get()});
   }
   bytes_ += sizeof(ScanShape) + made->add.size() * 4;
   shape_index_.put(key, static_cast<std::int32_t>(shapes_.size()));

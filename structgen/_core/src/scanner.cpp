@@ -12,13 +12,13 @@ namespace {
 constexpr std::size_t kMostCores = 2000000;
 constexpr std::size_t kMostReadings = 64;
 constexpr std::size_t kSearchLimit = 200000;
-constexpr std::size_t kMostClasses = 4096;
 
-// A set of threads; most are small.
+// A set of threads, each with the iterations that it is in; most sets are small.
 class Threads {
  public:
   // False if it was there.
-  bool insert(Thread t) {
+  bool insert(Thread thread, std::int32_t inside) {
+    const std::uint64_t t = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(inside)) << 32) | static_cast<std::uint32_t>(thread);
     if (many_.empty()) {
       if (std::find(few_.begin(), few_.end(), t) != few_.end()) return false;
       few_.push_back(t);
@@ -31,8 +31,28 @@ class Threads {
 
  private:
   static constexpr std::size_t kFew = 64, kMostThreads = 100000;
-  std::vector<Thread> few_;
-  std::unordered_set<Thread> many_;
+  std::vector<std::uint64_t> few_;
+  std::unordered_set<std::uint64_t> many_;
+};
+
+// Iterations that have begun at one place of the text and may yet turn out empty, innermost first: number 0 is none, any other
+// one iteration, with what comes behind it, and the number of those around it.
+class Iterations {
+ public:
+  struct Iteration {
+    Thread behind;
+    std::int32_t around;
+  };
+  std::int32_t begin(Thread behind, std::int32_t around) {
+    const auto [entry, fresh] = numbers_.emplace(std::make_pair(behind, around), static_cast<std::int32_t>(list_.size()));
+    if (fresh) list_.push_back({behind, around});
+    return entry->second;
+  }
+  const Iteration& operator[](std::int32_t i) const { return list_[static_cast<std::size_t>(i)]; }
+
+ private:
+  std::vector<Iteration> list_{{-1, 0}};
+  std::map<std::pair<Thread, std::int32_t>, std::int32_t> numbers_;
 };
 
 }  // namespace
@@ -42,12 +62,12 @@ void Scanner::left_context(std::vector<CharSet> cells, std::vector<std::vector<L
   left_next_ = std::move(next);
 }
 
-void Scanner::prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, bool every_end) {
+void Scanner::prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, std::vector<bool> every_end) {
   terminals_ = std::move(terminals);
   unless_ = std::move(unless);
   newline_ = newline;
   tab_ = tab;
-  every_end_ = every_end;
+  every_end_ = std::move(every_end);
   cores_.push_back({0, {}, {}, false, 0});
   states_.push_back({0, 0});
   obligations_.push_back({{}, RegexStore::kAnyStar});
@@ -58,128 +78,6 @@ void Scanner::prepare(std::vector<Pattern> terminals, std::vector<Unless> unless
   for (std::size_t t = 0; t < terminals_.size(); ++t)
     if (terminals_[t] >= 0) all.push_back(static_cast<std::int32_t>(t));
   every_terminal_ = terminal_set(all);
-}
-
-// Code points that no pattern, lookahead, keyword or left context tells apart are one class.
-void Scanner::make_classes() {
-  std::vector<const CharSet*> sets;
-  for (const CharSet& s : patterns.sets()) sets.push_back(&s);
-  const std::size_t own = sets.size();
-  std::vector<std::int32_t> atoms;
-  const auto add_atoms = [&](Re r) {
-    const std::vector<std::int32_t> found = re_.atoms(r);
-    atoms.insert(atoms.end(), found.begin(), found.end());
-  };
-  for (std::size_t p = 0; p < patterns.size(); ++p) {
-    const PatternNode& n = patterns[static_cast<Pattern>(p)];
-    if (n.op != PatternOp::kAhead) continue;
-    for (std::int32_t i = 0; i < n.b; ++i) add_atoms(patterns.child(n, i));
-  }
-  for (const Unless& u : unless_) add_atoms(u.texts);
-  std::sort(atoms.begin(), atoms.end());
-  atoms.erase(std::unique(atoms.begin(), atoms.end()), atoms.end());
-  for (const std::int32_t a : atoms) sets.push_back(&re_.set(a));
-  for (const CharSet& c : cells_) sets.push_back(&c);
-
-  std::vector<std::pair<std::uint32_t, std::size_t>> toggles;
-  for (std::size_t s = 0; s < sets.size(); ++s)
-    for (const Range& r : *sets[s]) {
-      toggles.emplace_back(r.low, s);
-      if (r.high < kMaxCodePoint) toggles.emplace_back(r.high + 1, s);
-    }
-  // ASCII pieces are single, so that bytes can be looked up.
-  std::sort(toggles.begin(), toggles.end());
-  std::vector<std::uint64_t> now((sets.size() + 63) / 64, 0);
-  std::map<std::vector<std::uint64_t>, std::int32_t> known;
-  set_classes_.assign(own, {});
-  for (std::size_t at = 0, start = 0;;) {
-    while (at < toggles.size() && toggles[at].first == start) {
-      now[toggles[at].second / 64] ^= std::uint64_t{1} << (toggles[at].second % 64);
-      ++at;
-    }
-    const auto [entry, fresh] = known.emplace(now, static_cast<std::int32_t>(members_.size()));
-    if (fresh) {
-      if (members_.size() >= kMostClasses) throw LimitError("the terminals tell more than " + std::to_string(kMostClasses) + " classes of characters apart");
-      members_.push_back(static_cast<std::uint32_t>(start));
-      for (std::size_t s = 0; s < own; ++s) set_classes_[s].push_back(now[s / 64] >> (s % 64) & 1);
-      std::int32_t cell = 0;
-      for (std::size_t c = 0; c < cells_.size(); ++c) {
-        const std::size_t s = sets.size() - cells_.size() + c;
-        if (now[s / 64] >> (s % 64) & 1) cell = static_cast<std::int32_t>(c);
-      }
-      left_cells_.push_back(cell);
-    }
-    if (classes_.empty() || classes_.back() != entry->second) {
-      starts_.push_back(static_cast<std::uint32_t>(start));
-      classes_.push_back(entry->second);
-    }
-    if (at == toggles.size()) break;
-    start = toggles[at].first;
-  }
-}
-
-std::int32_t Scanner::class_of(std::uint32_t c) const {
-  return classes_[static_cast<std::size_t>(std::upper_bound(starts_.begin(), starts_.end(), c) - starts_.begin() - 1)];
-}
-
-std::int32_t Scanner::intern_node(DecoderNode node) {
-  for (const std::int32_t o : node.outcomes) {
-    if (o == kInvalid) continue;
-    if (o >= 0)
-      node.classes.push_back(o);
-    else
-      node.classes.insert(node.classes.end(), decoder_[static_cast<std::size_t>(~o)].classes.begin(), decoder_[static_cast<std::size_t>(~o)].classes.end());
-  }
-  std::sort(node.classes.begin(), node.classes.end());
-  node.classes.erase(std::unique(node.classes.begin(), node.classes.end()), node.classes.end());
-  std::uint64_t h = 0;
-  for (const std::int32_t o : node.outcomes) h = combine(h, static_cast<std::uint32_t>(o));
-  const std::int32_t found = decoder_index_.find(h, [&](std::int32_t i) { return decoder_[static_cast<std::size_t>(i)].outcomes == node.outcomes; });
-  if (found >= 0) return ~found;
-  decoder_.push_back(std::move(node));
-  decoder_index_.insert(h, static_cast<std::int32_t>(decoder_.size() - 1));
-  return ~static_cast<std::int32_t>(decoder_.size() - 1);
-}
-
-// The outcome of the continuation bytes that spell the code points from `low` on, of which `depth` are to come.
-std::int32_t Scanner::decode(std::uint32_t low, int depth) {
-  const std::uint32_t high = low + (1U << (6 * depth)) - 1;
-  if (low > kMaxCodePoint || (low >= 0xD800 && high <= 0xDFFF)) return kInvalid;
-  if (depth == 0) return class_of(low);
-  const std::size_t piece = static_cast<std::size_t>(std::upper_bound(starts_.begin(), starts_.end(), low) - starts_.begin());
-  const bool overlong = low == 0 && depth >= 2;
-  if ((piece == starts_.size() || starts_[piece] > high) && high <= kMaxCodePoint && (high < 0xD800 || low > 0xDFFF) && !overlong) {
-    std::int32_t outcome = class_of(low);
-    for (int d = 0; d < depth; ++d) outcome = intern_node({std::vector<std::int32_t>(64, outcome), {}});
-    return outcome;
-  }
-  DecoderNode node;
-  const std::uint32_t part = 1U << (6 * (depth - 1));
-  // Spellings longer than need be are no UTF-8.
-  const std::uint32_t first = !overlong ? 0 : depth == 2 ? 32 : 16;
-  for (std::uint32_t i = 0; i < 64; ++i) node.outcomes.push_back(i < first ? kInvalid : decode(low + i * part, depth - 1));
-  return intern_node(std::move(node));
-}
-
-void Scanner::make_decoder() {
-  std::map<std::int32_t, std::uint8_t> column;
-  for (std::uint32_t b = 0; b < 256; ++b) {
-    std::int32_t outcome = kInvalid;
-    if (b < 0x80)
-      outcome = class_of(b);
-    else if (b >= 0xC2 && b < 0xE0)
-      outcome = decode((b & 0x1F) << 6, 1);
-    else if (b >= 0xE0 && b < 0xF0)
-      outcome = decode((b & 0x0F) << 12, 2);
-    else if (b >= 0xF0 && b < 0xF5)
-      outcome = decode((b & 0x07) << 18, 3);
-    lead_[b] = outcome;
-    columns_[b] = kNoColumn;
-    if (outcome == kInvalid) continue;
-    const auto [entry, fresh] = column.emplace(outcome, static_cast<std::uint8_t>(column.size()));
-    if (fresh) representatives_.push_back(static_cast<std::uint8_t>(b));
-    columns_[b] = entry->second;
-  }
 }
 
 void Scanner::set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds) {
@@ -228,6 +126,7 @@ struct Scanner::Work {
     std::int32_t terminal;  // -1: one that must not match
     bool wanted;
     Thread thread;
+    std::int32_t inside = 0;  // iterations that have read nothing yet
   };
   Reading out;
   std::vector<Task> tasks;     // the next one last
@@ -238,6 +137,7 @@ struct Scanner::Work {
 void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
   std::vector<Work> works;
   works.push_back(std::move(work));
+  Iterations iterations;
   while (!works.empty()) {
     Work w = std::move(works.back());
     works.pop_back();
@@ -267,13 +167,17 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
       const Pattern head = patterns.head(t.thread);
       const Thread tail = patterns.tail(t.thread);
       const PatternNode n = patterns[head];
-      if (!(never ? w.seen_never : w.seen).insert(t.thread)) {
-        // A loop that came back without reading anything goes on behind itself, as in `re`.
-        if (n.op == PatternOp::kRepeat && n.low == 0) w.tasks.push_back({t.terminal, t.wanted, tail});
+      const auto then = [&](Thread thread) { w.tasks.push_back({t.terminal, t.wanted, thread, t.inside}); };
+      Threads& seen = never ? w.seen_never : w.seen;
+      if (!seen.insert(t.thread, t.inside)) continue;
+      if (t.inside != 0 && t.thread == iterations[t.inside].behind) {
+        // As in `re`, an optional iteration that has read nothing is the last one of its loop.
+        w.tasks.push_back({t.terminal, t.wanted, tail, iterations[t.inside].around});
         continue;
       }
       switch (n.op) {
         case PatternOp::kChars:
+          if (t.inside != 0 && !seen.insert(t.thread, 0)) break;
           if (never)
             w.out.never.push_back(t.thread);
           else
@@ -282,27 +186,29 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
         case PatternOp::kConcat: {
           Thread rest = tail;
           for (std::int32_t i = n.b; i-- > 0;) rest = patterns.cons(patterns.child(n, i), rest);
-          w.tasks.push_back({t.terminal, t.wanted, rest});
+          then(rest);
           break;
         }
         case PatternOp::kChoice:
-          for (std::int32_t i = n.b; i-- > 0;) w.tasks.push_back({t.terminal, t.wanted, patterns.cons(patterns.child(n, i), tail)});
+          for (std::int32_t i = n.b; i-- > 0;) then(patterns.cons(patterns.child(n, i), tail));
           break;
         case PatternOp::kRepeat: {
           const Pattern fewer = patterns.repeat(n.a, n.low > 0 ? n.low - 1 : 0, n.high == kInfinity ? kInfinity : n.high - 1, n.lazy);
-          const Work::Task more{t.terminal, t.wanted, patterns.cons(n.a, patterns.cons(fewer, tail))}, done{t.terminal, t.wanted, tail};
+          const Thread behind = patterns.cons(fewer, tail), more = patterns.cons(n.a, behind);
           if (n.low > 0) {
-            w.tasks.push_back(more);
-          } else {
-            w.tasks.push_back(n.lazy ? more : done);
-            w.tasks.push_back(n.lazy ? done : more);
+            then(more);
+            break;
           }
+          if (!n.lazy) then(tail);
+          const bool may_be_empty = fewer != PatternStore::kEmpty && patterns[n.a].min_length == 0;
+          w.tasks.push_back({t.terminal, t.wanted, more, may_be_empty ? iterations.begin(behind, t.inside) : t.inside});
+          if (n.lazy) then(tail);
           break;
         }
         case PatternOp::kBehind:
           for (std::int32_t i = 0; i < n.b; ++i)
             if (patterns.child(n, i) == left) {
-              w.tasks.push_back({t.terminal, t.wanted, tail});
+              then(tail);
               break;
             }
           break;
@@ -319,7 +225,7 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
           }
           if (can_meet) {
             w.out.rest = met;
-            w.tasks.push_back({t.terminal, t.wanted, tail});
+            then(tail);
           } else {
             w.out.rest = missed;
           }
@@ -409,7 +315,7 @@ std::int32_t Scanner::intern(Left left, std::vector<Reading> readings) {
     if (r.matched < 0) continue;
     Promise p{r.never, r.rest};
     for (const Contender& c : r.contenders)
-      if (!every_end_) p.never.push_back(c.thread);
+      if (!every_end_[static_cast<std::size_t>(r.matched)]) p.never.push_back(c.thread);
     simplify(p.never);
     core.exits.push_back(intern_exit({r.matched, promise(std::move(p)), left}));
   }
@@ -424,7 +330,7 @@ std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
   const std::int32_t known = steps_.get(key, -1);
   if (known >= 0) return known;
   const std::uint32_t member = members_[static_cast<std::size_t>(cls)];
-  const Core core = cores_[static_cast<std::size_t>(from)];  // interning moves the cores
+  const Core& core = cores_[static_cast<std::size_t>(from)];
   const Left left = left_next_.empty() ? 0 : left_next_[static_cast<std::size_t>(core.left)][static_cast<std::size_t>(left_cells_[static_cast<std::size_t>(cls)])];
   std::vector<Reading> out;
   for (const Reading& r : core.readings) {

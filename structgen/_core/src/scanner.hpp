@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "lexer.hpp"
@@ -43,7 +44,8 @@ struct ScanShape {
     Where where = Where::kAnywhere;     // where what can follow was looked for
     std::vector<std::uint32_t> nodes;   // where much can follow: nodes of the token trie
     const SuffixTrie* suffixes = nullptr;
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> tokens;  // node of the suffix trie, token; sorted
+    // Node of the suffix trie, token; sorted. Tables of similar states share them.
+    std::shared_ptr<const std::vector<std::pair<std::uint32_t, std::uint32_t>>> tokens;
   };
   const Row* base = nullptr;
   std::vector<std::uint32_t> add;
@@ -66,7 +68,7 @@ class Scanner {
   PatternStore patterns;
   void left_context(std::vector<CharSet> cells, std::vector<std::vector<Left>> next);
   // Terminals in the order in which they are tried; -1 for those without a pattern.
-  void prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, bool every_end);
+  void prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, std::vector<bool> every_end);
 
   // What can follow each terminal; where embedded expressions can, it is not known.
   void set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds);
@@ -181,10 +183,20 @@ class Scanner {
   Scan arrive(std::int32_t core, std::int32_t outcome);
   Obligation promise(Promise p);
   std::int32_t intern_exit(const ScanExit& e);
+  struct Ends;
+  struct Reference {
+    Scan state;
+    const ScanShape* shape;
+  };
+  void walk(ScanShape& out, Scan q, std::uint32_t root);
+  bool adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t root);
+  void add_exits(ScanShape& out, const Ends& ends);
+  void remove_exits(ScanShape::Exits& from, const std::vector<std::uint32_t>& nodes) const;
   void follow(ScanShape::Exits& exits, const std::vector<std::uint32_t>& ends);
   bool abounds(std::uint32_t node, Scan first);
   std::vector<std::int32_t> witness(Scan from, std::int32_t terminal);
   std::vector<std::int32_t> onward(const Core& core, bool all) const;
+  std::int32_t with_column(std::int32_t exit, std::int32_t indent, bool new_line);
   Scan follower(const ScanExit& e, bool dropped);
 
   Lexer& lexer_;
@@ -192,7 +204,7 @@ class Scanner {
   std::vector<Pattern> terminals_;
   std::vector<Unless> unless_;
   std::int32_t newline_ = -1, tab_ = 8;
-  bool every_end_ = false;  // a lexeme may end wherever its terminal matches, even if it would be preferred longer
+  std::vector<bool> every_end_;  // by terminal: its lexemes may end wherever it matches, even if it would be preferred longer
   std::vector<CharSet> cells_;
   std::vector<std::vector<Left>> left_next_;
 
@@ -216,7 +228,7 @@ class Scanner {
   Index obligation_index_;
   std::vector<ScanExit> exits_;
   Index exit_index_;
-  std::vector<Core> cores_;
+  std::deque<Core> cores_;  // they stay where they are while others are made
   Index core_index_;
   FlatMap steps_;
   std::vector<State> states_;
@@ -226,6 +238,7 @@ class Scanner {
   Index start_index_;
   std::vector<std::unique_ptr<ScanShape>> shapes_;
   FlatMap shape_index_;
+  std::unordered_map<std::uint32_t, std::vector<Reference>> references_;  // by node: tables that others are made from
   std::vector<std::unique_ptr<SuffixTrie>> tries_;
   std::vector<std::unique_ptr<Row>> mask_rows_;
   std::vector<std::pair<bool, std::vector<std::int32_t>>> witnesses_;  // by terminal, once sought

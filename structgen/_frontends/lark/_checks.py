@@ -65,22 +65,6 @@ def check_unused(grammar: Grammar, rules: Sequence[Rule], sources: Sources) -> N
             )
 
 
-def check_several(loaded: Loaded) -> None:
-    """Only a parser whose tables don't decide anything can begin with several rules at once.
-
-    Lark makes one LALR table with a beginning for each rule. One that begins with all of them at once would
-    have other conflicts, and its contextual lexer other terminals to choose from.
-    """
-    spec = loaded.spec
-    if len(spec.starts) > 1 and spec.mode in ("contextual", "lalr_basic"):
-        names = " and ".join(repr(spec.nonterminals[start]) for start in spec.starts)
-        raise loaded.error(
-            None,
-            f"a text cannot be parsed from any of {names} by an LALR parser",
-            'compile an automaton for each start rule, or use parser="earley"',
-        )
-
-
 def check_ignored(loaded: Loaded, scanned: set[str], ignore: Iterable[str]) -> None:
     """What is ignored has to be scanned."""
     for name in ignore:

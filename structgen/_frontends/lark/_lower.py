@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from structgen._core import LrConflictError
 from structgen._errors import GrammarError, LimitError, RegexError, SchemaError
-from structgen._frontends.lark._checks import check_several
 from structgen._frontends.lark._directives import Directive
 from structgen._frontends.lark._load import Loaded
 from structgen._frontends.lark._options import python_flags
-from structgen._frontends.lark._spec import DECLARED, SCANNED, SPECIAL_TOKEN
+from structgen._frontends.lark._spec import DECLARED, SCANNED, SPECIAL_TOKEN, Terminal
 from structgen._frontends.regex import lower_python
 
 if TYPE_CHECKING:
@@ -42,34 +42,25 @@ class GrammarLowering:
         ------
         GrammarError
             A terminal is not regular, an embedded schema cannot be enforced, a special token is unknown, or
-            the grammar has reduce/reduce conflicts.
+            an LALR parser cannot be made.
         LimitError
             A limit was reached.
         """
-        check_several(self.loaded)
         spec = self.loaded.spec
-        nonterminals, start = list(spec.nonterminals), spec.starts[0]
-        rules = [(p.origin, list(p.symbols), p.priority, p.name) for p in spec.productions]
-        if len(spec.starts) > 1:
-            start = len(nonterminals)
-            nonterminals.append("$start")
-            rules += [(start, [~one], 0, "$start") for one in spec.starts]
         try:
             return self.builder.lr_parser(
                 self._terminals(),
                 [(u.regex, u.string, self._string(u.string), u.embedded) for u in spec.unless],
                 list(spec.ignore),
-                nonterminals,
-                rules,
-                start,
+                list(spec.nonterminals),
+                [(p.origin, list(p.symbols), p.priority, p.name) for p in spec.productions],
+                list(spec.starts),
+                list(spec.shared),
                 spec.mode,
                 spec.indenter,
             )
-        except ValueError as error:
-            conflicts = getattr(error, "conflicts", None)
-            if not conflicts:
-                raise
-            raise self._conflict(conflicts) from None
+        except LrConflictError as error:
+            raise self._endless(error.endless) if error.endless else self._conflict(error.conflicts) from None
 
     # -- terminals -------------------------------------------------------------------------
 
@@ -93,9 +84,12 @@ class GrammarLowering:
 
         flags = python_flags(self.loaded.spec.flags)
         scanned = [t for t in self.loaded.spec.terminals if t.kind == SCANNED]
-        regexps = [(t.regexp, flags) for t in scanned if t.literal is None]
+        regexps = [t for t in scanned if t.literal is None]
         try:
-            made = iter(Prioritised(regexps).lower(self.builder))
+            patterns = Prioritised([(t.regexp, flags) for t in regexps])
+            if self.loaded.spec.mode == "dynamic_complete":
+                self._check_pieces([regexps[i] for i in patterns.looking_out()])
+            made = iter(patterns.lower(self.builder))
             return [next(made) if t.literal is None else self.builder.pat_literal(t.literal) for t in scanned]
         except RegexError as error:
             culprit = next((t for t in scanned if t.regexp == error.pattern), None)
@@ -104,6 +98,17 @@ class GrammarLowering:
             raise self.loaded.error(
                 culprit.name, f"terminal {culprit.shown} cannot be represented: {error}"
             ) from error
+
+    def _check_pieces(self, looking: list[Terminal]) -> None:
+        """Lark's lexer matches the beginnings of a lexeme as texts of their own, with nothing around them."""
+        ignored = {self.loaded.spec.terminals[i].name for i in self.loaded.spec.ignore}
+        for terminal in looking:
+            if terminal.name not in ignored:
+                raise self.loaded.error(
+                    terminal.name,
+                    f"terminal {terminal.shown} looks at the text around it, which this lexer hides",
+                    "use lexer='dynamic' instead of 'dynamic_complete'",
+                )
 
     def _string(self, number: int) -> int:
         """Return the regex of the texts that count as a string terminal."""
@@ -221,4 +226,15 @@ class GrammarLowering:
             name,
             f"the grammar is not LALR(1), reduce/reduce conflicts: {'; '.join(shown)}{tail}",
             'use parser="earley", or give one of the rules a priority',
+        )
+
+    def _endless(self, nonterminals: list[int]) -> GrammarError:
+        """Say where Lark's tables vary: symbols that can be empty come again and again without a terminal."""
+        names = [self.loaded.spec.nonterminals[n] for n in nonterminals]
+        # Helpers that Lark made for a repetition are nobody's rules.
+        name = next((name for name in names if not name.startswith("__")), names[0])
+        return self.loaded.error(
+            name,
+            f"the grammar is not LALR(1): rule {name!r} can be empty, and can then come again without end",
+            'use parser="earley", or leave out the alternatives that are empty',
         )

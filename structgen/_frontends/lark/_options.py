@@ -40,6 +40,8 @@ class Options(NamedTuple):
     g_regex_flags: int
     import_paths: tuple[Import, ...]
     strict: bool
+    # Start rules that a Lark object's tables have besides those chosen: lookaheads are shared.
+    shared: tuple[str, ...] = ()
 
     @property
     def mode(self) -> str:
@@ -117,7 +119,7 @@ def options_of_lark(parser: lark.Lark, start: str | Sequence[str] | None) -> Opt
             f"the Lark object has a lexer of its own, {kind}, which has no automaton",
             hint="use lexer='basic' or 'contextual'" if own else None,
         )
-    starts = tuple(options.start)
+    starts = every = tuple(dict.fromkeys(options.start))
     if start is not None:
         chosen = starts_of(start)
         for name in chosen:
@@ -127,7 +129,9 @@ def options_of_lark(parser: lark.Lark, start: str | Sequence[str] | None) -> Opt
                 )
         starts = chosen
     indenter = indenter_names(parser.lexer_conf.postlex)
-    return Options(starts, options.parser, lexer, indenter, int(options.g_regex_flags), (), options.strict)
+    shared = tuple(name for name in every if name not in starts)
+    flags = int(options.g_regex_flags)
+    return Options(starts, options.parser, lexer, indenter, flags, (), options.strict, shared)
 
 
 def indenter_names(postlex: Any) -> IndenterNames | None:

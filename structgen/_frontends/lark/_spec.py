@@ -61,6 +61,7 @@ class Spec(NamedTuple):
     nonterminals: tuple[str, ...]
     productions: tuple[Production, ...]
     starts: tuple[int, ...]
+    shared: tuple[int, ...]  # starts that are only in the tables
     mode: str
     indenter: tuple[int, int, int, list[int], list[int], int] | None
     flags: int
@@ -171,6 +172,7 @@ def _spec(
         nonterminals=tuple(nonterminals),
         productions=tuple(productions),
         starts=tuple(numbered[name] for name in options.starts),
+        shared=tuple(numbered[name] for name in options.shared),
         mode=options.mode,
         indenter=None if indenter is None else _numbered(indenter, numbers),
         flags=options.g_regex_flags,

@@ -216,6 +216,22 @@ def nullable(node: Node) -> bool:
     return True
 
 
+def least_width(node: Node) -> int:
+    """The length of the shortest match, assertions taken to hold."""
+    match node:
+        case Chars():
+            return 1
+        case Literal():
+            return len(node.text)
+        case Concat():
+            return sum(map(least_width, node.parts))
+        case Alternation():
+            return min(map(least_width, node.options), default=0)
+        case Repeat():
+            return node.low * least_width(node.body)
+    return 0
+
+
 def zero_width(node: Node) -> bool:
     """Whether every match of the node is empty: assertions, the empty string, nothing at all."""
     match node:

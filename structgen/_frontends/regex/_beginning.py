@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from re import _constants  # type: ignore[attr-defined]
+from re import _constants
 from typing import Any
 
 _IGNORECASE = int(re.IGNORECASE)

@@ -8,21 +8,16 @@ state, made by ``Lowering``.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from structgen._errors import RegexError
 from structgen._frontends.regex import _ast
 from structgen._frontends.regex._ast import Alternation, Before, Chars, Concat, Literal, Look, Node, Repeat
 from structgen._frontends.regex._builder import PatternBuilder
 from structgen._frontends.regex._charset import Ranges
 from structgen._frontends.regex._context import LeftContext
-from structgen._frontends.regex._limits import MAX_EXPANSION, Budget
 from structgen._frontends.regex._lower import Lowering, Vector
 from structgen._frontends.regex._threads import assertions_of, threads_of
 from structgen._frontends.regex.python import parse
-
-# The rests of the text that some prefix of matches "everything behind this node", by left state.
-Behind = Callable[[], Vector]
 
 
 class Prioritised:
@@ -48,6 +43,16 @@ class Prioritised:
             looking.update(dict.fromkeys(_looking_back(node, pattern)))
         self._context = _context(tuple(looking))
 
+    def looking_out(self) -> list[int]:
+        """The patterns whose matches can depend on what is behind them, or in front of them.
+
+        Returns
+        -------
+        list of int
+            Indices.
+        """
+        return [i for i, (_, node) in enumerate(self._patterns) if _looks_out(node, 0)]
+
     def lower(self, builder: PatternBuilder) -> list[int]:
         """Make the patterns in a builder.
 
@@ -64,9 +69,7 @@ class Prioritised:
         Raises
         ------
         LimitError
-            Assertions inside repetitions multiply beyond the limit.
-        RegexError
-            An assertion inside a repetition cannot be represented.
+            One of the limits of ``_limits`` was reached.
         """
         if self._context.size > 1:
             builder.left_context(self._context.cells, self._context.next)
@@ -76,6 +79,28 @@ class Prioritised:
             _Patterns(builder, pattern, self._context, sets, tests).of(node)
             for pattern, node in self._patterns
         ]
+
+
+def _looks_out(node: Node, read: int) -> bool:
+    """Whether an assertion may see more than the match, of which at least ``read`` characters are read."""
+    if node.plain:
+        return False
+    match node:
+        case Concat(parts=parts):
+            for part in parts:
+                if _looks_out(part, read):
+                    return True
+                read += _ast.least_width(part)
+            return False
+        case Alternation(options=options):
+            return any(_looks_out(option, read) for option in options)
+        case Repeat(body=body):
+            return _looks_out(body, read)
+        case Before():
+            return read == 0
+        case Look(body=body, behind=True):
+            return not body.plain or read < _ast.least_width(body)
+    return True
 
 
 def _looking_back(node: Node, pattern: str) -> list[Before | Look]:
@@ -110,7 +135,6 @@ class _Patterns:
         self._context = context
         self._sets = sets
         self._tests = tests
-        self._budget = Budget("assertions expand too far", "max_expansion", MAX_EXPANSION)
 
     @functools.cached_property
     def _lowering(self) -> Lowering:
@@ -123,11 +147,12 @@ class _Patterns:
         return [self._lowering.plain(_ast.ANY_STAR)] * self._context.size
 
     def of(self, node: Node) -> int:
-        """The pattern of the whole tree."""
-        return self._plain(node) if node.plain else self._lower(node, lambda: self._anything)
-
-    def _plain(self, node: Node) -> int:
+        """The pattern of a node."""
         builder = self._builder
+        if not node.plain and _ast.zero_width(node):
+            if node not in self._tests:
+                self._tests[node] = self._test(node)
+            return self._tests[node]
         match node:
             case Literal(text=text):
                 return builder.pat_literal(text)
@@ -138,40 +163,12 @@ class _Patterns:
             case Concat(parts=()):
                 return builder.pat_empty()
             case Concat(parts=parts):
-                return builder.pat_concat([self._plain(part) for part in parts])
+                return builder.pat_concat([self.of(part) for part in parts])
             case Alternation(options=options):
-                return builder.pat_choice([self._plain(option) for option in options])
+                return builder.pat_choice([self.of(option) for option in options])
             case Repeat(body=body, low=low, high=high, lazy=lazy):
-                return builder.pat_repeat(self._plain(body), low, high, lazy, [])
+                return builder.pat_repeat(self.of(body), low, high, lazy)
         raise AssertionError(node)
-
-    def _lower(self, node: Node, behind: Behind) -> int:
-        """The pattern of a node; ``behind`` is asked only where a loop with assertions has to know."""
-        if node.plain:
-            return self._plain(node)
-        if _ast.zero_width(node):
-            if node not in self._tests:
-                self._tests[node] = self._test(node)
-            return self._tests[node]
-        self._budget.spend()
-        match node:
-            case Concat(parts=parts):
-                if all(part.plain or _ast.zero_width(part) for part in parts):
-                    return self._builder.pat_concat([self._lower(part, behind) for part in parts])
-                handles: list[int] = []
-                for part in reversed(parts):
-                    handles.append(self._lower(part, behind))
-                    behind = self._before(part, behind)
-                return self._builder.pat_concat(handles[::-1])
-            case Alternation(options=options):
-                return self._builder.pat_choice([self._lower(option, behind) for option in options])
-            case Repeat():
-                return self._repeat(node, behind)
-        raise AssertionError(node)
-
-    def _before(self, node: Node, behind: Behind) -> Behind:
-        """What is behind the place before a node."""
-        return functools.cache(lambda: self._lowering.lower(node, behind()))
 
     def _test(self, node: Node) -> int:
         """A node that only tests where it stands."""
@@ -186,34 +183,3 @@ class _Patterns:
                 return self._builder.pat_empty()
             return self._builder.pat_behind(states) if states else self._builder.pat_choice([])
         return self._builder.pat_ahead(rest, negative)
-
-    def _repeat(self, node: Repeat, behind: Behind) -> int:
-        """A repetition with assertions inside: required copies, then optional ones or a loop."""
-        body, low, high, lazy = node.body, node.low, node.high, node.lazy
-        parts: list[int] = []
-        if high < 0:
-            loop = _ast.repeat(body, 0, -1, lazy)
-            behind = self._before(loop, behind)
-            parts.append(self._builder.pat_repeat(self._lower(body, behind), 0, -1, lazy, behind()))
-        elif high > low:
-            if high > low + 1 and _ast.nullable(body):
-                # An optional copy that is empty ends the repetition, which no unrolled copy does.
-                what = "an assertion inside a counted repetition of what may be empty is not supported"
-                raise RegexError(what, pattern=self._pattern)
-            parts.append(self._optional(body, high - low, lazy, behind))
-            behind = self._before(_ast.repeat(body, 0, high - low), behind)
-        for _ in range(low):
-            parts.append(self._lower(body, behind))
-            behind = self._before(body, behind)
-        return self._builder.pat_concat(parts[::-1])
-
-    def _optional(self, body: Node, count: int, lazy: bool, behind: Behind) -> int:
-        """Up to ``count`` copies."""
-        builder = self._builder
-        longer = builder.pat_empty()
-        for more in range(count):
-            rest = self._before(_ast.repeat(body, 0, more), behind)
-            copy = builder.pat_concat([self._lower(body, rest), longer])
-            options = [copy, builder.pat_empty()]
-            longer = builder.pat_choice(options[::-1] if lazy else options)
-        return longer

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import re
-from re import _constants, _parser  # type: ignore[attr-defined]
+from re import _constants, _parser
 from typing import Any
 
 from structgen._errors import RegexError, StructgenError
