@@ -232,6 +232,33 @@ def lr_tables(
     else all actions are kept.
     """
 
+def lark_load(
+    text: str,
+    starts: Sequence[str],
+    keep: builtins.set[str],
+    width: Callable[[str], tuple[tuple[int, int], tuple[int, int]]],
+    find: Callable[[str], str],
+) -> (
+    tuple[
+        list[tuple[str, str, bool, str, str | None, int]],
+        list[str],
+        list[str],
+        list[tuple[int, tuple[int, ...], int, str]],
+        list[str],
+        bool,
+    ]
+    | None
+):
+    """What Lark's loader makes of the text of a grammar; None where that loader is needed.
+
+    The terminals (name, value, whether it is a string, flag, spelling of a literal, priority) in the order of
+    Lark's scanner, those only declared, the nonterminals, the rules (nonterminal, symbols, priority, name) as
+    for :func:`lr_tables`, what is ignored, and whether every rule derives a text if declared terminals have
+    some. ``keep`` are terminals to keep though no rule has them, ``width`` returns least and greatest widths
+    of regular expressions, each as the quotient and remainder by 2**32, and ``find`` the text of a file that
+    is imported from anywhere but the own folder.
+    """
+
 def lr_prune(
     rules: Sequence[tuple[int, Sequence[int], int]],
     terminals: int,

@@ -346,6 +346,7 @@ NB_MODULE(_native, m) {
   nb::class_<Session> session(m, "Session", doc::kSession);
   bind_automaton(session);
   bind_lr(m);
+  bind_lark_loader(m);
 }
 
 }  // namespace structgen

@@ -6,5 +6,6 @@
 namespace structgen {
 
 void bind_lr(nanobind::module_& m);
+void bind_lark_loader(nanobind::module_& m);
 
 }  // namespace structgen

@@ -1,7 +1,8 @@
 """From the text of a grammar, or a ``lark.Lark`` object, to its specification.
 
-The text is read by Lark's own loader; what ``lark.Lark`` does between its loader and its parsers is done
-here. Lark's parse tables are not made: the core makes them, much faster.
+The text is read by the core's own loader where that can (``_plain``), else by Lark's; what ``lark.Lark`` does
+between its loader and its parsers is done here. Lark's parse tables are not made: the core makes them, much
+faster.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from lark.grammar import Rule
 from lark.lexer import TerminalDef
 from lark.load_grammar import GrammarBuilder
 
-from structgen._errors import GrammarError
+from structgen._errors import GrammarError, StructgenError
 from structgen._frontends.lark import _checks
 from structgen._frontends.lark._options import Options
+from structgen._frontends.lark._plain import load_plain
 from structgen._frontends.lark._size import check_sizes
 from structgen._frontends.lark._sources import Sources
-from structgen._frontends.lark._spec import Spec, TerminalError, make_spec
+from structgen._frontends.lark._spec import DECLARED, Spec, TerminalError, make_plain_spec, make_spec
 from structgen._frontends.lark._translate import at, translate
 
 # Grammars that stay loaded, by their text and options.
@@ -65,9 +67,8 @@ def load_text(name: str | None, text: str, options: Options) -> Loaded:
             _cache.move_to_end(key)
     if found is not None and found.sources is not None and found.sources.unchanged():
         return found
-    sources = Sources(name, text, options.import_paths)
-    loaded = _load(sources, options)
-    if sources.reusable:
+    loaded = _load_plain(name, text, options) or _load(Sources(name, text, options.import_paths), options)
+    if loaded.sources is not None and loaded.sources.reusable:
         with _cache_lock:
             _cache[key] = loaded
             while len(_cache) > _KEPT:
@@ -84,6 +85,23 @@ def load_lark(parser: lark.Lark, options: Options) -> Loaded:
         It has something that no automaton can follow.
     """
     return _finish(list(parser.terminals), list(parser.rules), list(parser.lexer_conf.ignore), options, None)
+
+
+def _load_plain(name: str | None, text: str, options: Options) -> Loaded | None:
+    """Load a grammar that the core can read, as it is or once its items are replaced."""
+    if options.strict:
+        return None
+    for plain in (True, False):
+        try:
+            sources = Sources(name, text, options.import_paths, plain=plain)
+            grammar = load_plain(sources, options) if plain or sources.main.text != text else None
+            if grammar is not None:
+                spec = make_plain_spec(grammar, options, sources.directives.find)
+                return _checked(Loaded(spec, sources), grammar.terminals, grammar.ignore, grammar.productive)
+        except (StructgenError, TerminalError):
+            # What is wrong has to be said the way that Lark's loader leads to it.
+            return None
+    return None
 
 
 def _load(sources: Sources, options: Options) -> Loaded:
@@ -122,9 +140,14 @@ def _finish(
             raw = next((t.pattern.raw for t in terminals if t.name == error.name), None)
             place = None if raw is None else sources.spelling(raw)
         raise at(place, error.reason, sources, error.hint) from None
-    loaded = Loaded(spec, sources)
-    _checks.check_ignored(loaded, {terminal.name for terminal in terminals}, ignore)
-    _checks.check_productive(loaded)
+    loaded = _checked(Loaded(spec, sources), terminals, ignore, False)
     if options.strict:
         _checks.check_strict(loaded, terminals, rules, ignore, options)
+    return loaded
+
+
+def _checked(loaded: Loaded, terminals: list[TerminalDef], ignore: list[str], productive: bool) -> Loaded:
+    _checks.check_ignored(loaded, {terminal.name for terminal in terminals}, ignore)
+    if not productive or any(terminal.kind == DECLARED for terminal in loaded.spec.terminals):
+        _checks.check_productive(loaded)
     return loaded

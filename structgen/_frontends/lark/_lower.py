@@ -84,11 +84,13 @@ class GrammarLowering:
 
         flags = python_flags(self.loaded.spec.flags)
         scanned = [t for t in self.loaded.spec.terminals if t.kind == SCANNED]
+        regexps = [t for t in scanned if t.literal is None]
         try:
-            patterns = Prioritised([(t.regexp, flags) for t in scanned])
+            patterns = Prioritised([(t.regexp, flags) for t in regexps])
             if self.loaded.spec.mode == "dynamic_complete":
-                self._check_pieces([scanned[i] for i in patterns.looking_out()])
-            return patterns.lower(self.builder)
+                self._check_pieces([regexps[i] for i in patterns.looking_out()])
+            made = iter(patterns.lower(self.builder))
+            return [next(made) if t.literal is None else self.builder.pat_literal(t.literal) for t in scanned]
         except RegexError as error:
             culprit = next((t for t in scanned if t.regexp == error.pattern), None)
             if culprit is None:

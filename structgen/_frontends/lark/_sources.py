@@ -48,10 +48,13 @@ def read_grammar(grammar: str | Path) -> tuple[str | None, str]:
 class Sources:
     """Lark's loader asks this for every import; it remembers what was read."""
 
-    def __init__(self, name: str | None, text: str, import_paths: tuple[Import, ...]) -> None:
+    def __init__(
+        self, name: str | None, text: str, import_paths: tuple[Import, ...], plain: bool = False
+    ) -> None:
         self.directives = Directives()
-        self.main = self.directives.prepare(name, text)
-        _check_nesting(text)
+        # Nothing but Lark's own language, and no Lark that needs care: files are read as they are.
+        self._plain = plain
+        self.main = self._prepared(name, text)
         # Every file that was read, in this order. The last one is the one whose syntax is wrong, if any is.
         self.files = [self.main]
         # Files outside any package, which may change.
@@ -84,7 +87,7 @@ class Sources:
                 raise GrammarError(f"the file is not UTF-8: {error}", name=joined) from None
             return joined, self._prepare(str(joined), text)
         joined, text = stdlib_loader(base_path, grammar_path)
-        if base_path is None and grammar_path in _TERMINAL_LIBRARIES:
+        if base_path is None and grammar_path in _TERMINAL_LIBRARIES and not self._plain:
             names = self._imported(grammar_path)
             # Lark wants equal texts of equal files.
             joined = PackageResource(joined.pkg_name, f"{joined.path}#{','.join(names)}")
@@ -92,10 +95,15 @@ class Sources:
         return joined, self._prepare(f"lark/{grammar_path}", text)
 
     def _prepare(self, name: str, text: str) -> str:
-        prepared = self.directives.prepare(name, text)
-        _check_nesting(text)
+        prepared = self._prepared(name, text)
         self.files.append(prepared)
         return prepared.text
+
+    def _prepared(self, name: str | None, text: str) -> Prepared:
+        if self._plain:
+            return Prepared(name, text)
+        _check_nesting(text)
+        return self.directives.prepare(name, text)
 
     def _imported(self, grammar_path: str) -> tuple[str, ...]:
         """Return the names that any file so far imports from a library."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from lark.grammar import NonTerminal, Rule
@@ -11,9 +11,11 @@ from lark.lexer import PatternRE, PatternStr, TerminalDef
 
 from structgen._errors import GrammarError
 from structgen._frontends.lark._options import IndenterNames, Options
+from structgen._frontends.regex.python import may_begin
 
 if TYPE_CHECKING:
     from structgen._frontends.lark._directives import Directive
+    from structgen._frontends.lark._plain import Plain
 
 SCANNED, DECLARED, EXPRESSION, SPECIAL_TOKEN = range(4)
 
@@ -99,20 +101,11 @@ def make_spec(
     TerminalError
         A terminal has no width, is invalid, or has groups or flags that clash in the scanner.
     """
-    scanned = [_scanned(definition, options.g_regex_flags) for definition in definitions]
-    order = sorted(range(len(scanned)), key=lambda i: scan_key(definitions[i]))
-    definitions = [definitions[i] for i in order]
-    terminals = [scanned[i] for i in order]
-    if not options.lexer.startswith("dynamic"):
-        _check_scanner(terminals)
-    numbers = {terminal.name: number for number, terminal in enumerate(terminals)}
-    indenter = options.indenter
+    scanned = {definition.name: _scanned(definition, options.g_regex_flags) for definition in definitions}
+    definitions = sorted(definitions, key=scan_key)
     used = [symbol.name for rule in rules for symbol in rule.expansion if symbol.is_term]
-    produced = () if indenter is None else (indenter.newline, indenter.indent, indenter.dedent)
-    for name in (*used, *produced):
-        if name not in numbers:
-            numbers[name] = len(terminals)
-            terminals.append(_declared(name, items.get(name)))
+    terminals = [scanned[definition.name] for definition in definitions]
+    numbers = _number(terminals, used, options, items.get)
     nonterminals: dict[str, int] = {}
     for rule in rules:
         nonterminals.setdefault(str(rule.origin.name), len(nonterminals))
@@ -122,15 +115,64 @@ def make_spec(
                 raise GrammarError(
                     f"rule {str(symbol.name)!r} is used but not defined (in {str(rule.origin.name)!r})"
                 )
+    productions = [_production(rule, numbers, nonterminals) for rule in rules]
+    return _spec(definitions, terminals, numbers, list(nonterminals), productions, ignore, options)
+
+
+def make_plain_spec(grammar: Plain, options: Options, find: Callable[[str], Directive | None]) -> Spec:
+    """Make the specification of a grammar whose symbols are numbered, and terminals in order, already.
+
+    Raises
+    ------
+    TerminalError
+        A terminal is one that no lexer of Lark's takes.
+    """
+    terminals = [_scanned(definition, options.g_regex_flags) for definition in grammar.terminals]
+    numbers = _number(terminals, grammar.declared, options, find)
+    productions = list(map(Production._make, grammar.productions))
+    nonterminals = grammar.nonterminals
+    return _spec(grammar.terminals, terminals, numbers, nonterminals, productions, grammar.ignore, options)
+
+
+def _number(
+    terminals: list[Terminal],
+    used: Iterable[str],
+    options: Options,
+    find: Callable[[str], Directive | None],
+) -> dict[str, int]:
+    """Check what is scanned, append what is only declared, and number it all."""
+    if not options.lexer.startswith("dynamic"):
+        _check_scanner(terminals)
+    numbers = {terminal.name: number for number, terminal in enumerate(terminals)}
+    indenter = options.indenter
+    produced = () if indenter is None else (indenter.newline, indenter.indent, indenter.dedent)
+    for name in (*used, *produced):
+        if name not in numbers:
+            numbers[name] = len(terminals)
+            terminals.append(_declared(name, find(name)))
+    return numbers
+
+
+def _spec(
+    definitions: Sequence[TerminalDef],
+    terminals: Sequence[Terminal],
+    numbers: dict[str, int],
+    nonterminals: Sequence[str],
+    productions: Sequence[Production],
+    ignore: Iterable[str],
+    options: Options,
+) -> Spec:
+    numbered = {name: number for number, name in enumerate(nonterminals)}
+    indenter = options.indenter
     unless = () if options.lexer.startswith("dynamic") else _unless(definitions, options.g_regex_flags)
     return Spec(
         terminals=tuple(terminals),
         unless=tuple(unless),
         ignore=tuple(sorted({numbers[name] for name in ignore if name in numbers})),
         nonterminals=tuple(nonterminals),
-        productions=tuple(_production(rule, numbers, nonterminals) for rule in rules),
-        starts=tuple(nonterminals[name] for name in options.starts),
-        shared=tuple(nonterminals[name] for name in options.shared),
+        productions=tuple(productions),
+        starts=tuple(numbered[name] for name in options.starts),
+        shared=tuple(numbered[name] for name in options.shared),
         mode=options.mode,
         indenter=None if indenter is None else _numbered(indenter, numbers),
         flags=options.g_regex_flags,
@@ -233,7 +275,10 @@ def _unless(definitions: Sequence[TerminalDef], flags: int) -> Iterable[Unless]:
             if other.priority != definition.priority or not low <= len(text) <= high:
                 continue
             if compiled is None:
-                compiled = re.compile(definition.pattern.to_regexp(), flags)
+                regexp = definition.pattern.to_regexp()
+                if not may_begin(regexp, flags, text):
+                    continue
+                compiled = re.compile(regexp, flags)
             match = compiled.match(text)
             if match is not None and match.group(0) == text:
                 yield Unless(number, string, set(other.pattern.flags) <= set(definition.pattern.flags))

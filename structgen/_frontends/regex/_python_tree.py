@@ -135,7 +135,8 @@ class Converter:
         direction, body = item[1]
         if self._lookarounds is None:
             # Atomic groups are converted more than once, so that counting would go wrong.
-            self._lookarounds = [] if self._places("atomic") else self._places("lookaround")[::-1]
+            atomic = ("(?>" in self.pattern or "+" in self.pattern) and self._places("atomic")
+            self._lookarounds = [] if atomic else self._places("lookaround")[::-1]
         position = self._lookarounds.pop() if self._lookarounds else None
         if direction < 0 and self._width(body) is None:
             reason = "look-behind requires fixed-width pattern"

@@ -1,11 +1,15 @@
 """Patterns of :mod:`re`, with the meaning of :func:`re.fullmatch`."""
 
+import contextlib
 import functools
 import re
-from re import _parser
+from re import _constants, _parser
+from typing import Any
 
-from structgen._errors import RegexError
+from structgen._errors import RegexError, StructgenError
+from structgen._frontends.regex import _ast
 from structgen._frontends.regex._ast import Node
+from structgen._frontends.regex._beginning import may_begin_with
 from structgen._frontends.regex._builder import RegexBuilder
 from structgen._frontends.regex._limits import MAX_COUNT, MAX_NESTING, check_length, limit_error
 from structgen._frontends.regex._lower import Lowering
@@ -14,6 +18,12 @@ from structgen._frontends.regex._python_tree import Converter
 # A plain number: arithmetic on the flags of re is slow, and its parser does much of it.
 _ACCEPTED_FLAGS = int(
     re.IGNORECASE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE | re.ASCII | re.LOCALE
+)
+
+# Characters that stand for themselves, escaped or not, in any case or not; then a lookahead.
+_KEYWORD = re.compile(
+    r"(?P<head>(?:[\w:,;=<>!@%&'\"~`/]|\\[^\w])+|\(\?[ais]+:(?P<word>\w+)\))(?P<test>\(\?[!=].*)",
+    re.ASCII | re.DOTALL,
 )
 
 
@@ -50,8 +60,14 @@ def lower_python(pattern: str, builder: RegexBuilder, flags: int = 0) -> int:
 def parse(pattern: str, flags: int) -> Node:
     """Parse a pattern of :mod:`re`; raises what :func:`lower_python` raises."""
     check_length(pattern)
+    keyword = None if flags else _keyword(pattern)
+    if keyword is not None:
+        head, word, test = keyword
+        # What is wrong with a part is said about the whole.
+        with contextlib.suppress(StructgenError):
+            return _ast.concat([parse(head, 0) if head[:2] == "(?" else _ast.Literal(word), parse(test, 0)])
     try:
-        tree = _parser.parse(pattern, flags & _ACCEPTED_FLAGS)
+        tree = syntax_tree(pattern, flags)
     except re.error as error:
         raise RegexError(error.msg, pattern=pattern, position=error.pos) from None
     except OverflowError:
@@ -61,3 +77,39 @@ def parse(pattern: str, flags: int) -> Node:
     except ValueError as error:
         raise RegexError(str(error), pattern=pattern) from None
     return Converter(pattern, tree).convert()
+
+
+def width(pattern: str) -> tuple[int, int]:
+    """Return the least and the greatest width of a pattern; raises what :func:`syntax_tree` raises."""
+    keyword = _keyword(pattern)
+    low, high = syntax_tree(pattern, 0).getwidth() if keyword is None else (len(keyword[1]),) * 2
+    return int(low), int(high)
+
+
+def _keyword(pattern: str) -> tuple[str, str, str] | None:
+    """Split a pattern like ``if(?!\\w)``: what is before the lookahead, the word in that, and the lookahead.
+
+    Grammars have many such, whose lookahead is the same.
+    """
+    found = _KEYWORD.fullmatch(pattern)
+    if found is None or "(?<" in found["test"]:
+        return None
+    try:
+        items = syntax_tree(found["test"], 0).data
+    except (re.error, OverflowError, RecursionError, ValueError):
+        return None
+    if len(items) != 1 or items[0][0] not in (_constants.ASSERT, _constants.ASSERT_NOT):
+        return None
+    word = found["word"] or re.sub(r"\\(.)", r"\1", found["head"], flags=re.DOTALL)
+    return found["head"], word, found["test"]
+
+
+@functools.lru_cache(maxsize=512)
+def syntax_tree(pattern: str, flags: int) -> Any:
+    """Return what the standard library's parser makes of a pattern; raises what that does."""
+    return _parser.parse(pattern, flags & _ACCEPTED_FLAGS)
+
+
+def may_begin(pattern: str, flags: int, text: str) -> bool:
+    """Say no only if no match of a pattern at the start of this text is longer than the empty one."""
+    return may_begin_with(syntax_tree(pattern, flags), ord(text[0]))
