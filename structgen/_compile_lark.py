@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from structgen._compile import (
@@ -17,6 +16,8 @@ from structgen._core import Builder, TokenAutomaton
 from structgen._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import lark
 
     from structgen._frontends.lark import Loaded
@@ -144,6 +145,8 @@ def _load(
     import_paths: Sequence[Any],
     strict: bool,
 ) -> Loaded:
+    from pathlib import Path
+
     from structgen._frontends.lark import load_lark, load_text, options_of_lark, options_of_text, read_grammar
 
     if isinstance(grammar, (str, Path)):

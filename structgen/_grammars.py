@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from structgen._errors import GrammarError
 
-# Installed, they lie inside the package; in the source tree, beside it.
-_FOLDERS = (Path(__file__).parent / "grammars", Path(__file__).parent.parent / "grammars")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def grammar_file(name: str) -> Path:
@@ -19,8 +18,16 @@ def grammar_file(name: str) -> Path:
     GrammarError
         There is none of that name.
     """
-    files = {file.stem: file for folder in reversed(_FOLDERS) for file in sorted(folder.glob("*.lark"))}
+    # Imported by the first use, as these make the import of structgen longer.
+    from pathlib import Path
+
+    # Installed, they lie inside the package; in the source tree, beside it.
+    here = Path(__file__).parent
+    folders = (here.parent / "grammars", here / "grammars")
+    files = {file.stem: file for folder in folders for file in sorted(folder.glob("*.lark"))}
     if name not in files:
+        import difflib
+
         near = difflib.get_close_matches(name, files, n=1)
         raise GrammarError(
             f"there is no grammar {name!r} in the package",

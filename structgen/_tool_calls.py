@@ -1,6 +1,5 @@
 """Grammars for tool calls, in the formats that chat models are trained on."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -163,6 +162,9 @@ def _list(tools: list[_Tool], required: bool, parallel: bool) -> dict[str, Any]:
 
 def _item(schema: dict[str, Any]) -> str:
     try:
+        # Imported by the first use, as it makes the import of structgen longer.
+        import json
+
         return "%json " + json.dumps(schema, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise SchemaError(f"the parameters of a tool are no JSON: {error}") from None

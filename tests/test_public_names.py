@@ -68,6 +68,9 @@ def test_import_is_light() -> None:
         "hypothesis",
         "pydantic",
         "dataclasses",
+        "json",
+        "pathlib",
+        "difflib",
     }
     program = f"import sys, structgen; print(sorted({heavy!r} & set(sys.modules)))"
     printed = subprocess.run(

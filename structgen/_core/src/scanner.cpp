@@ -368,6 +368,8 @@ std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
       const Re texts = re_.derive(s.texts, member);
       if (texts != RegexStore::kNone && !re_.is_empty(texts)) w.out.shadows.push_back({s.owner, s.keyword, s.wanted, texts});
     }
+    // A reading in which nothing is wanted any more would be dropped once it is settled, which takes much longer.
+    if (w.out.shadows.empty() && std::none_of(w.tasks.begin(), w.tasks.end(), [](const Work::Task& t) { return t.wanted; })) continue;
     settle(std::move(w), left, out);
   }
   const std::int32_t to = intern(left, std::move(out));
