@@ -56,12 +56,6 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     ),
     "what precedes forbids the rest": ("lalr", "contextual", ".a", "start: BB~2\nBB: /(?<!\\.)\\W/"),
     "the same, one lexer for all": ("lalr", "basic", ".a", "start: BB~2\nBB: /(?<!\\.)\\W/"),
-    "a long way with a look behind": (
-        "lalr",
-        "basic",
-        "a1.",
-        'start: CC+ two~2 start AA~2 | CC* two?\ntwo: BB (AA BB)*\nAA: /a/\nBB.1: "a.."\nCC.1: /(?<!1)./',
-    ),
     "a long way to the end": (
         "earley",
         "dynamic_complete",

@@ -164,6 +164,10 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
     // What is ignored is dropped before keywords are looked for.
     if (!lark.ignored.at(static_cast<std::size_t>(owner))) pairs.push_back({owner, keyword, texts, embedded});
   }
+  lark.used.assign(lark.terminals.size(), false);
+  for (const LrRule& rule : lark.rules)
+    for (const std::int32_t symbol : rule.rhs)
+      if (symbol >= 0) lark.used[static_cast<std::size_t>(symbol)] = true;
   lark.keywords.assign(lark.terminals.size(), false);
   for (const Scanner::Unless& u : pairs) lark.keywords.at(static_cast<std::size_t>(u.keyword)) = true;
   std::vector<Pattern> scanned;

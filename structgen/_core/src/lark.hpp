@@ -50,6 +50,7 @@ struct LarkGrammar {
   bool general = false;         // every action counts
   bool empty_text = false;      // of a general grammar, whose rules are never empty: whether a start was
   std::vector<bool> ignored;    // by terminal
+  std::vector<bool> used;       // terminals that occur in rules
   std::vector<bool> keywords;   // terminals that can be keywords of a regex
   std::vector<std::int32_t> scanned, embedded;  // terminals with a pattern; those that are expressions or special tokens
   Indenter indenter;

@@ -225,7 +225,7 @@ Stacks Engine::feed(Stacks s, const ScanExit& e) {
   const bool ignored = lark.ignored[static_cast<std::size_t>(e.terminal)] && !e.keyword;
   if (!lark.indents) {
     if (!ignored) return shift(s, e.terminal);
-    if (!lark.alone()) return s;
+    if (!lark.alone() || !lark.used[static_cast<std::size_t>(e.terminal)]) return s;
     // On their own, what is ignored may be read as a terminal, too.
     const Stacks read = shift(s, e.terminal);
     return read == kNoStack ? s : unite(s, read);
@@ -421,11 +421,16 @@ void Engine::drop_dead_ends(Stacks lr, bool bracketed, std::vector<std::int32_t>
       std::vector<std::int32_t> next;
       for (const std::int32_t n : std::vector<std::int32_t>(scanner.terminals(tried)))
         if (lark.ignored[static_cast<std::size_t>(n)] || (bracketed && n == lark.indenter.newline) || takes(one, n)) next.push_back(n);
-      for (std::size_t k = 0, size = next.size(); k < size; ++k) next.push_back(next[k] + lark.end());
-      const std::int32_t winners = scanner.terminal_set(next);
+      std::vector<std::pair<std::int32_t, std::int32_t>> races;  // what competes, and what may win
+      if (lark.alone()) {
+        for (const std::int32_t n : next) races.emplace_back(scanner.terminal_set({n}), scanner.terminal_set({n}));
+      } else {
+        races.emplace_back(tried, scanner.with_keywords(scanner.terminal_set(next)));
+      }
       for (const std::int32_t number : lark.fragile[static_cast<std::size_t>(t)]) {
         const ScanExit e = scanner.exit(number);
-        if (scanner.start(tried, winners, e.obligation, e.left) != kDeadScan) return false;
+        for (const auto& [compete, winners] : races)
+          if (scanner.start(compete, winners, e.obligation, e.left) != kDeadScan) return false;
         if (scanner.may_end(e.obligation) && (lark.indents || takes(one, lark.end()))) return false;
       }
     }
