@@ -189,7 +189,8 @@ def lark_grammars(draw: Draw) -> GrammarCase:
             body += " | " + _expansions(draw, alphabet, terminals, forward * 2 + names[: number + 1], 2)
         alias = " -> alias" if mark != "?" and name != "_two" and draw(st.integers(0, 5)) == 0 else ""
         rules.append(f"{mark}{name}{priority}: {body}{alias}")
-    ignored = draw(st.sampled_from(["", "", '" "', "/\\s+/", '"a"', "/[ b]+/", terminals[-1]]))
+    # Nothing that looks ahead: it could be followed by itself for ever, which no proof of ours finds.
+    ignored = draw(st.sampled_from(["", "", '" "', "/\\s+/", '"a"', "/[ b]+/"]))
     lines = [*rules, *lines]
     if any("_separated" in rule for rule in rules):
         lines.append("_separated{item, mark}: item (mark item)*")

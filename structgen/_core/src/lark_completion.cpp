@@ -213,6 +213,7 @@ std::int64_t Engine::lark_cost(Stacks s, LrCompletion& costs) {
   std::vector<std::int32_t> states;
   for (; e; e = only(s = e->below)) states.push_back(frames_[static_cast<std::size_t>(e->frame)].at);
   if (s != kDone || states.empty()) return 0;
+  if (states.size() == 1 && grammar_->lark()->empty_text) return 0;
   std::reverse(states.begin(), states.end());
   return costs.best(states).cost.cost;
 }

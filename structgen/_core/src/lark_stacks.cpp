@@ -431,7 +431,7 @@ void Engine::drop_dead_ends(Stacks lr, bool bracketed, std::vector<std::int32_t>
         const ScanExit e = scanner.exit(number);
         for (const auto& [compete, winners] : races)
           if (scanner.start(compete, winners, e.obligation, e.left) != kDeadScan) return false;
-        if (scanner.may_end(e.obligation) && (lark.indents || takes(one, lark.end()))) return false;
+        if (scanner.may_end(e.obligation) && (lark.indents || lark_accepts(one))) return false;
       }
     }
     return true;
