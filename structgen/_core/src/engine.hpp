@@ -273,6 +273,8 @@ class Engine {
   const Entry* only(Stacks s) const;
   std::int32_t state_of(Stacks s);
   bool reduce(const LrRule& rule, Stacks& base, std::vector<std::int32_t>& above);
+  static constexpr std::int32_t kRefused = -1, kDivides = -2;
+  std::int32_t reduce_before(std::int32_t terminal, Stacks& base, std::vector<std::int32_t>& above);
   Stacks shift_one(Stacks s, std::int32_t terminal);
   Stacks shift_all(Stacks s, std::int32_t terminal);
   Stacks feed(Stacks s, const ScanExit& e);

@@ -148,26 +148,32 @@ bool Engine::reduce(const LrRule& rule, Stacks& base, std::vector<std::int32_t>&
   return true;
 }
 
-// One stack and one action at a time: reductions are made on the side, and only what is left of them becomes a stack.
-Stacks Engine::shift_one(Stacks s, std::int32_t terminal) {
+// One stack and one action at a time: makes the reductions before a terminal on the side, down to `base` and the states `above` it. Gives the
+// state that the terminal is shifted to, or kRefused, or kDivides where several stacks or actions have to be followed.
+std::int32_t Engine::reduce_before(std::int32_t terminal, Stacks& base, std::vector<std::int32_t>& above) {
   const LarkGrammar& lark = *grammar_->lark();
-  if (lark.general || !only(s)) return shift_all(s, terminal);
-  std::vector<std::int32_t>& above = reduced_;
   above.clear();
-  Stacks base = s;
+  if (lark.general || !only(base)) return kDivides;
   for (std::size_t reductions = 0;; ++reductions) {
     if (reductions > kMostReductions) throw LimitError("the grammar reduces more than " + std::to_string(kMostReductions) + " rules before one terminal");
     const std::int32_t top = above.empty() ? state_of(base) : above.back();
     const LrTables::State& state = lark.tables.states[static_cast<std::size_t>(top)];
     const auto [first, last] = actions_on(state, terminal);
-    if (first == last) return kNoStack;
+    if (first == last) return kRefused;
     const std::int32_t action = state.actions[first].second;
-    if (action >= 0) {
-      for (const std::int32_t a : above) base = push({kLrFrame, kFirst, 0, a, 0, 0, 0}, base);
-      return push({kLrFrame, kFirst, 0, action, 0, 0, 0}, base);
-    }
-    if (!reduce(lark.rules[static_cast<std::size_t>(~action)], base, above)) return shift_all(s, terminal);
+    if (action >= 0) return action;
+    if (!reduce(lark.rules[static_cast<std::size_t>(~action)], base, above)) return kDivides;
   }
+}
+
+// Only what is left of the reductions becomes a stack.
+Stacks Engine::shift_one(Stacks s, std::int32_t terminal) {
+  Stacks base = s;
+  const std::int32_t to = reduce_before(terminal, base, reduced_);
+  if (to == kRefused) return kNoStack;
+  if (to == kDivides) return shift_all(s, terminal);
+  for (const std::int32_t a : reduced_) base = push({kLrFrame, kFirst, 0, a, 0, 0, 0}, base);
+  return push({kLrFrame, kFirst, 0, to, 0, 0, 0}, base);
 }
 
 // All stacks and all actions (Tomita 1985, on sets of stacks that share their tails).
@@ -389,21 +395,9 @@ const Engine::Opened& Engine::open(Stacks s, Obligation obligation, Left left) {
 
 // Whether the parser takes a terminal; as shift(), without making the stack.
 bool Engine::takes(Stacks s, std::int32_t terminal) {
-  const LarkGrammar& lark = *grammar_->lark();
-  if (lark.general || only(s) == nullptr) return shift(s, terminal) != kNoStack;
-  std::vector<std::int32_t>& above = reduced_;
-  above.clear();
   Stacks base = s;
-  for (std::size_t reductions = 0;; ++reductions) {
-    if (reductions > kMostReductions) throw LimitError("the grammar reduces more than " + std::to_string(kMostReductions) + " rules before one terminal");
-    const std::int32_t top = above.empty() ? state_of(base) : above.back();
-    const LrTables::State& state = lark.tables.states[static_cast<std::size_t>(top)];
-    const auto [first, last] = actions_on(state, terminal);
-    if (first == last) return false;
-    const std::int32_t action = state.actions[first].second;
-    if (action >= 0) return true;
-    if (!reduce(lark.rules[static_cast<std::size_t>(~action)], base, above)) return shift(s, terminal) != kNoStack;
-  }
+  const std::int32_t to = reduce_before(terminal, base, reduced_);
+  return to == kDivides ? shift(s, terminal) != kNoStack : to != kRefused;
 }
 
 // Takes out terminals behind which nothing can be read, nor the text end.
