@@ -152,6 +152,34 @@ void Scanner::add_exits(ScanShape& out, const Ends& ends) {
   }
 }
 
+// The tokens at a node, where a state is reached.
+void Scanner::sort_in(Scan q, std::uint32_t node, std::vector<std::uint32_t>& inside, std::vector<std::pair<Scan, std::uint32_t>>& doubts) {
+  const Trie& t = lexer_.trie();
+  if (q == kDeadScan || t.token_begin(node) == t.token_end(node)) return;
+  const bool sure = plain(q);
+  for (std::uint32_t i = t.token_begin(node); i < t.token_end(node); ++i) {
+    if (sure)
+      inside.push_back(t.id(i));
+    else
+      doubts.emplace_back(q, t.id(i));
+  }
+}
+
+namespace {
+
+// By state.
+std::vector<ScanShape::Doubt> grouped(std::vector<std::pair<Scan, std::uint32_t>> doubts) {
+  std::sort(doubts.begin(), doubts.end());
+  std::vector<ScanShape::Doubt> out;
+  for (const auto& [q, token] : doubts) {
+    if (out.empty() || out.back().state != q) out.push_back({q, {}});
+    out.back().tokens.push_back(token);
+  }
+  return out;
+}
+
+}  // namespace
+
 void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
   const Trie& t = lexer_.trie();
   struct Entry {
@@ -161,6 +189,7 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
   };
   std::vector<Entry> todo{{root, q, {}}};
   std::vector<std::uint32_t> inside;
+  std::vector<std::pair<Scan, std::uint32_t>> doubts;
   Ends ends;
   while (!todo.empty()) {
     const Entry at = todo.back();
@@ -169,7 +198,7 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
     for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
       const Scan to = next(at.state, t[c].byte);
       if (to == kDeadScan) continue;
-      for (std::uint32_t i = t.token_begin(c); i < t.token_end(c); ++i) inside.push_back(t.id(i));
+      sort_in(to, c, inside, doubts);
       if (t[c].children == 0) continue;
       Entry further{c, to, at.column};
       if (newline_ >= 0 && counts(to)) further.column.read(t[c].byte, tab_);
@@ -178,6 +207,7 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
     }
   }
   add_exits(out, ends);
+  out.doubts = grouped(std::move(doubts));
   if (inside.size() > kSparse) {
     mask_rows_.push_back(std::make_unique<Row>(lexer_.mask_words(), 0));
     for (const std::uint32_t i : inside) (*mask_rows_.back())[i >> 5] |= 1U << (i & 31);
@@ -241,6 +271,7 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
   };
   std::vector<Entry> todo{{root, q, from.state, {}, {}}};
   std::vector<std::uint32_t> add, clear;
+  std::vector<std::pair<Scan, std::uint32_t>> doubts, settled;
   Ends more, fewer;
   std::size_t met = 0;
   while (!todo.empty()) {
@@ -253,10 +284,8 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
       const std::uint8_t byte = t[c].byte;
       Entry to{c, at.mine == kDeadScan ? kDeadScan : next(at.mine, byte), at.other == kDeadScan ? kDeadScan : next(at.other, byte), at.my_column, at.other_column};
       if (to.mine == to.other) continue;
-      if ((to.mine == kDeadScan) != (to.other == kDeadScan)) {
-        std::vector<std::uint32_t>& list = to.mine == kDeadScan ? clear : add;
-        for (std::uint32_t i = t.token_begin(c); i < t.token_end(c); ++i) list.push_back(t.id(i));
-      }
+      sort_in(to.other, c, clear, settled);
+      sort_in(to.mine, c, add, doubts);
       if (t[c].children == 0) continue;
       std::vector<std::int32_t> mine, other;
       if (to.mine != kDeadScan) {
@@ -286,6 +315,11 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
   for (const std::uint32_t i : add) (*mask_rows_.back())[i >> 5] |= 1U << (i & 31);
   bytes_ += lexer_.mask_words() * 4;
   out.base = mask_rows_.back().get();
+  std::sort(settled.begin(), settled.end());
+  for (const ScanShape::Doubt& d : from.shape->doubts)
+    for (const std::uint32_t token : d.tokens)
+      if (!std::binary_search(settled.begin(), settled.end(), std::make_pair(d.state, token))) doubts.emplace_back(d.state, token);
+  out.doubts = grouped(std::move(doubts));
   return true;
 }
 
@@ -303,6 +337,7 @@ const ScanShape& Scanner::shape(Scan q, std::uint32_t root) {
     if (made->base && list.size() < kMostReferences) list.push_back({q, made.get()});
   }
   bytes_ += sizeof(ScanShape) + made->add.size() * 4;
+  for (const ScanShape::Doubt& d : made->doubts) bytes_ += sizeof(d) + d.tokens.size() * 4;
   shape_index_.put(key, static_cast<std::int32_t>(shapes_.size()));
   shapes_.push_back(std::move(made));
   return *shapes_.back();
