@@ -148,6 +148,8 @@ class Converter:
 
     def _one_character(self, item: Item, flags: int) -> Node:
         operation, argument = item
+        if operation is _constants.LITERAL and flags & _IGNORECASE:
+            return _any_case(argument, flags & (_TYPE_FLAGS | _IGNORECASE))
         ascii_only = bool(flags & _ASCII)
         if operation is _constants.ANY:
             return _ast.ANY if flags & _DOTALL else _ast.Chars(_charset.complement(_NEWLINE))
@@ -283,6 +285,20 @@ def _anchor(kind: Any, flags: int) -> Node:
         return _ast.AT_END_OR_LAST_NEWLINE
     word = _unicode.python_class(r"\w", bool(flags & _ASCII))
     return _ast.boundary(word, kind is _constants.AT_NON_BOUNDARY, sys.version_info >= (3, 14))
+
+
+def keyword(word: str, flags: str) -> Node:
+    """Return the tree of ``(?flags:word)``; the word holds letters, digits and ``_`` of ASCII."""
+    if "i" not in flags:
+        return _ast.Literal(word)
+    kept = _IGNORECASE | (_ASCII if "a" in flags else int(re.UNICODE))
+    return _ast.concat(_any_case(ord(character), kept) for character in word)
+
+
+@functools.lru_cache(maxsize=1024)
+def _any_case(character: int, flags: int) -> Node:
+    item = (_constants.LITERAL, character)
+    return _ast.Chars(_ignoring_case(_charset.normalise([item[1:] * 2]), repr(item), _Item(item, flags)))
 
 
 class _Item:
