@@ -34,13 +34,21 @@ std::int32_t LarkGrammar::tried(std::int32_t state) {
 
 void LarkGrammar::find_followers() {
   const std::size_t count = terminals.size();
-  std::vector<std::vector<std::int32_t>> found(count);
+  std::vector<std::vector<std::int32_t>> found(count), reached(count);
   for (const LrTables::State& s : tables.states)
-    for (const auto& [terminal, action] : s.actions) {
-      if (action < 0 || terminal >= end()) continue;
-      for (const auto& next : tables.states[static_cast<std::size_t>(action)].actions)
-        if (next.first < end()) found[static_cast<std::size_t>(terminal)].push_back(next.first);
-    }
+    for (const auto& [terminal, action] : s.actions)
+      if (action >= 0 && terminal < end()) reached[static_cast<std::size_t>(terminal)].push_back(action);
+  std::vector<std::size_t> last(count, count);  // whom each terminal was last found to follow
+  for (std::size_t t = 0; t < count; ++t) {
+    std::sort(reached[t].begin(), reached[t].end());
+    reached[t].erase(std::unique(reached[t].begin(), reached[t].end()), reached[t].end());
+    for (const std::int32_t state : reached[t])
+      for (const auto& [next, action] : tables.states[static_cast<std::size_t>(state)].actions) {
+        if (next >= end() || last[static_cast<std::size_t>(next)] == t) continue;
+        last[static_cast<std::size_t>(next)] = t;
+        found[t].push_back(next);
+      }
+  }
   const auto add = [&](std::int32_t to, std::int32_t from) {
     if (to < 0 || from < 0 || to == from) return;
     const std::vector<std::int32_t> more = found[static_cast<std::size_t>(from)];
