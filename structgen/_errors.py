@@ -9,6 +9,10 @@
     ├── RegexError                   a regular expression that cannot be represented
     ├── LimitError                   a documented limit was reached
     ├── GuardDeadEnd                 guards left no token that could continue the output
+    ├── SamplingError                sampling could not give what was asked for
+    │   ├── NothingSatisfiesError        no output at all satisfies the constraint
+    │   ├── AllParticlesDeadError        the constraint killed every particle
+    │   └── BudgetError                  max_tokens is too small for any output that satisfies the constraint
     └── VocabularyError              a vocabulary or tokenizer that cannot be used
 
 All of them can be pickled, so that they cross process boundaries whole.
@@ -215,6 +219,53 @@ class GuardDeadEnd(StructgenError):  # noqa: N818 - what happened, not what was 
         self.guard = tuple(guard)
         names = ", ".join(self.guard)
         super().__init__(f"no token satisfies what is checked when a value ends: {names}")
+
+
+class SamplingError(StructgenError):
+    """Sampling could not give what was asked for.
+
+    Parameters
+    ----------
+    message : str
+        What happened, and what to do about it.
+    result : SamplingResult, optional
+        What there was when sampling stopped: the sequences so far, and where and why particles died.
+    """
+
+    def __init__(self, message: str, *, result: Any = None) -> None:
+        self.result = result
+        super().__init__(message)
+
+
+class NothingSatisfiesError(SamplingError):
+    """No output at all satisfies the constraint: it refuses the empty text, or everything was refused."""
+
+
+class AllParticlesDeadError(SamplingError):
+    """The constraint killed every particle, so that there is nothing to resample from."""
+
+
+class BudgetError(SamplingError):
+    """`max_tokens` is too small for the shortest output that satisfies the constraint.
+
+    Parameters
+    ----------
+    message : str
+        What happened, and what to do about it.
+    max_tokens : int
+        The limit that was set.
+    needed : int, optional
+        A number of tokens, the end token included, that is enough for some output, where that is known.
+    result : SamplingResult, optional
+        What there was when sampling stopped.
+    """
+
+    def __init__(
+        self, message: str, *, max_tokens: int, needed: int | None = None, result: Any = None
+    ) -> None:
+        self.max_tokens = max_tokens
+        self.needed = needed
+        super().__init__(message, result=result)
 
 
 class VocabularyError(StructgenError):
