@@ -13,6 +13,7 @@
     │   ├── NothingSatisfiesError        no output at all satisfies the constraint
     │   ├── AllParticlesDeadError        the constraint killed every particle
     │   └── BudgetError                  max_tokens is too small for any output that satisfies the constraint
+    ├── PotentialError               a potential or predicate whose answers cannot be weighed
     └── VocabularyError              a vocabulary or tokenizer that cannot be used
 
 All of them can be pickled, so that they cross process boundaries whole.
@@ -283,3 +284,25 @@ class VocabularyError(StructgenError):
         self.reason = reason
         self.token_id = token_id
         super().__init__(reason if token_id is None else f"token {token_id}: {reason}")
+
+
+class PotentialError(StructgenError):
+    """A potential or predicate that answered NaN or positive infinity, or that breaks a law of potentials.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong, in one sentence without a full stop.
+    potential : str, optional
+        Name of the potential.
+    context : str, optional
+        The text at which it was asked.
+    """
+
+    def __init__(self, reason: str, *, potential: str | None = None, context: str | None = None) -> None:
+        self.reason = reason
+        self.potential = potential
+        self.context = context
+        who = f"{potential}: " if potential is not None else ""
+        where = f" (asked at {context!r})" if context is not None else ""
+        super().__init__(who + reason + where)
