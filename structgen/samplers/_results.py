@@ -32,6 +32,9 @@ class Sequence:
         return len(self.tokens)
 
 
+Cause = Literal["token", "length", "critic"]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Death:
     """Where a constraint killed a particle."""
@@ -40,7 +43,7 @@ class Death:
     """Tokens that it had before."""
     particle: int
     """Its index at that step."""
-    cause: Literal["token", "length", "critic"]
+    cause: Cause
     """No token was acceptable; it could not end within `max_tokens`; the critic refused it."""
     text: str
     """The text that had no continuation, or, of a critic, the text that it refused."""
@@ -75,9 +78,11 @@ class SamplingResult:
     deaths: list[Death] = dataclasses.field(default_factory=list)
     """Every particle that a constraint killed."""
     calls: int = 0
-    """How often the constraint was asked about a token; a mask counts as one."""
+    """How often the constraint was asked about a single token or text; masks do not count."""
     drawn: int = 0
     """Number of tokens drawn, also those of particles that did not survive."""
+    acceptance_rate: float | None = None
+    """Share of the proposals that were accepted, of samplers that accept and reject whole sequences."""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     """Wall-clock time: ``model``, ``constraint`` (token sampler and critic) and ``sampler`` (the rest)."""
 
