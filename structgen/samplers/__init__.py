@@ -1,6 +1,32 @@
 """Unbiased samples of a language model, given that the output conforms (needs PyTorch)."""
 
-from structgen.samplers._context import Context
-from structgen.samplers._potentials import AutomatonPotential, BasePotential, Potential, Product
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise ImportError(f"structgen.samplers needs PyTorch ({error}): pip install 'structgen[hf]'") from error
 
-__all__ = ["AutomatonPotential", "BasePotential", "Context", "Potential", "Product"]
+from structgen.samplers._context import Context
+from structgen.samplers._draws import Draw, awrs_draw, mask_draw
+from structgen.samplers._guards import JsonSchemaGuard, LanguageModelPotential, Predicate, SuffixRegex
+from structgen.samplers._potentials import AutomatonPotential, BasePotential, Potential, Product
+from structgen.samplers._token_samplers import AWRS, MaskSampler, MaskThenAWRS, Proposal, TokenSampler
+
+__all__ = [
+    "AWRS",
+    "AutomatonPotential",
+    "BasePotential",
+    "Context",
+    "Draw",
+    "JsonSchemaGuard",
+    "LanguageModelPotential",
+    "MaskSampler",
+    "MaskThenAWRS",
+    "Potential",
+    "Predicate",
+    "Product",
+    "Proposal",
+    "SuffixRegex",
+    "TokenSampler",
+    "awrs_draw",
+    "mask_draw",
+]

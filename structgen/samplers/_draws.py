@@ -299,7 +299,8 @@ class LogRace:
             self._refill()
         keys, logprobs, tokens = self._chunk
         at = self._position
-        ahead = at < len(keys) and logprobs[at] > -math.inf
+        # The keys of tokens that were taken before are -inf, as are those of probability 0.
+        ahead = at < len(keys) and keys[at] > -math.inf
         if self._returned and not (ahead and -keys[at] < self._returned[0][0]):
             self._now, token = heapq.heappop(self._returned)
             return token
@@ -395,8 +396,9 @@ def mask_draws(logprobs: Tensor, allowed: Tensor, generator: torch.Generator | N
     masked, log_z = masked_logprobs(logprobs, allowed)
     # By inversion: the first token at which the running sum exceeds a random share of the total.
     sums = masked.exp().cumsum(dim=-1)
-    shares = _uniform((len(sums), 1), sums.device, generator) * sums[:, -1:]
-    last = torch.searchsorted(sums, sums[:, -1:])
+    totals = sums[:, -1:].contiguous()
+    shares = _uniform((len(sums), 1), sums.device, generator) * totals
+    last = torch.searchsorted(sums, totals)
     tokens = torch.minimum(torch.searchsorted(sums, shares, right=True), last)[:, 0]
     return [
         Draw(token, weight, 0) if weight > -math.inf else Draw(NONE, -math.inf, 0)
