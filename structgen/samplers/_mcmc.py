@@ -161,8 +161,11 @@ class _Chains:
             lanes.advance({i: chains[i].path[step + 1].token for i in live})
         if self._critic is not None:
             with self._run.timed("constraint"):
-                for chain in chains:
-                    chain.score = complete_score(self._critic, chain.path[-1]) if chain.finished else 0.0
+                for i, chain in enumerate(chains):
+                    if chain.finished:
+                        chain.score = complete_score(self._critic, chain.path[-1])
+                        if chain.score == _NEVER:
+                            self._deaths.append(Death(len(chain), i, "critic", chain.path[-1].text))
         return chains
 
     def _draw(self, step: int, drawing: list[int], chains: list[_Chain], lanes: Lanes) -> None:

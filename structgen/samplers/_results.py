@@ -136,12 +136,16 @@ class SamplingResult:
         return pandas.DataFrame(self.to_records())
 
     def to_json(self, indent: int | None = None) -> str:
-        """Return everything as JSON; numbers that JSON does not have, like the log-weight -inf, are null."""
+        """Return everything as JSON.
+
+        Numbers that JSON does not have, like the log-weight -inf, are null; values that it does not have are
+        strings, their ``repr``.
+        """
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         fields["sequences"] = self.to_records()
         fields["deaths"] = [dataclasses.asdict(death) for death in self.deaths]
         fields["calls_per_token"] = self.calls_per_token
-        return json.dumps(_finite(fields), indent=indent, ensure_ascii=False, allow_nan=False)
+        return json.dumps(_finite(fields), indent=indent, ensure_ascii=False, allow_nan=False, default=repr)
 
 
 def _finite(value: Any) -> Any:

@@ -296,13 +296,17 @@ def draw_tokens(
 ) -> SequenceOf[Draw]:
     """Draw a token of each row; as the last one, an end token where the text may end.
 
-    The weight of an end token that is forced is the total probability of the end tokens.
+    The weight of an end token that is forced is the total probability of the end tokens, save those that a
+    proposal cuts off, as it would at any other step.
     """
     if not last:
         return token_sampler.draw(contexts, logprobs, generator)
     may_end = [score > _NEVER for score in token_sampler.potential.complete_many(contexts)]
     allowed = torch.zeros(logprobs.shape, dtype=torch.bool)
     allowed[:, list(contexts[0].vocabulary.eos_token_ids)] = torch.tensor(may_end).unsqueeze(1)
+    support = getattr(token_sampler, "support", None)
+    if support is not None:
+        allowed &= support(logprobs).to(allowed.device)
     return [dataclasses.replace(draw, calls=1) for draw in mask_draws(logprobs, allowed, generator)]
 
 

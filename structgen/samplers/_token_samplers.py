@@ -233,6 +233,13 @@ class Proposal:
             for draw, ratio in zip(draws, ratios, strict=True)
         ]
 
+    def support(self, logprobs: Tensor) -> Tensor:
+        """Return the tokens that are not cut off, booleans of shape ``(n, V)``."""
+        proposal = self._proposal(logprobs.double())
+        kept = proposal > -math.inf
+        inner = getattr(self.inner, "support", None)
+        return kept if inner is None else kept & inner(proposal)
+
     def _proposal(self, target: Tensor) -> Tensor:
         proposal = torch.log_softmax(target / self.temperature, dim=-1)
         if self.top_k is not None and self.top_k < proposal.shape[-1]:

@@ -17,6 +17,7 @@ from structgen.samplers._potentials import BasePotential, Potential
 from structgen.samplers._resampling import SCHEMES, Floats, Indices, Uniforms
 from structgen.samplers._results import SamplingResult
 from structgen.samplers._smc import SMC
+from structgen.samplers._token_samplers import Proposal
 from tests.samplers.enumerated import Chooser, outcomes
 from tests.samplers.worlds import TWO_ENDS, Tokens, World, total_variation, trap
 
@@ -190,6 +191,30 @@ def test_forced_ends_have_the_probability_of_all_end_tokens(kind: str) -> None:
     assert {s.tokens[-1] for s in sampled.sequences if s.steps == 3 and s.finished} == set(TWO_ENDS)
     assert total_variation(sampled, world.posterior) < 0.04
     assert math.exp(sampled.log_evidence) == pytest.approx(world.evidence, rel=0.1)
+
+
+@pytest.mark.parametrize("top_k", [None, 3])
+@pytest.mark.parametrize("kind", ["masks", "awrs"])
+def test_proposals_keep_the_target_but_for_what_they_cut_off(kind: str, top_k: int | None) -> None:
+    world = World("(a|b){1,3}", 4, seed=21)
+    sampler = Proposal(getattr(world, kind)(), temperature=1.5, top_k=top_k)
+    result = SMC(4000).run(world.model, sampler, max_tokens=4, seed=0)
+
+    def kept(tokens: Tokens) -> bool:
+        return all(
+            sum(other > log_ps[token] for other in log_ps) < (top_k or 4)
+            for i, token in enumerate(tokens)
+            for log_ps in [world.logprobs(tokens[:i])]
+        )
+
+    target = {tokens: p for tokens, p in world.joint.items() if kept(tokens)}
+    total = sum(target.values())
+    assert {s.tokens for s in result.sequences if s.finished} <= set(target)
+    assert (len(target) < len(world.joint)) == (top_k is not None)
+    # Sequences of the full length have to be among those cut off, for their end is forced.
+    assert top_k is None or any(len(tokens) == 4 and tokens not in target for tokens in world.joint)
+    assert total_variation(result, {t: p / total for t, p in target.items()}) < 0.04
+    assert math.exp(result.log_evidence) == pytest.approx(total, rel=0.1)
 
 
 def test_what_cannot_end_in_time_dies_and_counts_as_zero() -> None:
