@@ -186,6 +186,17 @@ def test_suffix_mcmc_leaves_a_trap() -> None:
     assert total_variation(result, world.posterior) < bound(world.posterior, 100) < 0.4
 
 
+def test_chains_that_die_begin_anew() -> None:
+    # What begins with a cannot end in time.
+    world = World("bb?|a{4}", 4, table={(): [0.0, 0.8, 0.2, 0.0]})
+    start = SuffixMCMC(300, 0).run(world.model, world.masks(), max_tokens=4, seed=0)
+    assert 200 < sum(s.weight == 0 for s in start.sequences) < 300
+    end = SuffixMCMC(300, 40).run(world.model, world.masks(), max_tokens=4, seed=0)
+    assert all(s.finished for s in end.sequences)
+    assert total_variation(end, world.posterior) < bound(world.posterior, 300)
+    assert end.log_evidence == start.log_evidence
+
+
 @worlds
 def test_suffix_mcmc_is_in_detailed_balance(name: str) -> None:
     world = world_of(name)

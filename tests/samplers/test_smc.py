@@ -193,10 +193,10 @@ def test_forced_ends_have_the_probability_of_all_end_tokens(kind: str) -> None:
     assert math.exp(sampled.log_evidence) == pytest.approx(world.evidence, rel=0.1)
 
 
-@pytest.mark.parametrize("top_k", [None, 3])
+@pytest.mark.parametrize("top_k", [None, 2])
 @pytest.mark.parametrize("kind", ["masks", "awrs"])
 def test_proposals_keep_the_target_but_for_what_they_cut_off(kind: str, top_k: int | None) -> None:
-    world = World("(a|b){1,3}", 4, seed=21)
+    world = World("(a|b){1,3}", 4, seed=1)
     sampler = Proposal(getattr(world, kind)(), temperature=1.5, top_k=top_k)
     result = SMC(4000).run(world.model, sampler, max_tokens=4, seed=0)
 
@@ -211,8 +211,9 @@ def test_proposals_keep_the_target_but_for_what_they_cut_off(kind: str, top_k: i
     total = sum(target.values())
     assert {s.tokens for s in result.sequences if s.finished} <= set(target)
     assert (len(target) < len(world.joint)) == (top_k is not None)
-    # Sequences of the full length have to be among those cut off, for their end is forced.
-    assert top_k is None or any(len(tokens) == 4 and tokens not in target for tokens in world.joint)
+    # Ends that are forced are among what is cut off, and nothing else of these texts is.
+    forced = [t for t in world.joint if len(t) == 4 and kept(t[:3]) and not kept(t)]
+    assert bool(forced) == (top_k is not None)
     assert total_variation(result, {t: p / total for t, p in target.items()}) < 0.04
     assert math.exp(result.log_evidence) == pytest.approx(total, rel=0.1)
 
