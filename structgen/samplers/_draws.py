@@ -100,12 +100,6 @@ def awrs_draw(
     """
     check_options(estimator, max_accepts, max_rejects)
     _check_row(logprobs)
-    total = float(torch.logsumexp(_working(logprobs), dim=-1)) if len(logprobs) else -math.inf
-    _check_total(total)
-    if abs(math.expm1(total)) > _NORMALISED:
-        raise ValueError(
-            f"the probabilities add up to exp({total:.6g}), not to 1: pass torch.log_softmax(logits, dim=-1)"
-        )
     (race,) = races(logprobs[None], generator)
     return run(race, allowed, estimator, max_accepts, max_rejects)
 
@@ -116,7 +110,7 @@ def mask_draw(logprobs: Tensor, mask: Any, *, generator: torch.Generator | None 
     Parameters
     ----------
     logprobs : Tensor
-        Floating point, shape ``(V,)``: log-probabilities, ``-inf`` included. It is left as it is.
+        Floating point, shape ``(V,)``: normalised log-probabilities, ``-inf`` included. It is left as it is.
     mask : Tensor or ndarray
         Which tokens are allowed: booleans of shape ``(V,)``, or 32-bit integers of shape ``(W,)`` as
         automata fill them, bit ``t % 32`` of word ``t // 32`` for token ``t``. Tokens beyond it are not
@@ -132,7 +126,7 @@ def mask_draw(logprobs: Tensor, mask: Any, *, generator: torch.Generator | None 
     Raises
     ------
     ValueError
-        A shape or type is another.
+        A shape or type is another, or the log-probabilities do not add up to 1 in probability.
     PotentialError
         A log-probability is NaN or positive infinity.
     """
@@ -160,10 +154,16 @@ def check_options(estimator: str, max_accepts: int, max_rejects: int | None) -> 
 def _check_row(logprobs: Tensor) -> None:
     if logprobs.ndim != 1 or not logprobs.is_floating_point():
         raise ValueError(f"logprobs must be a row of floats, not {logprobs.dtype} {tuple(logprobs.shape)}")
+    total = float(torch.logsumexp(_working(logprobs), dim=-1)) if len(logprobs) else -math.inf
+    _check_number(total)
+    if abs(math.expm1(total)) > _NORMALISED:
+        raise ValueError(
+            f"the probabilities add up to exp({total:.6g}), not to 1: pass torch.log_softmax(logits, dim=-1)"
+        )
 
 
-def _check_total(total: float) -> None:
-    if not total < math.inf:
+def _check_number(number: float) -> None:
+    if not number < math.inf:
         raise PotentialError(
             "a log-probability is NaN or positive infinity; look at the logits", potential="the model"
         )
@@ -175,10 +175,9 @@ def _working(logprobs: Tensor) -> Tensor:
 
 
 def _uniform(shape: tuple[int, ...], device: torch.device, generator: torch.Generator | None) -> Tensor:
-    """Return random numbers in (0, 1); the same on every device where the generator is on the host."""
+    """Return random numbers in [0, 1); the same on every device where the generator is on the host."""
     source = device if generator is None else generator.device
-    numbers = torch.rand(shape, dtype=torch.float64, device=source, generator=generator)
-    return numbers.clamp_(min=2.0**-54).to(device)
+    return torch.rand(shape, dtype=torch.float64, device=source, generator=generator).to(device)
 
 
 # -- adaptive weighted rejection ------------------------------------------------------------
@@ -234,9 +233,8 @@ def races(logprobs: Tensor, generator: torch.Generator | None) -> list[LogRace]:
     logprobs = _working(logprobs)
     # Gumbel keys: their falling order is that of drawing without replacement. -key is the logarithm of the
     # time at which a Poisson clock of rate p first rings.
-    keys = (
-        _uniform(tuple(logprobs.shape), logprobs.device, generator).log_().neg_().log_().neg_().add_(logprobs)
-    )
+    times = _uniform(tuple(logprobs.shape), logprobs.device, generator).log_().neg_().log_()
+    keys = torch.sub(logprobs, times, out=times)
     chunks = _top(keys, logprobs, _FIRST_CHUNK)
     return [LogRace(*row, generator) for row in zip(keys, logprobs, chunks, strict=True)]
 
@@ -252,7 +250,7 @@ def _top(keys: Tensor, logprobs: Tensor, count: int) -> list[Chunk]:
     # NaN is the greatest of keys, so that it is seen here if there is any.
     for row_keys, _, _ in rows:
         if row_keys:
-            _check_total(row_keys[0])
+            _check_number(row_keys[0])
     return [(row_keys, row_logprobs, [int(t) for t in ids]) for row_keys, row_logprobs, ids in rows]
 
 
@@ -328,7 +326,8 @@ class LogRace:
         heapq.heappush(self._returned, (float(np.logaddexp(self._now, wait)), token))
 
     def _random(self) -> float:
-        return float(_uniform((), torch.device("cpu"), self._generator))
+        # Not 0, whose logarithm is asked for.
+        return max(float(_uniform((), torch.device("cpu"), self._generator)), 2.0**-54)
 
     def reject(self, token: int) -> None:
         """Take a token's probability from what is left."""
@@ -392,10 +391,9 @@ def mask_draws(logprobs: Tensor, allowed: Tensor, generator: torch.Generator | N
     PotentialError
         A log-probability is NaN or positive infinity.
     """
-    logprobs = _working(logprobs)
     masked, log_z = masked_logprobs(logprobs, allowed)
     # By inversion: the first token at which the running sum exceeds a random share of the total.
-    sums = masked.exp().cumsum(dim=-1)
+    sums = masked.exp_().cumsum(dim=-1)
     totals = sums[:, -1:].contiguous()
     shares = _uniform((len(sums), 1), sums.device, generator) * totals
     last = torch.searchsorted(sums, totals)
@@ -429,17 +427,18 @@ def masked_logprobs(logprobs: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
         A log-probability is NaN or positive infinity.
     """
     logprobs = _working(logprobs)
-    totals = torch.logsumexp(logprobs, dim=-1)
-    for total in totals.tolist():
-        _check_total(total)
+    for greatest in logprobs.amax(dim=-1).tolist():
+        _check_number(greatest)
     masked = torch.where(allowed.to(logprobs.device), logprobs, -math.inf)
-    sums = torch.logsumexp(masked, dim=-1)
-    log_z = torch.where(sums > -math.inf, sums - totals, -math.inf)
-    return masked - torch.where(sums > -math.inf, sums, 0.0)[:, None], log_z
+    log_z = torch.logsumexp(masked, dim=-1)
+    return masked.sub_(torch.where(log_z > -math.inf, log_z, 0.0)[:, None]), log_z
 
 
 def unpack(masks: Tensor) -> Tensor:
     """Unpack int32 masks of shape ``(n, W)`` to booleans of shape ``(n, 32 W)``, on their device."""
+    if masks.device.type == "cpu":
+        octets = masks.numpy().astype("<i4", copy=False).view(np.uint8)
+        return torch.from_numpy(np.unpackbits(octets, axis=1, bitorder="little")).view(torch.bool)
     shifts = torch.arange(32, dtype=torch.int32, device=masks.device)
     return ((masks.unsqueeze(-1) >> shifts) & 1).to(torch.bool).flatten(1)
 

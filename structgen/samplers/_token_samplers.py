@@ -120,8 +120,8 @@ class AWRS:
     ) -> list[Draw]:
         """Draw the next token of every row; see :meth:`TokenSampler.draw`."""
         _check_batch(contexts, logprobs)
-        if logprobs.shape[-1] == 0 or not contexts:
-            return [Draw(-1, -math.inf, 0) for _ in contexts]
+        if not contexts:
+            return []
         return [
             run(race, allowed_tokens(self.potential, context), *self._options)
             for context, race in zip(contexts, races(logprobs, generator), strict=True)
