@@ -111,7 +111,7 @@ class TableRows:
 
 
 class HuggingFaceModel:
-    """A causal language model of transformers after one prompt, with its key-value cache.
+    """A causal language model of transformers after its prompt, with its key-value cache.
 
     Parameters
     ----------
@@ -120,8 +120,9 @@ class HuggingFaceModel:
     vocabulary : Vocabulary or tokenizer
         The vocabulary, or a tokenizer to read it from; its end tokens are then those of the model's
         generation configuration, where that has any.
-    prompt_ids : sequence of int or Tensor
-        The tokens of the prompt, (L,) or (1, L), at least one.
+    prompt_ids : sequence of int or Tensor, or sequence of these
+        The tokens of the prompt, at least one; or several prompts without padding, for
+        :meth:`SMC.run_prompts`.
     temperature : float
         Divides the logits. The model with its temperature is what samplers take as the truth.
     cache : {"dynamic", "static"} or callable
@@ -131,17 +132,17 @@ class HuggingFaceModel:
     Raises
     ------
     ValueError
-        The prompt is empty or not one row, or the temperature is not positive.
+        A prompt is empty or no row of tokens, or the temperature is not positive.
     TypeError
         The model keeps no cache whose rows can be reordered.
 
     Notes
     -----
-    The prompt is read once, as one row, and its cache is kept: every `begin` copies it. All rows have the
-    same length, so there is neither padding on the left nor an attention mask. Resampling is
-    ``cache.reorder_cache``. A cache that grows follows the number of rows; one of fixed size (with an
-    attribute ``is_compileable`` that is true) keeps as many as it began with, the surplus rows being copies
-    that nobody reads, because a compiled model must not see another shape.
+    A prompt is read once, as one row, and its cache is kept: every `begin` copies it. All rows have the same
+    length, so that only prompts of different lengths need padding (on the left, with an attention mask and
+    position ids). Resampling is ``cache.reorder_cache``. A cache that grows follows the number of rows; one
+    of fixed size (with an attribute ``is_compileable`` that is true) keeps as many as it began with, the
+    surplus rows being copies that nobody reads, because a compiled model must not see another shape.
 
     Logits beyond the vocabulary's tokens (padding of the model) are cut off before they are normalised.
     Log-probabilities are float32.
@@ -151,7 +152,7 @@ class HuggingFaceModel:
         self,
         model: Any,
         vocabulary: Any,
-        prompt_ids: Sequence[int] | Tensor,
+        prompt_ids: Sequence[int] | Tensor | Sequence[Sequence[int] | Tensor],
         *,
         temperature: float = 1.0,
         cache: str | Callable[[int], Any] = "dynamic",
@@ -160,13 +161,6 @@ class HuggingFaceModel:
             raise ValueError(f"the temperature is {temperature}, and must be positive")
         if isinstance(cache, str) and cache not in ("dynamic", "static"):
             raise ValueError(f'cache is {cache!r}, and must be "dynamic", "static" or a callable')
-        prompt = torch.as_tensor(prompt_ids, dtype=torch.long, device=model.device)
-        prompt = prompt.reshape(1, -1) if prompt.dim() == 1 else prompt
-        if prompt.dim() != 2 or prompt.shape[0] != 1 or prompt.shape[1] == 0:
-            raise ValueError(
-                f"prompt_ids has shape {tuple(prompt.shape)}, and must be one row of at least one token "
-                "(for an empty prompt give the begin-of-sequence token)"
-            )
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary.from_tokenizer(
                 vocabulary,
@@ -175,13 +169,16 @@ class HuggingFaceModel:
             )
         self._vocabulary: Vocabulary = vocabulary
         self._model = model
-        self._prompt = prompt
+        self._prompt, self._mask = _padded(prompt_ids, model.device)
+        self.prompts = len(self._prompt)
+        """Number of prompts."""
         self._temperature = temperature
         self._cache = cache
         self._read: dict[int, tuple[Any, Tensor]] = {}
+        parameters = inspect.signature(model.forward).parameters
         # The logits of the prompt's other tokens are not needed, and may be large.
-        keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
-        self._options: dict[str, Any] = {"logits_to_keep": 1} if keeps else {}
+        self._options: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
+        self._takes_positions = "position_ids" in parameters
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -193,7 +190,7 @@ class HuggingFaceModel:
         if key not in self._read:
             self._read = {key: self._read_prompt(length)}
         cache, logprobs = self._read[key]
-        return HuggingFaceRows(self, copy.deepcopy(cache), logprobs, rows)
+        return HuggingFaceRows(self, copy.deepcopy(cache), logprobs, self._mask, rows)
 
     def _read_prompt(self, length: int) -> tuple[Any, Tensor]:
         empty = None
@@ -203,7 +200,7 @@ class HuggingFaceModel:
             from transformers import StaticCache
 
             empty = StaticCache(config=self._model.config, max_cache_len=length)
-        cache, logprobs = self.forward(self._prompt, empty)
+        cache, logprobs = self.forward(self._prompt, empty, self._mask)
         if not hasattr(cache, "reorder_cache"):
             raise TypeError(
                 f"{type(self._model).__name__} returns {type(cache).__name__} where a cache that can be "
@@ -211,10 +208,19 @@ class HuggingFaceModel:
             )
         return cache, logprobs
 
-    def forward(self, tokens: Tensor, cache: Any) -> tuple[Any, Tensor]:
-        """Read tokens (n, L) after what the cache holds; return it and log-probabilities (n, V)."""
+    def forward(self, tokens: Tensor, cache: Any, mask: Tensor | None) -> tuple[Any, Tensor]:
+        """Read tokens (n, L) after what the cache holds; return it and log-probabilities (n, V).
+
+        The mask says which of all tokens are no padding; None is all.
+        """
+        options = dict(self._options)
+        if mask is not None:
+            options["attention_mask"] = mask
+            if self._takes_positions:
+                positions = (mask.cumsum(1) - 1).clamp(min=0)
+                options["position_ids"] = positions[:, -tokens.shape[1] :]
         with torch.no_grad():
-            output = self._model(input_ids=tokens, past_key_values=cache, use_cache=True, **self._options)
+            output = self._model(input_ids=tokens, past_key_values=cache, use_cache=True, **options)
         logits = output.logits[:, -1, : len(self._vocabulary.tokens)].float() / self._temperature
         return getattr(output, "past_key_values", None), logits.log_softmax(-1)
 
@@ -222,15 +228,19 @@ class HuggingFaceModel:
 class HuggingFaceRows:
     """The rows of a `HuggingFaceModel`; the first ones of its batch, where the batch has a fixed size."""
 
-    def __init__(self, model: HuggingFaceModel, cache: Any, logprobs: Tensor, rows: int) -> None:
+    def __init__(
+        self, model: HuggingFaceModel, cache: Any, logprobs: Tensor, mask: Tensor | None, rows: int
+    ) -> None:
         self._model = model
         self._cache = cache
         self._logprobs = logprobs
-        self._rows = rows
-        self._batch = rows
+        self._mask = mask
+        # The rows of one prompt lie together.
+        order = torch.arange(len(logprobs), device=logprobs.device).repeat_interleave(rows)
+        self._rows = self._batch = len(order)
         self._fixed = bool(getattr(cache, "is_compileable", False))
-        self._order: Tensor | None = torch.zeros(rows, dtype=torch.long, device=logprobs.device)
-        cache.reorder_cache(torch.zeros(rows, dtype=torch.long, device=logprobs.device))
+        self._order: Tensor | None = None
+        self._reorder(order)
 
     def __len__(self) -> int:
         return self._rows
@@ -246,7 +256,9 @@ class HuggingFaceRows:
             raise ValueError(f"{len(tokens)} tokens for {self._rows} rows")
         padded = [*tokens, *[tokens[0]] * (self._batch - self._rows)]
         column = torch.tensor(padded, dtype=torch.long, device=self._logprobs.device).unsqueeze(1)
-        self._cache, self._logprobs = self._model.forward(column, self._cache)
+        if self._mask is not None:
+            self._mask = torch.cat([self._mask, torch.ones_like(column)], 1)
+        self._cache, self._logprobs = self._model.forward(column, self._cache, self._mask)
         self._order = None
 
     def select(self, index: Sequence[int]) -> None:
@@ -256,6 +268,28 @@ class HuggingFaceRows:
         if not self._fixed:
             self._batch = self._rows
         padded = [*index, *[index[0]] * (self._batch - self._rows)]
-        order = torch.tensor(padded, dtype=torch.long, device=self._logprobs.device)
+        self._reorder(torch.tensor(padded, dtype=torch.long, device=self._logprobs.device))
+
+    def _reorder(self, order: Tensor) -> None:
         self._cache.reorder_cache(order)
+        if self._mask is not None:
+            self._mask = self._mask.index_select(0, order)
+        # The log-probabilities may never be asked for; so they are reordered when they are.
         self._order = order if self._order is None else self._order.index_select(0, order)
+
+
+def _padded(prompt_ids: Any, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Return prompts as rows of one length, and where they are no padding; None if there is none."""
+    several = len(prompt_ids) > 0 and torch.as_tensor(prompt_ids[0]).dim() > 0
+    prompts = [torch.as_tensor(row, dtype=torch.long) for row in (prompt_ids if several else [prompt_ids])]
+    for prompt in prompts:
+        if prompt.dim() != 1 or len(prompt) == 0:
+            raise ValueError(
+                f"a prompt has shape {tuple(prompt.shape)}, and must be one row of at least one token (for "
+                "an empty prompt give the begin-of-sequence token)"
+            )
+    length = max(map(len, prompts))
+    tokens = torch.stack([torch.nn.functional.pad(row, (length - len(row), 0)) for row in prompts])
+    lengths = torch.tensor([len(row) for row in prompts])
+    mask = (torch.arange(length) >= length - lengths.unsqueeze(1)).long()
+    return tokens.to(device), None if mask.all() else mask.to(device)

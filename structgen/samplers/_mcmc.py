@@ -149,7 +149,7 @@ class _Chains:
     def _regenerate(self, chains: list[_Chain]) -> list[_Chain]:
         """Complete sequences, in place and as one batch; those that die stay unfinished."""
         kept = [len(chain) for chain in chains]
-        lanes = Lanes(self._model, len(chains), self._max_tokens, self._run)
+        lanes = Lanes(self._model, len(chains), 1, self._max_tokens, self._run)
         live = list(range(len(chains)))
         for step in range(self._max_tokens):
             drawing = [i for i in live if kept[i] <= step]

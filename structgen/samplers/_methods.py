@@ -15,7 +15,7 @@ from structgen.samplers._potentials import Potential
 from structgen.samplers._resampling import log_mean_exp, normalise
 from structgen.samplers._results import Death, SamplingResult, Sequence
 from structgen.samplers._run import Progress, Run, budget_error, check_positive, check_start
-from structgen.samplers._smc import Population, all_dead
+from structgen.samplers._smc import Population, advance, all_dead
 from structgen.samplers._token_samplers import TokenSampler
 from structgen.samplers._trie import Trie, Walk
 
@@ -58,8 +58,8 @@ class LocallyConstrained:
             population = Population(
                 self.particles, model, token_sampler, max_tokens, None, None, run, repr(self)
             )
-            population.run(model)
-            return population.result(equal=True)
+            advance([population], model, max_tokens, run)
+            return population.checked_result(equal=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +97,8 @@ class SampleAndRerank:
             population = Population(
                 self.particles, model, unguided, max_tokens, critic, None, run, repr(self)
             )
-            population.run(model)
-            return population.result()
+            advance([population], model, max_tokens, run)
+            return population.checked_result()
 
 
 class _Unguided:

@@ -107,20 +107,24 @@ class Lanes:
     model : LanguageModel
         Begins the rows.
     count : int
-        Number of particles.
+        Number of particles per prompt.
+    prompts : int
+        Number of prompts. Particle ``i`` follows prompt ``i // count``.
     max_tokens : int
         The most tokens that any of them will get.
     run : Run
         Keeps the model's time.
     """
 
-    def __init__(self, model: LanguageModel, count: int, max_tokens: int, run: Run) -> None:
+    def __init__(self, model: LanguageModel, count: int, prompts: int, max_tokens: int, run: Run) -> None:
+        if getattr(model, "prompts", 1) != prompts:
+            raise ValueError("the model has several prompts; this takes one, and SMC.run_prompts any number")
         self._run = run
         # Any id will do: what follows an end is not looked at.
         self._padding = model.vocabulary.eos_token_ids[0]
         with run.timed("model"):
             self._rows: Rows = model.begin(count, max_tokens=max_tokens)
-        self._owners = list(range(count))
+        self._owners = list(range(count * prompts))
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -149,9 +153,10 @@ class Lanes:
             The particle whose row, before this token, each particle goes on from; the default is its own.
         """
         with self._run.timed("model"):
-            if ancestors is not None or 2 * len(tokens) <= len(self._owners):
+            before = [particle if ancestors is None else ancestors[particle] for particle in tokens]
+            if before != list(tokens) or 2 * len(tokens) <= len(self._owners):
                 row = {owner: i for i, owner in enumerate(self._owners)}
-                index = [row[particle if ancestors is None else ancestors[particle]] for particle in tokens]
+                index = [row[particle] for particle in before]
                 if index != list(range(len(self._owners))):
                     self._rows.select(index)
                 self._owners = list(tokens)

@@ -111,8 +111,74 @@ class SMC:
             population = Population(
                 self.particles, model, token_sampler, max_tokens, critic, self, run, repr(self)
             )
-            population.run(model)
-            return population.result()
+            advance([population], model, max_tokens, run)
+            return population.checked_result()
+
+    def run_prompts(
+        self,
+        model: LanguageModel,
+        token_sampler: TokenSampler,
+        *,
+        max_tokens: int,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        progress: Progress | None = None,
+        critic: Potential | None = None,
+    ) -> list[SamplingResult]:
+        """Sample sequences after each of the model's prompts, all as one batch.
+
+        Parameters
+        ----------
+        model : LanguageModel
+            With an attribute `prompts`, their number P. It begins P times as many rows as it is asked for.
+        token_sampler, max_tokens, seed, generator, progress, critic
+            As of :meth:`run`, and for all prompts.
+
+        Returns
+        -------
+        list of SamplingResult
+            One per prompt. Where all particles died, `log_evidence` is -inf and no sequence has weight. Each
+            has the `seconds` of the whole batch.
+
+        Raises
+        ------
+        NothingSatisfiesError, BudgetError, PotentialError
+            As of :meth:`run`; a `BudgetError` only where it is certain without trying.
+        """
+        with Run(seed, generator, progress, max_tokens) as run:
+            populations = [
+                Population(self.particles, model, token_sampler, max_tokens, critic, self, run, repr(self))
+                for _ in range(getattr(model, "prompts", 1))
+            ]
+            advance(populations, model, max_tokens, run)
+            return [population.result() for population in populations]
+
+
+def advance(populations: SequenceOf["Population"], model: LanguageModel, max_tokens: int, run: Run) -> None:
+    """Step until every particle has finished or died; population g follows the model's prompt g."""
+    count = len(populations[0].contexts)
+    first = [g * count for g in range(len(populations))]
+    lanes = Lanes(model, count, len(populations), max_tokens, run)
+    live = [population.live() for population in populations]
+    for step in range(max_tokens):
+        logprobs = lanes.logprobs(
+            [start + i for start, group in zip(first, live, strict=True) for i in group]
+        )
+        parts = logprobs.split([len(group) for group in live])
+        ancestors: list[int] = []
+        for start, population, group, part in zip(first, populations, live, parts, strict=True):
+            found = population.step(step, group, part) if group else range(count)
+            ancestors += [start + i for i in found]
+        run.progress(step + 1)
+        live = [population.live() for population in populations]
+        if not any(live):
+            break
+        tokens = {
+            start + i: population.contexts[i].token
+            for start, population, group in zip(first, populations, live, strict=True)
+            for i in group
+        }
+        lanes.advance(tokens, ancestors)
 
 
 class Population:
@@ -162,21 +228,8 @@ class Population:
             if weight > _NEVER and not context.ended
         ]
 
-    def run(self, model: LanguageModel) -> None:
-        """Step until every particle has finished or died."""
-        lanes = Lanes(model, self._count, self._max_tokens, self._run)
-        live = self.live()
-        for step in range(self._max_tokens):
-            logprobs = lanes.logprobs(live)
-            ancestors = self._step(step, live, logprobs)
-            self._run.progress(step + 1)
-            live = self.live()
-            if not live:
-                break
-            lanes.advance({i: self.contexts[i].token for i in live}, ancestors)
-
-    def _step(self, step: int, live: list[int], logprobs: Tensor) -> list[int] | None:
-        """Give a token to each live particle; return the ancestors if the particles were resampled."""
+    def step(self, step: int, live: list[int], logprobs: Tensor) -> SequenceOf[int]:
+        """Give a token to each live particle; return the ancestor of each particle."""
         generator = self._run.generator(logprobs.device)
         contexts = [self.contexts[i] for i in live]
         last = step == self._max_tokens - 1
@@ -188,7 +241,8 @@ class Population:
                 self._twist(step, [i for i in live if self.log_weights[i] > _NEVER], self._critic)
         self._ess.append(_resampling.effective_sample_size(self.log_weights))
         self._trace.append(self.log_weights.tolist())
-        return self._resample(step, generator)
+        self._resample(step, generator)
+        return self._ancestors[-1]
 
     def _extend(
         self, step: int, live: list[int], draws: SequenceOf[Draw], logprobs: Tensor, cause: Cause
@@ -227,11 +281,11 @@ class Population:
             self.log_weights[i] += score - self._twists[i]
             self._twists[i] = score
 
-    def _resample(self, step: int, generator: torch.Generator) -> list[int] | None:
+    def _resample(self, step: int, generator: torch.Generator) -> None:
         smc = self._smc
         if smc is None or not self._ess[-1] < smc.ess_threshold * self._count or not self.live():
             self._ancestors.append(list(range(self._count)))
-            return None
+            return
         weights = _resampling.normalise(self.log_weights)
         scheme = _resampling.SCHEMES[smc.resampling]
         ancestors: list[int] = scheme(weights, _resampling.uniforms_of(generator)).tolist()
@@ -241,18 +295,11 @@ class Population:
         self._twists = self._twists[ancestors]
         self._resampled.append(step)
         self._ancestors.append(ancestors)
-        return ancestors
 
     # -- the end ---------------------------------------------------------------------------
 
     def result(self, equal: bool = False) -> SamplingResult:
-        """Return the particles; with `equal`, all that live have the same weight.
-
-        Raises
-        ------
-        BudgetError, AllParticlesDeadError
-            None lives.
-        """
+        """Return the particles; with `equal`, all that live have the same weight."""
         dead = self.log_weights == _NEVER
         log_weights = np.where(dead, _NEVER, 0.0) if equal else self.log_weights
         weights = np.zeros(self._count) if dead.all() else _resampling.normalise(log_weights)
@@ -267,7 +314,7 @@ class Population:
             )
             for i, context in enumerate(self.contexts)
         ]
-        result = SamplingResult(
+        return SamplingResult(
             sequences=sequences,
             log_evidence=_resampling.log_mean_exp(self.log_weights),
             method=self._method,
@@ -282,7 +329,17 @@ class Population:
             drawn=self._drawn,
             seconds=self._run.seconds(),
         )
-        if dead.all():
+
+    def checked_result(self, equal: bool = False) -> SamplingResult:
+        """Return :meth:`result`.
+
+        Raises
+        ------
+        BudgetError, AllParticlesDeadError
+            No particle lives.
+        """
+        result = self.result(equal)
+        if result.log_evidence == _NEVER:
             raise all_dead(result, self._token_sampler.potential, self._root, self._max_tokens)
         return result
 

@@ -98,7 +98,7 @@ class Trie:
         """
         walks = [Walk(self.root, self.root.context) for _ in range(count)]
         touched: list[Node] = []
-        lanes = Lanes(model, count, self._max_tokens, run)
+        lanes = Lanes(model, count, 1, self._max_tokens, run)
         live = list(range(count))
         for step in range(self._max_tokens):
             logprobs = lanes.logprobs(live)

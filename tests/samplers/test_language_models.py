@@ -29,6 +29,7 @@ from structgen.samplers import (
     TableModel,
 )
 from structgen.testing import tiny_model
+from tests.samplers.worlds import bound, total_variation
 from tests.samplers.worlds import vocabulary as small_vocabulary
 
 PADDED = 16
@@ -64,12 +65,14 @@ def build(kind: str) -> Any:
     return model.eval()
 
 
-def plain(model: Any, texts: Sequence[Sequence[int]], temperature: float) -> Tensor:
+def plain(
+    model: Any, texts: Sequence[Sequence[int]], temperature: float, prompt: Sequence[int] = PROMPT
+) -> Tensor:
     """Return the log-probabilities after each text by a forward pass over it alone, without cache."""
     rows = []
     for text in texts:
         with torch.no_grad():
-            logits = model(torch.tensor([[*PROMPT, *text]]), use_cache=False).logits[0, -1]
+            logits = model(torch.tensor([[*prompt, *text]]), use_cache=False).logits[0, -1]
         rows.append((logits[: len(words())] / temperature).log_softmax(-1))
     return torch.stack(rows)
 
@@ -114,6 +117,106 @@ def check(rows: Rows, model: Any, texts: Sequence[Sequence[int]]) -> None:
     assert found.dtype == torch.float32
     assert torch.allclose(found, plain(model, texts, 0.7), atol=1e-5)
     assert found.logsumexp(1).abs().max() < 1e-5
+
+
+PROMPTS = [[3, 4, 5], [7], [2, 9, 9, 1, 6]]
+
+
+@pytest.mark.parametrize("cache", ["dynamic", "static"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "sliding"])
+@pytest.mark.parametrize("prompts", [PROMPTS, [[1, 2], [3, 4]]], ids=["unequal", "equal"])
+def test_several_prompts_are_rows_of_one_batch(kind: str, cache: str, prompts: list[list[int]]) -> None:
+    model = build(kind)
+    rows = HuggingFaceModel(model, words(), prompts, cache=cache).begin(2, max_tokens=6)
+    texts = [prompt for prompt in prompts for _ in range(2)]
+
+    def check_texts() -> None:
+        assert len(rows) == len(texts)
+        expected = torch.cat([plain(model, [[]], 1.0, text) for text in texts])
+        assert torch.allclose(rows.logprobs(), expected, atol=1e-5)
+
+    check_texts()
+    tokens = [4, 8, 2, 1, 10, 5]
+    for index in (range(len(texts)), [1, 1, 3, 2], [0, 3, 3], [2, 1, 0, 0]):
+        rows.select(index)
+        texts = [texts[i] for i in index]
+        check_texts()
+        rows.append(tokens[: len(texts)])
+        texts = [[*text, token] for text, token in zip(texts, tokens, strict=False)]
+        check_texts()
+
+
+def test_smc_after_several_prompts_is_right_for_each() -> None:
+    vocabulary = Vocabulary([b"", b"a", b"b"], eos_token_ids=0, logits_size=PADDED)
+    model = build("llama")
+    language_model = HuggingFaceModel(model, vocabulary, PROMPTS)
+    masks = MaskSampler(compile_regex("(a|b){1,2}", vocabulary))
+    sampler = SMC(1500, 1.0)
+    results = sampler.run_prompts(language_model, masks, max_tokens=3, seed=0)
+    assert len(results) == len(PROMPTS)
+    posteriors = []
+    for prompt, result in zip(PROMPTS, results, strict=True):
+        joint = {}
+        for text in [[1], [2], [1, 1], [1, 2], [2, 1], [2, 2]]:
+            tokens = (*text, 0)
+            # Other letters are cut off, and what is left is normalised.
+            steps = [plain(model, [text[:i]], 1.0, prompt)[0, :3].log_softmax(0) for i in range(len(tokens))]
+            joint[tokens] = math.exp(sum(step[t].item() for step, t in zip(steps, tokens, strict=True)))
+        total = sum(joint.values())
+        posteriors.append({tokens: p / total for tokens, p in joint.items()})
+        assert total_variation(result, posteriors[-1]) < bound(posteriors[-1], 1500)
+        assert math.exp(result.log_evidence) == pytest.approx(total, rel=0.1)
+        for sequence in result.sequences[:50]:
+            if sequence.finished:
+                assert math.exp(sequence.log_probability) == pytest.approx(joint[sequence.tokens], rel=1e-3)
+        assert all(0 <= ancestor < 1500 for step in result.ancestors for ancestor in step)
+    assert any(result.resampled for result in results)
+    # The prompts matter, or they could be mixed up unnoticed.
+    assert total_variation(results[0], posteriors[1]) > 2 * bound(posteriors[1], 1500)
+    assert total_variation(results[1], posteriors[2]) > 2 * bound(posteriors[2], 1500)
+    again = sampler.run_prompts(language_model, masks, max_tokens=3, seed=0)
+    assert [r.sequences for r in again] == [r.sequences for r in results]
+    with pytest.raises(ValueError, match=r"several prompts.*run_prompts"):
+        sampler.run(language_model, masks, max_tokens=3, seed=0)
+
+
+def test_a_prompt_without_survivors_does_not_spoil_the_others() -> None:
+    vocabulary = Vocabulary([b"", b"a", b"b"], eos_token_ids=0)
+
+    class TwoRows:
+        """After the second prompt the model never says b."""
+
+        def __init__(self, rows: int) -> None:
+            self._prompts = torch.arange(2).repeat_interleave(rows)
+
+        def __len__(self) -> int:
+            return len(self._prompts)
+
+        def logprobs(self) -> Tensor:
+            return torch.tensor([[0.5, 0.25, 0.25], [0.5, 0.5, 0.0]]).log()[self._prompts]
+
+        def append(self, tokens: Sequence[int]) -> None:
+            assert len(tokens) == len(self)
+
+        def select(self, index: Sequence[int]) -> None:
+            self._prompts = self._prompts[list(index)]
+
+    class Two:
+        prompts = 2
+
+        def __init__(self) -> None:
+            self.vocabulary = vocabulary
+
+        def begin(self, rows: int, *, max_tokens: int) -> TwoRows:
+            return TwoRows(rows)
+
+    masks = MaskSampler(compile_regex("a?b", vocabulary))
+    first, second = SMC(50).run_prompts(Two(), masks, max_tokens=3, seed=0)
+    assert math.exp(first.log_evidence) == pytest.approx(0.25 * 0.5 * 1.25, rel=0.5)
+    assert {s.text for s in first.sequences if s.weight} == {"b", "ab"}
+    assert second.log_evidence == -math.inf
+    assert [s.weight for s in second.sequences] == [0.0] * 50
+    assert {death.particle for death in second.deaths} == set(range(50))
 
 
 def test_selecting_twice_composes() -> None:
@@ -182,7 +285,7 @@ def test_the_small_model_of_the_repository_with_its_tokenizer() -> None:
     assert -math.inf < result.log_evidence < 0
 
 
-@pytest.mark.parametrize("prompt", [[], [[1, 2], [3, 4]], torch.zeros((1, 0), dtype=torch.long)])
+@pytest.mark.parametrize("prompt", [[], [[1, 2], []], [[[1, 2]]], torch.zeros((1, 0), dtype=torch.long)])
 def test_prompts_are_one_row(prompt: Any) -> None:
     with pytest.raises(ValueError, match="one row of at least one token"):
         HuggingFaceModel(build("llama"), words(), prompt)
