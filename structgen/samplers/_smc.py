@@ -379,7 +379,7 @@ def all_dead(
         if too_small is not None:
             return too_small
     reasons = {
-        "token": "{} found no token that the constraint allows (use more particles, a looser max_rejects, "
+        "token": "{} got no token that the constraint allows (use more particles, a looser max_rejects, "
         "or a prompt that leads the model to what is allowed)",
         "length": "{} could not end within max_tokens=" + str(max_tokens) + " (raise max_tokens)",
         "critic": "{} were refused by the critic (use more particles, or a critic that scores prefixes)",
