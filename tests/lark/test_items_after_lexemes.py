@@ -1,7 +1,7 @@
 """Items behind lexemes that oblige them: where a lexeme ends can depend on how the item begins.
 
-The oracle is Python's ``re`` with possessive quantifiers: a lexeme takes all that it can, an item is split off in
-every way. What is ignored is a lexeme, too, but an item may begin in front of it.
+The oracle is Python's ``re`` with possessive quantifiers: a lexeme takes all that it can, an item is split
+off in every way. What is ignored is a lexeme, too, but an item may begin in front of it.
 """
 
 import itertools
