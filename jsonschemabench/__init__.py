@@ -10,6 +10,8 @@ Run ``python -m jsonschemabench --help``. The parts:
 ``masks``              the run: schemas in turn, engines alternating, one row per schema
 ``official_suite``     the cases of the official JSON Schema Test Suite, and their remote documents
 ``suite``              the run over them: what is right per keyword and draft
+``tasks``              small tasks in five domains, for sampling methods
+``sampler_quality``    sampling methods on those tasks: accuracy, cost, intervals
 ``results``            rows and the manifest, kept as JSON lines
 ``statistics``         counts, percentiles, comparisons of two engines
 ``report``             tables

@@ -1,4 +1,4 @@
-"""Command line: ``masks``, ``suite``, ``lark``, ``report``, ``memory``, ``import-time``."""
+"""Command line: ``masks``, ``suite``, ``lark``, ``quality``, ``report``, ``memory``, ``import-time``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from jsonschemabench import (
     memory,
     official_suite,
     results,
+    sampler_quality,
     suite,
     vocabularies,
 )
@@ -109,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_lark_options(lark_parser)
     lark_parser.set_defaults(run=_run_lark)
+
+    quality_parser = sampler_quality.add_parser(commands)
+    quality_parser.set_defaults(run=lambda options: sampler_quality.command(options, _progress))
 
     report_parser = commands.add_parser("report", help="print the tables of a results file again")
     report_parser.add_argument("results", type=Path, help="a file written by masks --out")
