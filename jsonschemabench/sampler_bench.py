@@ -66,8 +66,10 @@ class Sample:
     ----------
     predicate
         ``"automaton"``, or the microseconds of the Python predicate.
-    ns, calls
-        Nanoseconds and predicate calls of every draw.
+    ns
+        Nanoseconds of every timed draw.
+    calls
+        Predicate calls of every draw: the timed ones, and others that only count calls.
     expected_calls
         By the exact formula; None where there is none.
     peak
@@ -291,7 +293,8 @@ class _Bench:
             name: expected_calls(name, probabilities, allowed) for name in ESTIMATORS
         }
         peak, z = float(probabilities.max()), float(probabilities[allowed].sum())
-        methods = self._methods(automaton, context, torch.from_numpy(row)[None], torch.from_numpy(allowed))
+        tensors = torch.from_numpy(row)[None], torch.from_numpy(allowed)
+        methods = self._methods(automaton, context, *tensors, expected)
         turn = self._turn % len(methods)
         self._turn += 1
         for method, predicate, timed in methods[turn:] + methods[:turn]:
@@ -305,21 +308,26 @@ class _Bench:
             )
 
     def _methods(
-        self, mask: MaskSampler, context: Context, row: torch.Tensor, allowed: torch.Tensor
+        self,
+        mask: MaskSampler,
+        context: Context,
+        row: torch.Tensor,
+        allowed: torch.Tensor,
+        expected: dict[str, float],
     ) -> list[tuple[str, str, Timed]]:
         settings = self._settings
 
-        def drawing(sampler: TokenSampler, draws: int, us: float | None = None) -> Timed:
+        def drawing(sampler: TokenSampler, draws: int, us: float | None = None, more: int = 0) -> Timed:
             def timed() -> tuple[list[int], list[int]]:
                 if us is not None:
                     self._predicate.wait = self._waits[us]
                 times, calls = [], []
-                for _ in range(draws):
+                for _ in range(draws + more):
                     begin = perf_counter_ns()
                     (draw,) = sampler.draw([context], row, self._generator)
                     times.append(perf_counter_ns() - begin)
                     calls.append(draw.calls)
-                return times, calls
+                return times[:draws], calls
 
             return timed
 
@@ -344,7 +352,9 @@ class _Bench:
         methods: list[tuple[str, str, Timed]] = [(MASK, AUTOMATON, drawing(mask, settings.draws))]
         for name in ESTIMATORS:
             sampler = AWRS(mask.potential, estimator=name)
-            methods.append((name, AUTOMATON, drawing(sampler, settings.draws)))
+            # Calls vary about as much as there are: means take more draws where they are many.
+            more = int(settings.draws * min(expected[name] / 4, 50.0))
+            methods.append((name, AUTOMATON, drawing(sampler, settings.draws, more=more)))
         for us in settings.predicates_us:
             for name in ESTIMATORS:
                 sampler = AWRS(self._predicate, estimator=name)
@@ -365,9 +375,9 @@ class _Bench:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Mean calls of a method, all draws of a family, next to the exact mean.
+    """Mean calls of a method next to the exact mean: over all positions of a family, each counting the same.
 
-    ``error`` is the standard error of ``mean``: the spread of draws at each position.
+    ``error`` is the standard error of ``mean``, from the spread of the draws at each position.
     """
 
     family: str
@@ -391,19 +401,23 @@ class Calls:
 
 def calls(samples: Sequence[Sample]) -> list[Calls]:
     """Compare mean calls with the exact ones, by family and method; predicates don't matter to them."""
-    found = []
-    groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    groups: dict[tuple[str, str], dict[tuple[str, int, int], list[Sample]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
     for sample in samples:
         if sample.expected_calls is not None:
-            groups[sample.family, sample.method].append(sample)
-    for (family, method), group in groups.items():
-        draws = sum(len(sample.calls) for sample in group)
-        variance = sum(len(s.calls) * float(np.var(s.calls, ddof=1)) for s in group if len(s.calls) > 1)
+            place = sample.case, sample.text, sample.position
+            groups[sample.family, sample.method][place].append(sample)
+    found = []
+    for (family, method), places in groups.items():
+        draws = [[count for sample in group for count in sample.calls] for group in places.values()]
+        means = [float(np.mean(counts)) for counts in draws]
+        squares = [float(np.var(counts, ddof=1)) / len(counts) for counts in draws if len(counts) > 1]
+        expected = [group[0].expected_calls or 0.0 for group in places.values()]
         found.append(
             Calls(
-                *(family, method, draws, sum(sum(sample.calls) for sample in group) / draws),
-                math.sqrt(variance) / draws,
-                sum(len(sample.calls) * (sample.expected_calls or 0.0) for sample in group) / draws,
+                *(family, method, sum(map(len, draws)), float(np.mean(means))),
+                *(math.sqrt(sum(squares)) / len(places), float(np.mean(expected))),
             )
         )
     return found
@@ -472,7 +486,7 @@ def _report_times(samples: Sequence[Sample], family: str, predicate: str, printe
 def _title(method: str, group: Sequence[Sample]) -> str:
     if method in (MASK, ALL):
         return {MASK: "mask of the automaton", ALL: "all tokens asked (extrapolated)"}[method]
-    mean = np.mean([count for sample in group for count in sample.calls])
+    mean = np.mean([count for sample in group for count in sample.calls[: len(sample.ns)]])
     return f"{method}, {mean:.1f} calls"
 
 
