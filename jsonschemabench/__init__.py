@@ -14,7 +14,11 @@ Run ``python -m jsonschemabench --help``. The parts:
 ``sampler_quality``    sampling methods on those tasks: accuracy, cost, intervals
 ``results``            rows and the manifest, kept as JSON lines
 ``statistics``         counts, percentiles, comparisons of two engines
+``sampler_inputs``     constraints, texts and probabilities of the ``samplers`` run
+``sampler_bench``      what adaptive weighted rejection costs next to masks
+``genlm_worker``       genlm-control's sampler in its own interpreter
 ``report``             tables
+``progress``           how far a run is
 ``memory``             resident memory over many schemas in one process
 ``import_time``        how long ``import structgen`` takes
 =====================  ======================================================================
