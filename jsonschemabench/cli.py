@@ -1,4 +1,4 @@
-"""Command line: ``masks``, ``suite``, ``lark``, ``samplers``, ``quality``, ``report``, ``memory``, ``import-time``."""
+"""Command line: measurements of engines and samplers, and their results."""
 
 from __future__ import annotations
 

@@ -111,6 +111,10 @@ std::optional<std::string> Engine::search_bytes(State start, bool any) {
     const Items here = items(s);
     return proved && std::any_of(here.begin(), here.end(), [&](const Item& item) { return is_lexeme(item.lex) || is_special(item.lex) || (is_scan(item.lex) && lark.scanner.plain(item.lex - kScanBase)); });
   };
+  // ASCII first: it makes plainer texts.
+  std::vector<std::uint8_t> every;
+  for (int b = 0; b < 256; ++b) every.push_back(static_cast<std::uint8_t>(b < 0x60 ? b + 0x20 : b < 0x80 ? b - 0x60 : b));
+  std::size_t work = 0;
   Items in, out;
   const auto read_byte = [&](State s, std::uint8_t byte) {
     in = items(s);
@@ -133,9 +137,9 @@ std::optional<std::string> Engine::search_bytes(State start, bool any) {
       std::reverse(text.begin(), text.end());
       return text;
     }
-    // ASCII first: it makes plainer texts.
-    for (int b = 0; b < 256; ++b) {
-      const std::uint8_t byte = static_cast<std::uint8_t>(b < 0x60 ? b + 0x20 : b < 0x80 ? b - 0x60 : b);
+    const Items here = items(at.s);
+    const bool few = any && lark.any_text < 0 && std::all_of(here.begin(), here.end(), [&](const Item& i) { return is_scan(i.lex) && lark.scanner.between_characters(i.lex - kScanBase); });
+    for (const std::uint8_t byte : few ? lark.scanner.representatives() : every) {
       const State to = read_byte(at.s, byte);
       if (to == kDead || known(to) == 0) continue;
       const auto [entry, fresh] = ways.emplace(to, Way{at.s, byte, at.so_far + 1});
@@ -143,7 +147,8 @@ std::optional<std::string> Engine::search_bytes(State start, bool any) {
         if (entry->second.so_far <= at.so_far + 1) continue;
         entry->second = {at.s, byte, at.so_far + 1};
       }
-      if (ways.size() > kMostSearched) throw LimitError("finding a text that completes this one takes more than " + std::to_string(kMostSearched) + " states");
+      for (const Item& item : items(to)) work += 1 + search_cost(item);
+      if (work > kMostSearched) throw LimitError("finding a text that completes this one takes more than " + std::to_string(kMostSearched) + " states");
       const std::int64_t more = left(to);
       if (more < LrCompletion::kImpossible) queue.push({at.so_far + 1 + more, at.so_far + 1, to});
     }

@@ -59,6 +59,7 @@ Engine::Outlook Engine::outlook(Stacks s, Obligation obligation, Left left, int 
   LarkGrammar& lark = *grammar_->lark();
   Scanner& scanner = lark.scanner;
   if (is_good(s, obligation, left) || (scanner.may_end(obligation) && lark_accepts(s))) return Outlook::kLive;
+  if (!lark.liveness().hopeful(lark.liveness().place(obligation, left))) return Outlook::kDead;
   bool begins = false;
   for (const auto& [indented, frame, lr] : parsers(s)) {
     const bool bracketed = indented && frame.count > 0;

@@ -8,6 +8,7 @@ namespace structgen {
 namespace {
 
 constexpr std::size_t kMostPlaces = 400;
+constexpr std::size_t kMostHopeless = 50;     // places from which nothing may lead on
 constexpr std::size_t kMostSearched = 500;   // states of the scanner, to tell whether a terminal can match
 
 std::uint64_t pair_key(std::int32_t a, std::int32_t b) { return static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32 | static_cast<std::uint32_t>(b); }
@@ -107,6 +108,33 @@ bool Liveness::good(std::int32_t exit) {
     exits_[static_cast<std::size_t>(exit)] = is_good;
   }
   return exits_[static_cast<std::size_t>(exit)] != 0;
+}
+
+// Each terminal is read without competitors, which obliges to less.
+bool Liveness::hopeful(Place start) {
+  if (start < 0 || lark_.any_text >= 0) return true;
+  if (const auto known = hopeful_.find(start); known != hopeful_.end()) return known->second;
+  std::vector<Place> met{start};
+  bool found = false;
+  const bool done = scanner_.within(kMostSearched, [&] {
+    for (std::size_t i = 0; i < met.size() && !found; ++i) {
+      const auto [obligation, left] = places_[static_cast<std::size_t>(met[i])];
+      found = obligation == 0 || scanner_.may_end(obligation) || met.size() > kMostHopeless;
+      for (std::size_t k = 0; k < lark_.scanned.size() && !found; ++k) {
+        const std::int32_t alone = scanner_.terminal_set({lark_.scanned[k]});
+        const Scan q = scanner_.start(alone, alone, obligation, left);
+        if (q == kDeadScan) continue;
+        std::vector<std::int32_t> exits;
+        found = !scanner_.explore(q, exits);
+        for (const std::int32_t e : exits) {
+          const Place p = behind(e);
+          found = found || p < 0;
+          if (std::find(met.begin(), met.end(), p) == met.end()) met.push_back(p);
+        }
+      }
+    }
+  });
+  return hopeful_[start] = found || !done;
 }
 
 std::vector<std::int64_t> Liveness::widths() const {

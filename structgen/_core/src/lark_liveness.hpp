@@ -30,6 +30,8 @@ class Liveness : public Scanner::Proof {
   bool good(Place place, std::int32_t state);
   // Whether an exit of a lexeme leads to good pairs, whatever the stack: if the parser takes it.
   bool good(std::int32_t exit) override;
+  // Whether what a place obliges to can be met at all, by lexemes in any order. May say so where it cannot.
+  bool hopeful(Place place);
   // Bytes in which each terminal can be read at every good pair; LrCompletion::kImpossible for those not relied on.
   std::vector<std::int64_t> widths() const;
   // Changes when the widths do.
@@ -80,6 +82,7 @@ class Liveness : public Scanner::Proof {
   FlatMap node_index_;
   std::vector<std::int32_t> todo_;
   std::vector<std::int8_t> exits_;  // by number: 1 good, 0 not, -1 unknown
+  std::unordered_map<Place, bool> hopeful_;
   std::unordered_map<Key, std::vector<Read>> read_;
 };
 

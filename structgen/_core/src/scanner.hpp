@@ -155,6 +155,7 @@ class Scanner {
   bool explore(Scan from, std::vector<std::int32_t>& exits);
   // Exits that can be reached, with the fewest bytes to them; some for each terminal that the lexeme can be.
   const std::vector<std::pair<std::int32_t, std::int32_t>>& finishes(Scan q);
+  bool between_characters(Scan q) const { return states_[static_cast<std::size_t>(q)].partial == 0; }
   // One byte for each column that the states can tell apart, continuation bytes of characters aside.
   const std::vector<std::uint8_t>& representatives() const { return representatives_; }
 

@@ -39,6 +39,7 @@ std::string Engine::search_tokens(State start) {
   std::priority_queue<Entry> queue;
   queue.push({completion_->cost(items(start)), start});
   std::vector<std::uint32_t> row(vocabulary_->mask_words);
+  std::size_t work = 0;
   while (!queue.empty()) {
     const State s = queue.top().s;
     queue.pop();
@@ -59,7 +60,8 @@ std::string Engine::search_tokens(State start) {
       const State to = read_token(s, t);
       const bool hopeless = static_cast<std::size_t>(to) < completable_.size() && completable_[static_cast<std::size_t>(to)] == 0;
       if (hopeless || !parent.emplace(to, std::make_pair(s, t)).second) continue;
-      if (parent.size() > kSearchLimit) throw LimitError("the vocabulary lacks bytes, and finding tokens that complete the text takes too long");
+      for (const Item& item : items(to)) work += 1 + search_cost(item);
+      if (work > kSearchLimit) throw LimitError("the vocabulary lacks bytes, and finding tokens that complete the text takes too long");
       queue.push({completion_->cost(items(to)), to});
     }
   }
