@@ -282,6 +282,7 @@ class Engine {
   Stacks count_column(Stacks s, std::uint8_t byte);
   bool lark_accepts(Stacks s);
   bool takes(Stacks s, std::int32_t terminal);
+  std::vector<std::uint64_t> taken(Stacks s, std::vector<std::uint64_t> asked);
   void drop_dead_ends(Stacks lr, bool bracketed, std::vector<std::int32_t>& terminals);
   std::int32_t wanted(Stacks lr, std::int32_t tried, bool bracketed);
   bool in_brackets(Stacks s);

@@ -80,6 +80,14 @@ struct LarkGrammar {
   // The terminals that compete in a state of the parser; made on demand.
   std::int32_t tried(std::int32_t state);
 
+  // The actions of a state of the parser that has one for each terminal: the terminals that are shifted, and those before which a rule is
+  // reduced. Sets of terminals as bits; made on demand.
+  struct Actions {
+    std::vector<std::uint64_t> shifted;
+    std::vector<std::pair<std::int32_t, std::vector<std::uint64_t>>> reduced;
+  };
+  const Actions& actions(std::int32_t state);
+
   // Open indentations: 0 is the margin.
   struct Level {
     std::int32_t outer, column;
@@ -92,6 +100,7 @@ struct LarkGrammar {
   std::vector<std::int64_t> least_widths() const;
   std::unique_ptr<LrCompletion> least_, enough_;
   std::vector<std::int32_t> tried_;
+  std::vector<Actions> actions_;
   std::vector<Level> levels_{{-1, 0}};
   FlatMap level_index_;
 };

@@ -12,6 +12,9 @@ namespace {
 constexpr std::size_t kMostCores = 2000000;
 constexpr std::size_t kMostReadings = 64;
 constexpr std::size_t kSearchLimit = 200000;
+constexpr std::size_t kMostGreedy = 64;  // steps straight to an end, the contenders tried at each, and the characters of these
+constexpr std::size_t kMostTried = 8;
+constexpr int kFewClasses = 3;
 
 // A set of threads, each with the iterations that it is in; most sets are small.
 class Threads {
@@ -151,7 +154,8 @@ struct Scanner::Work {
 };
 
 // Follows all threads to the next character, in order of preference. An assertion about what follows splits the reading in two.
-void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
+// `asserts` tells whether any assertion was met.
+void Scanner::settle(Work work, Left left, std::vector<Reading>& out, bool* asserts) {
   std::vector<Work> works;
   works.push_back(std::move(work));
   Iterations iterations;
@@ -194,6 +198,7 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
         w.tasks.push_back({t.terminal, t.wanted, tail, iterations[t.inside].around});
         continue;
       }
+      if (asserts) *asserts = *asserts || n.op == PatternOp::kBehind || n.op == PatternOp::kAhead;
       switch (n.op) {
         case PatternOp::kChars:
           if (t.inside != 0 && !seen.insert(t.thread, 0)) break;
@@ -391,9 +396,41 @@ bool Scanner::clearly_alive(const Core& core) const {
   return false;
 }
 
+// Goes straight for the end of whatever is wanted and needs least. Mostly finds one in a few steps; a failure says nothing.
+bool Scanner::soon_alive(std::int32_t start) {
+  std::vector<std::int32_t> path;
+  std::vector<std::pair<std::int32_t, Pattern>> wanted;  // characters that are needed, the next one
+  for (std::int32_t at = start; path.size() < kMostGreedy;) {
+    const Core& core = cores_[static_cast<std::size_t>(at)];
+    path.push_back(at);
+    if (core.alive == 1 || (core.alive < 0 && clearly_alive(core))) {
+      for (const std::int32_t c : path) cores_[static_cast<std::size_t>(c)].alive = 1;
+      return true;
+    }
+    wanted.clear();
+    for (const Reading& r : core.readings)
+      for (const Contender& c : r.contenders)
+        if (c.wanted) wanted.emplace_back(patterns.min_length(c.thread), patterns.head(c.thread));
+    const std::size_t tried = std::min(wanted.size(), kMostTried);
+    std::partial_sort(wanted.begin(), wanted.begin() + static_cast<std::ptrdiff_t>(tried), wanted.end());
+    std::int32_t next = 0;
+    for (std::size_t i = 0; i < tried && next == 0; ++i)
+      for (std::int32_t cls = 0, met = 0; static_cast<std::size_t>(cls) < members_.size() && met < kFewClasses && next == 0; ++cls) {
+        if (!has(wanted[i].second, cls)) continue;
+        ++met;
+        const std::int32_t to = step(at, cls);
+        if (to != 0 && cores_[static_cast<std::size_t>(to)].alive != 0 && std::find(path.begin(), path.end(), to) == path.end()) next = to;
+      }
+    if (next == 0) return false;
+    at = next;
+  }
+  return false;
+}
+
 // Whether the lexeme can end as something that is wanted, decided by search.
 bool Scanner::alive(std::int32_t start) {
   if (cores_[static_cast<std::size_t>(start)].alive >= 0) return cores_[static_cast<std::size_t>(start)].alive != 0;
+  if (soon_alive(start)) return true;
   std::map<std::int32_t, std::int32_t> parent{{start, -1}};
   std::deque<std::int32_t> queue{start};
   while (!queue.empty()) {
@@ -495,6 +532,23 @@ std::vector<std::pair<std::int32_t, std::int32_t>> Scanner::distances(Scan q) co
   return out;
 }
 
+// The threads of a terminal before its first character, in order of preference; where that depends on what is around it, the whole.
+const std::vector<Thread>& Scanner::first_threads(std::int32_t terminal) {
+  if (first_threads_.empty()) first_threads_.resize(terminals_.size());
+  std::vector<Thread>& made = first_threads_[static_cast<std::size_t>(terminal)];
+  if (!made.empty()) return made;
+  const Thread whole = patterns.cons(terminals_[static_cast<std::size_t>(terminal)], kMatched);
+  Work w;
+  w.tasks.push_back({terminal, true, whole});
+  std::vector<Reading> out;
+  bool asserts = false;
+  settle(std::move(w), 0, out, &asserts);
+  if (!asserts && out.size() == 1 && out[0].matched < 0)
+    for (const Contender& c : out[0].contenders) made.push_back(c.thread);
+  if (made.empty()) made.push_back(whole);
+  return made;
+}
+
 Scan Scanner::start(std::int32_t tried, std::int32_t wanted, Obligation obligation, Left left) {
   const std::array<std::int32_t, 4> key{tried, wanted, obligation, left};
   std::uint64_t h = 0;
@@ -511,7 +565,9 @@ Scan Scanner::start(std::int32_t tried, std::int32_t wanted, Obligation obligati
   for (auto t = all.rbegin(); t != all.rend(); ++t) {
     if (terminals_[static_cast<std::size_t>(*t)] < 0) continue;
     const bool embedded = std::any_of(unless_.begin(), unless_.end(), [&](const Unless& u) { return u.keyword == *t && u.embedded && in(all, u.owner); });
-    if (!embedded) w.tasks.push_back({*t, in(good, *t), patterns.cons(terminals_[static_cast<std::size_t>(*t)], kMatched)});
+    if (embedded) continue;
+    const std::vector<Thread>& threads = first_threads(*t);
+    for (auto thread = threads.rbegin(); thread != threads.rend(); ++thread) w.tasks.push_back({*t, in(good, *t), *thread});
   }
   std::vector<Reading> out;
   if (!w.tasks.empty() && w.tasks.back().terminal >= 0) settle(std::move(w), left, out);

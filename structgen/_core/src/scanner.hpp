@@ -183,10 +183,12 @@ class Scanner {
   std::int32_t class_of(std::uint32_t code_point) const;
   bool has(Pattern chars, std::int32_t cls) const;
   std::int32_t step(std::int32_t core, std::int32_t cls);
-  void settle(Work work, Left left, std::vector<Reading>& out);
+  void settle(Work work, Left left, std::vector<Reading>& out, bool* asserts = nullptr);
+  const std::vector<Thread>& first_threads(std::int32_t terminal);
   std::int32_t intern(Left left, std::vector<Reading> readings);
   void simplify(std::vector<Thread>& never) const;
   bool alive(std::int32_t core);
+  bool soon_alive(std::int32_t core);
   bool clearly_alive(const Core& core) const;
   Scan state(std::int32_t core, std::int32_t partial);
   Scan next_slow(Scan q, std::uint8_t byte);
@@ -198,7 +200,17 @@ class Scanner {
     Scan state;
     const ScanShape* shape;
   };
+  // Bytes: some below 0x80, and all beyond or none.
+  struct Bytes {
+    std::uint64_t ascii[2] = {0, 0};
+    bool wide = false;
+  };
+  // Whether a byte has changed nothing, as far as that can be told: the rest may change nothing, either.
+  bool settled(Scan from, Scan to) const { return to != kDeadScan && (to == from || states_[static_cast<std::size_t>(from)].partial != 0); }
+  const Bytes& stays(Scan q);
+  bool all_stay(Scan q, std::uint32_t node);
   void walk(ScanShape& out, Scan q, std::uint32_t root);
+  const Reference* nearest(Scan q, std::uint32_t root, std::size_t& least);
   bool adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t root);
   void add_exits(ScanShape& out, const Ends& ends);
   void remove_exits(ScanShape::Exits& from, const std::vector<std::uint32_t>& nodes) const;
@@ -247,9 +259,12 @@ class Scanner {
   std::vector<std::unique_ptr<std::int32_t[]>> rows_;
   std::vector<std::pair<std::array<std::int32_t, 4>, Scan>> starts_memo_;
   Index start_index_;
+  std::vector<std::vector<Thread>> first_threads_;  // by terminal, made on demand
   std::vector<std::unique_ptr<ScanShape>> shapes_;
   FlatMap shape_index_;
   std::unordered_map<std::uint32_t, std::vector<Reference>> references_;  // by node: tables that others are made from
+  FlatMap stays_index_;
+  std::deque<Bytes> stays_;
   std::vector<std::unique_ptr<SuffixTrie>> tries_;
   std::vector<std::unique_ptr<Row>> mask_rows_;
   std::vector<std::pair<bool, std::vector<std::int32_t>>> witnesses_;  // by terminal, once sought
