@@ -376,16 +376,13 @@ const Engine::Opened& Engine::open(Stacks s, Obligation obligation, Left left) {
   std::uint64_t h = static_cast<std::uint32_t>(s);
   h = combine(combine(h, static_cast<std::uint32_t>(obligation)), static_cast<std::uint32_t>(left));
   std::int32_t known = open_index_.find(h, [&](std::int32_t i) {
-    const Opened& o = *opened_[static_cast<std::size_t>(i)];
+    const Opened& o = opened_[static_cast<std::size_t>(i)];
     return o.stacks == s && o.obligation == obligation && o.left == left;
   });
   if (known < 0) {
     const std::int32_t lowest = lowest_;
     lowest_ = std::numeric_limits<std::int32_t>::max();
-    auto made = std::make_unique<Opened>();
-    made->stacks = s;
-    made->obligation = obligation;
-    made->left = left;
+    Opened made{s, obligation, left, {}, 0};
     const StackSet set = sets_[static_cast<std::size_t>(s)];
     const LarkGrammar& lark = *grammar_->lark();
     const bool split = lark.mode == LarkGrammar::Mode::kContextual;
@@ -394,22 +391,22 @@ const Engine::Opened& Engine::open(Stacks s, Obligation obligation, Left left) {
         const Entry e = entries_[i];
         const Frame f = frames_[static_cast<std::size_t>(e.frame)];
         const StackSet inner = sets_[static_cast<std::size_t>(e.below)];
-        for (std::uint32_t j = inner.begin; split && j < inner.end; ++j) open_one(&f, intern_set({entries_[j]}, false), *made);
-        if (!split) open_one(&f, e.below, *made);
+        for (std::uint32_t j = inner.begin; split && j < inner.end; ++j) open_one(&f, intern_set({entries_[j]}, false), made);
+        if (!split) open_one(&f, e.below, made);
       }
     } else {
-      for (std::uint32_t i = set.begin; split && i < set.end; ++i) open_one(nullptr, intern_set({entries_[i]}, false), *made);
-      if (!split) open_one(nullptr, s, *made);
+      for (std::uint32_t i = set.begin; split && i < set.end; ++i) open_one(nullptr, intern_set({entries_[i]}, false), made);
+      if (!split) open_one(nullptr, s, made);
     }
     lowest_ = std::min(lowest_, sets_[static_cast<std::size_t>(s)].depth);
-    normalize(made->items);
-    made->lowest = lowest_;
+    normalize(made.items);
+    made.lowest = lowest_;
     known = static_cast<std::int32_t>(opened_.size());
     opened_.push_back(std::move(made));
     open_index_.insert(h, known);
     lowest_ = lowest;
   }
-  const Opened& found = *opened_[static_cast<std::size_t>(known)];
+  const Opened& found = opened_[static_cast<std::size_t>(known)];
   lowest_ = std::min(lowest_, found.lowest);
   return found;
 }
