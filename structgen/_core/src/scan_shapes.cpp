@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kSparse = 4096;   // tokens; more are kept as a row of bits
 constexpr std::size_t kMostReferences = 32;
-constexpr std::size_t kMostDifferent = 12000;  // nodes at which two states may differ for the table of one to be made from the other's
+constexpr std::size_t kMostDifferent = 6000;  // nodes at which two states may differ for the table of one to be made from the other's
 constexpr std::size_t kFewDifferent = 64;     // nodes at which they are taken to differ below a byte with which both go on
 constexpr std::size_t kAbundant = 64;   // nodes that can follow; more are looked at from the parser's state, not merged
 

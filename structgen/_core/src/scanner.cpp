@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <deque>
 #include <map>
-#include <unordered_set>
 
 namespace structgen {
 
@@ -22,20 +21,33 @@ class Threads {
   // False if it was there.
   bool insert(Thread thread, std::int32_t inside) {
     const std::uint64_t t = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(inside)) << 32) | static_cast<std::uint32_t>(thread);
-    if (many_.empty()) {
-      if (std::find(few_.begin(), few_.end(), t) != few_.end()) return false;
-      few_.push_back(t);
-      if (few_.size() > kFew) many_.insert(few_.begin(), few_.end());
-      return true;
+    if (table_.empty()) {
+      if (std::find(list_.begin(), list_.end(), t) != list_.end()) return false;
+    } else if (table_[find(t)] == t) {
+      return false;
     }
-    if (many_.size() > kMostThreads) throw LimitError("matching a terminal takes more than " + std::to_string(kMostThreads) + " threads at once");
-    return many_.insert(t).second;
+    if (list_.size() > kMostThreads) throw LimitError("matching a terminal takes more than " + std::to_string(kMostThreads) + " threads at once");
+    list_.push_back(t);
+    if (list_.size() * 2 > table_.size() && list_.size() > kFew) {
+      table_.assign(std::max(kFew * 8, table_.size() * 2), kEmpty);
+      for (const std::uint64_t known : list_) table_[find(known)] = known;
+    } else if (!table_.empty()) {
+      table_[find(t)] = t;
+    }
+    return true;
   }
 
  private:
-  static constexpr std::size_t kFew = 64, kMostThreads = 100000;
-  std::vector<std::uint64_t> few_;
-  std::unordered_set<std::uint64_t> many_;
+  static constexpr std::size_t kFew = 16, kMostThreads = 100000;
+  static constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
+  // Where it is, or would be.
+  std::size_t find(std::uint64_t t) const {
+    std::size_t at = mix(t) & (table_.size() - 1);
+    while (table_[at] != t && table_[at] != kEmpty) at = (at + 1) & (table_.size() - 1);
+    return at;
+  }
+  std::vector<std::uint64_t> list_;
+  std::vector<std::uint64_t> table_;  // a power of two, half empty; none while there are few
 };
 
 // Iterations that have begun at one place of the text and may yet turn out empty, innermost first: number 0 is none, any other
@@ -205,7 +217,7 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out, bool* asse
           if (never)
             w.out.never.push_back(t.thread);
           else
-            w.out.contenders.push_back({t.terminal, t.wanted, t.thread});
+            w.out.contenders.push_back({t.terminal, t.wanted, t.thread, n.a});
           break;
         case PatternOp::kConcat: {
           Thread rest = tail;
@@ -359,6 +371,7 @@ std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
   const std::uint32_t member = members_[static_cast<std::size_t>(cls)];
   const Core& core = cores_[static_cast<std::size_t>(from)];
   const Left left = left_next_.empty() ? 0 : left_next_[static_cast<std::size_t>(core.left)][static_cast<std::size_t>(left_cells_[static_cast<std::size_t>(cls)])];
+  const std::vector<std::uint64_t>& sets = class_sets_[static_cast<std::size_t>(cls)];
   std::vector<Reading> out;
   for (const Reading& r : core.readings) {
     Work w;
@@ -367,7 +380,7 @@ std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
     for (const Thread t : r.never)
       if (has(patterns.head(t), cls)) w.tasks.push_back({-1, false, patterns.tail(t)});
     for (auto c = r.contenders.rbegin(); c != r.contenders.rend(); ++c)
-      if (has(patterns.head(c->thread), cls)) w.tasks.push_back({c->terminal, c->wanted, patterns.tail(c->thread)});
+      if (sets[static_cast<std::size_t>(c->chars) / 64] >> (c->chars % 64) & 1) w.tasks.push_back({c->terminal, c->wanted, patterns.tail(c->thread)});
     if (w.tasks.empty() || w.tasks.back().terminal < 0) continue;
     for (const Shadow& s : r.shadows) {
       const Re texts = re_.derive(s.texts, member);
@@ -394,6 +407,23 @@ bool Scanner::clearly_alive(const Core& core) const {
     if (all && plain && r.shadows.empty()) return true;
   }
   return false;
+}
+
+// Whether all that is wanted would go on with a character that is forbidden next.
+bool Scanner::clearly_dead(const Core& core) {
+  for (const Reading& r : core.readings) {
+    const bool free = r.never.empty() && r.rest == RegexStore::kAnyStar;
+    if (r.matched >= 0 || free) return false;
+    for (std::size_t cls = 0; cls < members_.size(); ++cls) {
+      const std::vector<std::uint64_t>& sets = class_sets_[cls];
+      const auto reads = [&](std::int32_t chars) { return (sets[static_cast<std::size_t>(chars) / 64] >> (chars % 64) & 1) != 0; };
+      const bool some = std::any_of(r.contenders.begin(), r.contenders.end(), [&](const Contender& c) { return (c.wanted || !r.shadows.empty()) && reads(c.chars); });
+      const auto forbids = [&](Thread t) { return patterns.optional(patterns.tail(t)) && reads(patterns[patterns.head(t)].a); };
+      if (!some || std::any_of(r.never.begin(), r.never.end(), forbids)) continue;
+      if (r.rest == RegexStore::kAnyStar || !re_.is_empty(re_.derive(r.rest, members_[cls]))) return false;
+    }
+  }
+  return true;
 }
 
 // Goes straight for the end of whatever is wanted and needs least. Mostly finds one in a few steps; a failure says nothing.
@@ -430,6 +460,10 @@ bool Scanner::soon_alive(std::int32_t start) {
 // Whether the lexeme can end as something that is wanted, decided by search.
 bool Scanner::alive(std::int32_t start) {
   if (cores_[static_cast<std::size_t>(start)].alive >= 0) return cores_[static_cast<std::size_t>(start)].alive != 0;
+  if (clearly_dead(cores_[static_cast<std::size_t>(start)])) {
+    cores_[static_cast<std::size_t>(start)].alive = 0;
+    return false;
+  }
   if (soon_alive(start)) return true;
   std::map<std::int32_t, std::int32_t> parent{{start, -1}};
   std::deque<std::int32_t> queue{start};

@@ -135,6 +135,7 @@ class Scanner {
     std::int32_t terminal;
     bool wanted;
     Thread thread;
+    std::int32_t chars;  // the set of its next character
   };
   struct Shadow {
     std::int32_t owner, keyword;
@@ -190,6 +191,7 @@ class Scanner {
   bool alive(std::int32_t core);
   bool soon_alive(std::int32_t core);
   bool clearly_alive(const Core& core) const;
+  bool clearly_dead(const Core& core);
   Scan state(std::int32_t core, std::int32_t partial);
   Scan next_slow(Scan q, std::uint8_t byte);
   Scan arrive(std::int32_t core, std::int32_t outcome);
@@ -234,6 +236,7 @@ class Scanner {
   std::vector<std::int32_t> classes_;    // of the pieces
   std::vector<std::uint32_t> members_;   // a code point of each class
   std::vector<std::vector<bool>> set_classes_;  // by character set of the patterns
+  std::vector<std::vector<std::uint64_t>> class_sets_;  // by class, the sets as bits
   std::vector<std::int32_t> left_cells_;        // by class
   std::vector<DecoderNode> decoder_;
   std::array<std::int32_t, 256> lead_{};
