@@ -7,10 +7,15 @@ from structgen._compile_gbnf import compile_gbnf
 from structgen._compile_lark import compile_lark
 from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
 from structgen._errors import (
+    AllParticlesDeadError,
+    BudgetError,
     GrammarError,
     GuardDeadEnd,
     LimitError,
+    NothingSatisfiesError,
+    PotentialError,
     RegexError,
+    SamplingError,
     SchemaError,
     StructgenError,
     UnsatisfiableSchemaError,
@@ -31,12 +36,17 @@ __version__ = "0.1.0"
 __all__ = [
     "DEAD",
     "FINISHED",
+    "AllParticlesDeadError",
+    "BudgetError",
     "Event",
     "Explanation",
     "GrammarError",
     "GuardDeadEnd",
     "LimitError",
+    "NothingSatisfiesError",
+    "PotentialError",
     "RegexError",
+    "SamplingError",
     "SchemaError",
     "Session",
     "StructgenError",

@@ -9,6 +9,11 @@
     ├── RegexError                   a regular expression that cannot be represented
     ├── LimitError                   a documented limit was reached
     ├── GuardDeadEnd                 guards left no token that could continue the output
+    ├── SamplingError                sampling could not give what was asked for
+    │   ├── NothingSatisfiesError        no output at all satisfies the constraint
+    │   ├── AllParticlesDeadError        the constraint killed every particle
+    │   └── BudgetError                  max_tokens is too small for any output that satisfies the constraint
+    ├── PotentialError               a potential or predicate whose answers cannot be weighed
     └── VocabularyError              a vocabulary or tokenizer that cannot be used
 
 All of them can be pickled, so that they cross process boundaries whole.
@@ -217,6 +222,53 @@ class GuardDeadEnd(StructgenError):  # noqa: N818 - what happened, not what was 
         super().__init__(f"no token satisfies what is checked when a value ends: {names}")
 
 
+class SamplingError(StructgenError):
+    """Sampling could not give what was asked for.
+
+    Parameters
+    ----------
+    message : str
+        What happened, and what to do about it.
+    result : SamplingResult, optional
+        What there was when sampling stopped: the sequences so far, and where and why particles died.
+    """
+
+    def __init__(self, message: str, *, result: Any = None) -> None:
+        self.result = result
+        super().__init__(message)
+
+
+class NothingSatisfiesError(SamplingError):
+    """No output at all satisfies the constraint: it refuses the empty text, or everything was refused."""
+
+
+class AllParticlesDeadError(SamplingError):
+    """The constraint killed every particle, so that there is nothing to resample from."""
+
+
+class BudgetError(SamplingError):
+    """`max_tokens` is too small for the shortest output that satisfies the constraint.
+
+    Parameters
+    ----------
+    message : str
+        What happened, and what to do about it.
+    max_tokens : int
+        The limit that was set.
+    needed : int, optional
+        A number of tokens, the end token included, that is enough for some output, where that is known.
+    result : SamplingResult, optional
+        What there was when sampling stopped.
+    """
+
+    def __init__(
+        self, message: str, *, max_tokens: int, needed: int | None = None, result: Any = None
+    ) -> None:
+        self.max_tokens = max_tokens
+        self.needed = needed
+        super().__init__(message, result=result)
+
+
 class VocabularyError(StructgenError):
     """A vocabulary that is inconsistent, or a tokenizer whose bytes cannot be recovered exactly.
 
@@ -232,3 +284,25 @@ class VocabularyError(StructgenError):
         self.reason = reason
         self.token_id = token_id
         super().__init__(reason if token_id is None else f"token {token_id}: {reason}")
+
+
+class PotentialError(StructgenError):
+    """A potential or predicate that answered NaN or positive infinity, or that breaks a law of potentials.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong, in one sentence without a full stop.
+    potential : str, optional
+        Name of the potential.
+    context : str, optional
+        The text at which it was asked.
+    """
+
+    def __init__(self, reason: str, *, potential: str | None = None, context: str | None = None) -> None:
+        self.reason = reason
+        self.potential = potential
+        self.context = context
+        who = f"{potential}: " if potential is not None else ""
+        where = f" (asked at {context!r})" if context is not None else ""
+        super().__init__(who + reason + where)

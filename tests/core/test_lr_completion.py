@@ -199,5 +199,9 @@ def test_refused_stacks() -> None:
 
 
 def test_facts_are_limited() -> None:
+    completion = _native.LrCompletion(DANGLING_ELSE, 3, 1, [0], True, [1, 1, 1], max_facts=10)
+    assert completion.always()
     with pytest.raises(LimitError, match="more than 10 facts"):
-        _native.LrCompletion(DANGLING_ELSE, 3, 1, [0], True, [1, 1, 1], max_facts=10)
+        completion.best([0])
+    with pytest.raises(LimitError, match="more than 10 facts"):
+        _native.LrCompletion(*levels_of_operators(2), [0], True, [1] * 7, max_facts=10)

@@ -306,8 +306,8 @@ nb::dict StateView::stats() {
     if (!session_) add(e);
     if (own_) add(*own_);
     if (!session_) bytes += core_->grammar->goals().bytes();
-    if (const LarkGrammar* lark = core_->grammar->lark()) {
-      searches = !lark->always;
+    if (LarkGrammar* lark = core_->grammar->lark()) {
+      searches = !lark->scanner.proof->holds();
       scanner_states = lark->scanner.states();
       token_tables = lark->scanner.shapes();
       if (!session_) bytes += lark->scanner.bytes();

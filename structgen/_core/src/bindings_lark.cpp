@@ -177,7 +177,7 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
   for (std::size_t t = 0; t < every_end.size(); ++t) every_end[t] = every_end[t] && !lark.ignored[t];
   lark.scanner.prepare(std::move(scanned), std::move(pairs), lark.indents ? lark.indenter.newline : -1, lark.indenter.tab, std::move(every_end));
   lark.find_followers();
-  lark.find_always();
+  lark.find_rebreaks();
   return b.grammar->lark(std::move(b.larking));
 }
 

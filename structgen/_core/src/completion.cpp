@@ -354,7 +354,7 @@ bool Completion::next_byte(const Items& items, const Text& text, std::uint8_t& b
 
 std::string Engine::shortest(State s) {
   if (s <= kFinished) return {};
-  if (grammar_->lark() && vocabulary_->byte_complete && !grammar_->remembers()) return search_bytes(s, false);
+  if (grammar_->lark() && vocabulary_->byte_complete && !grammar_->remembers()) return search_bytes(s, false).value_or("");
   if (!vocabulary_->byte_complete) return search_tokens(s);
   if (!completion_) completion_ = std::make_unique<Completion>(*this);
   if (completion_->cost(items(s)) > kLongest) throw LimitError("the shortest completion is longer than " + std::to_string(kLongest) + " bytes");

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -289,7 +290,6 @@ class Engine {
   bool lark_accepts(Stacks s);
   bool takes(Stacks s, std::int32_t terminal);
   std::vector<std::uint64_t> taken(Stacks s, std::vector<std::uint64_t> asked);
-  void drop_dead_ends(Stacks lr, bool bracketed, std::vector<std::int32_t>& terminals);
   std::int32_t wanted(Stacks lr, std::int32_t tried, bool bracketed);
   bool in_brackets(Stacks s);
   bool column_fits(Stacks s);
@@ -298,10 +298,24 @@ class Engine {
   bool advance_scan(const Item& item, std::uint8_t byte, Items& out, const Text* text);
   bool ends(const Item& item, const Text* text);
   bool accepting(Lex q) const { return !is_scan(q) && !is_special(q) && lexer_[q].accepting; }
-  bool careful() const { return grammar_->lark() && !grammar_->lark()->always; }
+  // Whether dead ends have to be looked for behind every token.
+  bool careful() const { return grammar_->lark() && !grammar_->lark()->scanner.proof->holds(); }
+  // Dead ends that the proof leaves open (lark_dead_ends.cpp).
+  enum class Outlook : std::uint8_t { kDead, kUnknown, kLive };
+  Stacks feed_anywhere(const Item& item, ScanExit e);
+  struct Parser {
+    bool indented;
+    Frame frame;  // the indentation around the stack
+    Stacks lr;
+  };
+  std::vector<Parser> parsers(Stacks s);
+  bool is_good(Stacks s, Obligation obligation, Left left);
+  Outlook outlook(Stacks s, Obligation obligation, Left left, int depth);
+  Outlook outlook(const Item& item);
+  bool live(const Item& item);
   std::int64_t lark_cost(Stacks s, LrCompletion& costs);
   std::int64_t lark_cost(const Item& item, bool enough);
-  std::string search_bytes(State s, bool any);
+  std::optional<std::string> search_bytes(State s, bool any);
   void lark_mask_within(State s, std::int64_t budget, std::uint32_t* out);
   State step_special(State s, std::uint32_t token);
   const MaskRecord& lark_mask(State s);
@@ -422,6 +436,9 @@ class Engine {
   std::unique_ptr<Completion> completion_;
 
   // Of Lark grammars: memos, each with the depth of the lowest frame that its making looked at.
+  FlatMap live_index_;
+  std::vector<std::pair<bool, std::int32_t>> lives_;
+  bool searching_ = false;  // dead ends are followed
   FlatMap shift_index_;
   std::vector<Shift> shifts_;
   Index open_index_;

@@ -19,6 +19,11 @@ inline constexpr Lex kScanBase = 1 << 30;
 inline bool is_scan(Lex q) { return q >= kScanBase; }
 inline bool is_special(Lex q) { return q >= kSpecialBase && q < kScanBase; }
 
+class Liveness;
+
+// Facts about completions that are found at most.
+inline constexpr std::size_t kMostFacts = 5000000;
+
 struct LarkGrammar {
   enum class Mode : std::uint8_t {
     kContextual,       // only the terminals that the parser's state accepts compete
@@ -33,7 +38,8 @@ struct LarkGrammar {
     std::int32_t handle;  // pattern, expression or token
   };
 
-  explicit LarkGrammar(Lexer& lexer) : scanner(lexer) {}
+  explicit LarkGrammar(Lexer& lexer);
+  ~LarkGrammar();
 
   // Indentation, as lark's Indenter has it.
   struct Indenter {
@@ -57,17 +63,14 @@ struct LarkGrammar {
   bool indents = false;
   Scanner scanner;
 
-  // Whether every stack can be completed, whatever was read: no resolved conflict leads nowhere, and every terminal can be read behind every
-  // other, with something that is ignored between them where need be. Otherwise dead ends are looked for while it runs.
-  bool always = false;
-  // Where it holds: bytes in which each terminal can be read behind any other.
-  std::vector<std::int64_t> widths;
   // Whether a newline that is indented can go on with another line: else its column decides whether it can end at all.
   bool rebreaks = true;
-  // By terminal: its exits, where none of them lets every terminal be read next.
-  std::vector<std::vector<std::int32_t>> fragile;
-  void find_always();
-  // Bytes that complete a stack at least, and (where `always` holds) bytes in which it can be done.
+  void find_rebreaks();
+  // What can always be completed. Where the proof does not hold, dead ends are looked for behind every token.
+  Liveness& liveness() { return *liveness_; }
+  // Bytes that each terminal takes at least.
+  std::vector<std::int64_t> least_widths() const;
+  // Bytes that complete a stack at least, and (where it is proved that they can be read) bytes in which it can be done.
   LrCompletion& least();
   LrCompletion& enough();
 
@@ -96,9 +99,9 @@ struct LarkGrammar {
   std::int32_t indented(std::int32_t outer, std::int32_t column);
 
  private:
-  class Proof;
-  std::vector<std::int64_t> least_widths() const;
   std::unique_ptr<LrCompletion> least_, enough_;
+  std::size_t enough_version_ = 0;
+  std::unique_ptr<Liveness> liveness_;
   std::vector<std::int32_t> tried_;
   std::vector<Actions> actions_;
   std::vector<Level> levels_{{-1, 0}};

@@ -40,7 +40,7 @@ struct Named {
 
 struct Symbol {
   Kind kind;  // kTerminal, kNonterminal or kNothing
-  std::string name;
+  std::int32_t name;  // the name's number
   bool operator<(const Symbol& o) const { return std::tie(kind, name) < std::tie(o.kind, o.name); }
   bool operator==(const Symbol& o) const { return kind == o.kind && name == o.name; }
 };
@@ -59,7 +59,7 @@ struct Body {
 };
 
 struct Flat {
-  std::string origin;
+  std::int32_t origin;  // the name's number
   Symbols symbols;
   std::string alias;
   std::int64_t priority;
@@ -324,10 +324,17 @@ class Compiler {
     return size;
   }
 
+  std::int32_t number(const std::string& name) {
+    const auto [place, is_new] = numbers_.emplace(name, static_cast<std::int32_t>(names_.size()));
+    if (is_new) names_.push_back(name);
+    return place->second;
+  }
+
   // -- rules: alternatives -------------------------------------------------------------------------------------------------------------
 
   // lark.load_grammar.SimplifyRule_Visitor and RuleTreeToText
   void flatten(const Body& body) {
+    const std::int32_t origin = number(body.name);
     std::set<Alternative> seen;
     for (const Node* child : body.tree->children) {
       const bool aliased = child->kind == Kind::kAlias;
@@ -336,7 +343,7 @@ class Compiler {
         Alternative one{std::move(symbols), aliased ? child->text : ""};
         if (!seen.insert(one).second) continue;
         one.symbols.erase(std::remove_if(one.symbols.begin(), one.symbols.end(), [](const Symbol& s) { return s.kind == Kind::kNothing; }), one.symbols.end());
-        flat_.push_back({body.name, std::move(one.symbols), std::move(one.alias), body.priority});
+        flat_.push_back({origin, std::move(one.symbols), std::move(one.alias), body.priority});
       }
     }
   }
@@ -345,7 +352,7 @@ class Compiler {
     switch (node->kind) {
       case Kind::kTerminal:
       case Kind::kNonterminal:
-      case Kind::kNothing: return {{{node->kind, node->text}}};
+      case Kind::kNothing: return {{{node->kind, number(node->text)}}};
       case Kind::kExpansions: {
         std::vector<Symbols> made;
         std::set<Symbols> seen;
@@ -378,7 +385,7 @@ class Compiler {
 
   // Of equal rules, all but empty ones are an error.
   void drop_doubles() {
-    std::set<std::pair<std::string, Symbols>> seen;
+    std::set<std::pair<std::int32_t, Symbols>> seen;
     std::vector<Flat> kept;
     for (Flat& rule : flat_) {
       if (seen.insert({rule.origin, rule.symbols}).second) kept.push_back(std::move(rule));
@@ -388,15 +395,18 @@ class Compiler {
   }
 
   void drop_unused(const std::vector<std::string>& starts) {
+    std::vector<std::int32_t> first;
+    for (const std::string& start : starts) first.push_back(number(start));
     for (std::size_t before = flat_.size() + 1; before != flat_.size();) {
       before = flat_.size();
-      std::set<std::string> used(starts.begin(), starts.end());
+      std::vector<char> used(names_.size(), 0);
+      for (const std::int32_t start : first) used[static_cast<std::size_t>(start)] = 1;
       for (const Flat& rule : flat_) {
         for (const Symbol& symbol : rule.symbols) {
-          if (symbol.kind == Kind::kNonterminal && symbol.name != rule.origin) used.insert(symbol.name);
+          if (symbol.kind == Kind::kNonterminal && symbol.name != rule.origin) used[static_cast<std::size_t>(symbol.name)] = 1;
         }
       }
-      flat_.erase(std::remove_if(flat_.begin(), flat_.end(), [&](const Flat& rule) { return used.count(rule.origin) == 0; }), flat_.end());
+      flat_.erase(std::remove_if(flat_.begin(), flat_.end(), [&](const Flat& rule) { return !used[static_cast<std::size_t>(rule.origin)]; }), flat_.end());
     }
   }
 
@@ -406,32 +416,44 @@ class Compiler {
     Loaded made;
     std::set<std::string> used(keep);
     used.insert(definitions_.ignore.begin(), definitions_.ignore.end());
-    std::unordered_map<std::string, std::int32_t> nonterminals, terminals;
+    std::vector<std::int32_t> nonterminals(names_.size(), -1), terminals(names_.size(), -1);  // by the name's number
+    std::vector<char> named(names_.size(), 0);
     for (const Flat& rule : flat_) {
-      if (nonterminals.emplace(rule.origin, static_cast<std::int32_t>(made.nonterminals.size())).second) made.nonterminals.push_back(rule.origin);
-      for (const Symbol& symbol : rule.symbols) {
-        if (symbol.kind == Kind::kTerminal) used.insert(symbol.name);
+      std::int32_t& place = nonterminals[static_cast<std::size_t>(rule.origin)];
+      if (place < 0) {
+        place = static_cast<std::int32_t>(made.nonterminals.size());
+        made.nonterminals.push_back(names_[static_cast<std::size_t>(rule.origin)]);
       }
+      for (const Symbol& symbol : rule.symbols) {
+        if (symbol.kind == Kind::kTerminal) named[static_cast<std::size_t>(symbol.name)] = 1;
+      }
+    }
+    for (std::size_t n = 0; n < names_.size(); ++n) {
+      if (named[n]) used.insert(names_[n]);
     }
     for (const Named* one : scan_order(used)) {
       const Literal& p = one->pattern;
-      terminals.emplace(one->name, static_cast<std::int32_t>(made.terminals.size()));
+      const auto name = numbers_.find(one->name);
+      if (name != numbers_.end()) terminals[static_cast<std::size_t>(name->second)] = static_cast<std::int32_t>(made.terminals.size());
       made.terminals.push_back({one->name, p.value, p.string, p.flag, p.raw, one->priority});
     }
     for (const Flat& rule : flat_) {
       std::vector<std::int32_t> symbols;
       for (const Symbol& symbol : rule.symbols) {
+        const std::size_t name = static_cast<std::size_t>(symbol.name);
         if (symbol.kind == Kind::kTerminal) {
-          const auto [place, is_new] = terminals.emplace(symbol.name, static_cast<std::int32_t>(terminals.size()));
-          if (is_new) made.declared.push_back(symbol.name);
-          symbols.push_back(place->second);
+          if (terminals[name] < 0) {
+            terminals[name] = static_cast<std::int32_t>(made.terminals.size() + made.declared.size());
+            made.declared.push_back(names_[name]);
+          }
+          symbols.push_back(terminals[name]);
         } else {
-          const auto found = nonterminals.find(symbol.name);
-          if (found == nonterminals.end()) throw NotPlain{};
-          symbols.push_back(~found->second);
+          if (nonterminals[name] < 0) throw NotPlain{};
+          symbols.push_back(~nonterminals[name]);
         }
       }
-      made.rules.push_back({nonterminals.at(rule.origin), std::move(symbols), rule.priority, rule.alias.empty() ? rule.origin : rule.alias});
+      const std::size_t origin = static_cast<std::size_t>(rule.origin);
+      made.rules.push_back({nonterminals[origin], std::move(symbols), rule.priority, rule.alias.empty() ? names_[origin] : rule.alias});
     }
     made.ignore = definitions_.ignore;
     made.productive = productive(made, starts, nonterminals);
@@ -453,14 +475,14 @@ class Compiler {
     return made;
   }
 
-  static bool productive(const Loaded& grammar, const std::vector<std::string>& starts, const std::unordered_map<std::string, std::int32_t>& nonterminals) {
+  bool productive(const Loaded& grammar, const std::vector<std::string>& starts, const std::vector<std::int32_t>& nonterminals) {
     std::vector<LrRule> rules;
     for (const Loaded::Rule& rule : grammar.rules) rules.push_back({rule.origin, rule.symbols, 0});
     const std::vector<char> terminals(grammar.terminals.size() + grammar.declared.size(), 1);
     for (const std::string& start : starts) {
-      const auto found = nonterminals.find(start);
-      if (found == nonterminals.end()) throw NotPlain{};
-      const Pruned pruned = prune(rules, static_cast<std::int32_t>(grammar.nonterminals.size()), found->second, terminals);
+      const std::int32_t found = nonterminals[static_cast<std::size_t>(number(start))];
+      if (found < 0) throw NotPlain{};
+      const Pruned pruned = prune(rules, static_cast<std::int32_t>(grammar.nonterminals.size()), found, terminals);
       if (!pruned.unproductive.empty()) return false;
     }
     return true;
@@ -476,6 +498,8 @@ class Compiler {
   std::map<std::string, std::string> repeats_;
   std::vector<Body> added_;
   std::vector<Flat> flat_;
+  std::vector<std::string> names_;  // of what rules are made of
+  std::unordered_map<std::string, std::int32_t> numbers_;
   std::int64_t anonymous_ = 0, parts_ = 0;
   std::size_t written_ = 0;
 };

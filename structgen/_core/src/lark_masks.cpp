@@ -65,6 +65,8 @@ void Engine::collect_scan(const Item& item, std::uint32_t node, MaskRecord& reco
   const ScanShape& shape = scanner.shape(item.lex - kScanBase, node);
   if (shape.base) record.more.push_back(shape.base);
   record.set.insert(record.set.end(), shape.add.begin(), shape.add.end());
+  for (const ScanShape::Doubt& d : shape.doubts)
+    if (live({kScanBase + d.state, item.stacks})) record.set.insert(record.set.end(), d.tokens.begin(), d.tokens.end());
   for (const ScanShape::Exits& exits : shape.exits) {
     const ScanExit e = scanner.exit(exits.exit);
     if (exits.where != ScanShape::Where::kAnywhere && (exits.where == ScanShape::Where::kInBrackets) != in_brackets(item.stacks)) continue;

@@ -55,13 +55,21 @@ const LarkGrammar::Actions& LarkGrammar::actions(std::int32_t state) {
 
 void LarkGrammar::find_followers() {
   const std::size_t count = terminals.size();
-  std::vector<std::vector<std::int32_t>> found(count);
+  std::vector<std::vector<std::int32_t>> found(count), reached(count);
   for (const LrTables::State& s : tables.states)
-    for (const auto& [terminal, action] : s.actions) {
-      if (action < 0 || terminal >= end()) continue;
-      for (const auto& next : tables.states[static_cast<std::size_t>(action)].actions)
-        if (next.first < end()) found[static_cast<std::size_t>(terminal)].push_back(next.first);
-    }
+    for (const auto& [terminal, action] : s.actions)
+      if (action >= 0 && terminal < end()) reached[static_cast<std::size_t>(terminal)].push_back(action);
+  std::vector<std::size_t> last(count, count);  // whom each terminal was last found to follow
+  for (std::size_t t = 0; t < count; ++t) {
+    std::sort(reached[t].begin(), reached[t].end());
+    reached[t].erase(std::unique(reached[t].begin(), reached[t].end()), reached[t].end());
+    for (const std::int32_t state : reached[t])
+      for (const auto& [next, action] : tables.states[static_cast<std::size_t>(state)].actions) {
+        if (next >= end() || last[static_cast<std::size_t>(next)] == t) continue;
+        last[static_cast<std::size_t>(next)] = t;
+        found[t].push_back(next);
+      }
+  }
   const auto add = [&](std::int32_t to, std::int32_t from) {
     if (to < 0 || from < 0 || to == from) return;
     const std::vector<std::int32_t> more = found[static_cast<std::size_t>(from)];
@@ -418,39 +426,6 @@ bool Engine::takes(Stacks s, std::int32_t terminal) {
   return to == kDivides ? shift(s, terminal) != kNoStack : to != kRefused;
 }
 
-// Takes out terminals behind which nothing can be read, nor the text end.
-void Engine::drop_dead_ends(Stacks lr, bool bracketed, std::vector<std::int32_t>& terminals) {
-  LarkGrammar& lark = *grammar_->lark();
-  Scanner& scanner = lark.scanner;
-  const auto dead_end = [&](std::int32_t t) {
-    if (t >= lark.end() || lark.fragile[static_cast<std::size_t>(t)].empty() || t == lark.indenter.newline) return false;
-    const bool ignored = lark.ignored[static_cast<std::size_t>(t)];
-    const Stacks after = ignored ? lr : shift(lr, t);
-    const StackSet set = sets_[static_cast<std::size_t>(after)];
-    for (std::uint32_t i = set.begin; i < set.end; ++i) {
-      const Stacks one = intern_set({entries_[i]}, false);
-      const std::int32_t tried = lark.tried(state_of(one));
-      std::vector<std::int32_t> next;
-      for (const std::int32_t n : std::vector<std::int32_t>(scanner.terminals(tried)))
-        if (lark.ignored[static_cast<std::size_t>(n)] || (bracketed && n == lark.indenter.newline) || takes(one, n)) next.push_back(n);
-      std::vector<std::pair<std::int32_t, std::int32_t>> races;  // what competes, and what may win
-      if (lark.alone()) {
-        for (const std::int32_t n : next) races.emplace_back(scanner.terminal_set({n}), scanner.terminal_set({n}));
-      } else {
-        races.emplace_back(tried, scanner.with_keywords(scanner.terminal_set(next)));
-      }
-      for (const std::int32_t number : lark.fragile[static_cast<std::size_t>(t)]) {
-        const ScanExit e = scanner.exit(number);
-        for (const auto& [compete, winners] : races)
-          if (scanner.start(compete, winners, e.obligation, e.left) != kDeadScan) return false;
-        if (scanner.may_end(e.obligation) && (lark.indents || lark_accepts(one))) return false;
-      }
-    }
-    return true;
-  };
-  terminals.erase(std::remove_if(terminals.begin(), terminals.end(), dead_end), terminals.end());
-}
-
 // Those of some terminals that the parser takes, as bits: takes() for all at once, so that each reduction is made once.
 std::vector<std::uint64_t> Engine::taken(Stacks s, std::vector<std::uint64_t> asked) {
   LarkGrammar& lark = *grammar_->lark();
@@ -522,7 +497,6 @@ std::int32_t Engine::wanted(Stacks lr, std::int32_t tried, bool bracketed) {
   // As keywords of a regex they are not ignored.
   for (const std::int32_t t : all)
     if (lark.keywords[static_cast<std::size_t>(t)] && welcome(t)) terminals.push_back(t + lark.end());
-  if (!lark.fragile.empty()) drop_dead_ends(lr, bracketed, terminals);
   found = lark.scanner.terminal_set(terminals);
   wanted_index_.insert(root, frame_at, depth - lowest_ + 1, found);
   lowest_ = std::min(lowest_, lowest);
@@ -576,7 +550,8 @@ bool Engine::advance_scan(const Item& item, std::uint8_t byte, Items& out, const
   const auto arrive = [&](Scan to, Stacks stacks) {
     if (to == kDeadScan) return;
     if (counting && scanner.counts(to)) stacks = count_column(stacks, byte);
-    if (rebreaks || !scanner.only_counts(to) || column_fits(stacks)) out.push_back({kScanBase + to, stacks});
+    if (!rebreaks && scanner.only_counts(to) && !column_fits(stacks)) return;
+    if (scanner.plain(to) || live({kScanBase + to, stacks})) out.push_back({kScanBase + to, stacks});
   };
   bool guarded = false;
   arrive(scanner.next(q, byte), item.stacks);

@@ -57,12 +57,7 @@ LrCompletion::LrCompletion(const LrTables& tables, const std::vector<LrRule>& ru
       reductions_[p].push_back({rule.lhs, static_cast<std::int32_t>(rule.rhs.size()), intern(std::move(next))});
     }
   }
-  if (all_live) {
-    for (std::size_t p = 0; p < tables.states.size(); ++p) node(static_cast<std::int32_t>(p), kFree);
-    always_ = true;
-  } else {
-    always_ = find_always();
-  }
+  always_ = all_live || always_without_lost(rules, nonterminals, matching) || find_always();
 }
 
 // Terminals are of one class where the same reductions have been lost before them.
@@ -360,10 +355,56 @@ class LrCompletion::Below {
   std::unordered_map<std::int32_t, std::vector<std::vector<std::int32_t>>> layers_;
 };
 
+// A cheap proof that is enough for most grammars, such as those with a dangling else: rules that some state loses are not used at all.
+//
+// Shifts win against reductions, so what is read by the other rules is read as if there were no conflicts. A stack is completed item by
+// item: the top state has one, of such a rule, whose rest derives a text by such rules; reading that and reducing leaves a stack that is
+// shorter, or as long where the item had one symbol before the dot. The latter come to an end if they lead to states of a lower rank:
+// states with another way out are of the lowest, the others above all that such an item leads to, whatever is below.
+bool LrCompletion::always_without_lost(const std::vector<LrRule>& rules, std::int32_t nonterminals, const std::vector<char>& matching) const {
+  std::vector<char> kept(rules.size(), 1);
+  for (const LrTables::State& state : tables_.states)
+    for (const auto& [t, r] : state.lost) kept[static_cast<std::size_t>(r)] = 0;
+  std::vector<LrRule> left;
+  for (std::size_t r = 0; r < rules.size(); ++r)
+    if (kept[r]) left.push_back(rules[r]);
+  const std::vector<char> derives = deriving(left, nonterminals, matching);
+  const auto read = [&](std::int32_t s) { return s >= 0 ? matching[static_cast<std::size_t>(s)] != 0 : derives[static_cast<std::size_t>(~s)] != 0; };
+  std::vector<char> ranked(tables_.states.size(), 0);
+  std::vector<std::pair<std::int32_t, std::int32_t>> single;  // states, and what their items with one symbol before the dot reduce to
+  for (std::size_t p = 0; p < tables_.states.size(); ++p) {
+    for (const auto& [r, dot] : tables_.states[p].kernel) {
+      if (static_cast<std::size_t>(r) >= rules.size()) {  // start $END
+        const auto begins = [&, rule = r](const LrTables::Pair& to) {
+          const std::vector<LrTables::Pair>& items = tables_.states[static_cast<std::size_t>(to.second)].kernel;
+          return read(~to.first) && std::find(items.begin(), items.end(), LrTables::Pair{rule, 1}) != items.end();
+        };
+        const std::vector<LrTables::Pair>& gotos = tables_.states[p].gotos;
+        if (dot > 0 || std::any_of(gotos.begin(), gotos.end(), begins)) ranked[p] = 1;
+        continue;
+      }
+      const LrRule& rule = rules[static_cast<std::size_t>(r)];
+      if (!kept[static_cast<std::size_t>(r)] || !std::all_of(rule.rhs.begin() + dot, rule.rhs.end(), read)) continue;
+      if (dot > 1) ranked[p] = 1;
+      else single.emplace_back(static_cast<std::int32_t>(p), rule.lhs);
+    }
+  }
+  Below below(tables_);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const auto& [p, lhs] : single) {
+      char& done = ranked[static_cast<std::size_t>(p)];
+      const auto known = [&, to = lhs](std::int32_t s) { return ranked[static_cast<std::size_t>(go(s, to))] != 0; };
+      if (done) continue;
+      const std::vector<std::int32_t>& under = below(p, 1);
+      if (std::all_of(under.begin(), under.end(), known)) done = changed = true;
+    }
+  }
+  return std::all_of(ranked.begin(), ranked.end(), [](char r) { return r != 0; });
+}
+
 // A state is live on every stack if one exit leads to such states whatever is below. Exits that make the stack shorter may rely
 // on that in a circle, since stacks end; the others may not: a greatest fixpoint around a least one.
-//
-// On the way, this finds all facts that stacks need before which anything may come next.
 bool LrCompletion::find_always() {
   struct Way {
     bool shorter;

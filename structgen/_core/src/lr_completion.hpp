@@ -45,8 +45,8 @@ class LrCompletion {
     bool possible() const { return cost.cost < kImpossible; }
   };
 
-  // `costs` of the terminals are not negative; kImpossible for those that match no text. LimitError beyond `max_facts` facts, which
-  // are found here, save those for one terminal next. The tables must outlive this.
+  // `costs` of the terminals are not negative; kImpossible for those that match no text. LimitError, from any of these functions,
+  // beyond `max_facts` facts: they are found when they are asked for. The tables must outlive this.
   LrCompletion(const LrTables& tables, const std::vector<LrRule>& rules, std::int32_t terminals, std::int32_t nonterminals,
                std::vector<std::int64_t> costs, std::size_t max_facts);
 
@@ -108,6 +108,7 @@ class LrCompletion {
   void take(const Entry& entry);
   void count();
   class Below;
+  bool always_without_lost(const std::vector<LrRule>& rules, std::int32_t nonterminals, const std::vector<char>& matching) const;
   bool find_always();
 
   struct Reduction {

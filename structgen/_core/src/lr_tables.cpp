@@ -46,19 +46,26 @@ class Relation {
   explicit Relation(std::size_t size) : begin_(size + 1) {}
   void add(std::size_t x, std::size_t y) { pairs_.emplace_back(static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y)); }
   void close() {
-    std::sort(pairs_.begin(), pairs_.end());
-    pairs_.erase(std::unique(pairs_.begin(), pairs_.end()), pairs_.end());
     for (const auto& [x, y] : pairs_) ++begin_[x + 1];
     for (std::size_t x = 1; x < begin_.size(); ++x) begin_[x] += begin_[x - 1];
+    to_.resize(pairs_.size());
+    end_.assign(begin_.begin(), begin_.end() - 1);
+    for (const auto& [x, y] : pairs_) to_[end_[x]++] = y;
+    for (std::size_t x = 0; x < end_.size(); ++x) {
+      const auto first = to_.begin() + static_cast<std::ptrdiff_t>(begin_[x]), last = to_.begin() + static_cast<std::ptrdiff_t>(end_[x]);
+      std::sort(first, last);
+      end_[x] = static_cast<std::size_t>(std::unique(first, last) - to_.begin());
+    }
   }
   std::size_t begin(std::size_t x) const { return begin_[x]; }
-  std::size_t end(std::size_t x) const { return begin_[x + 1]; }
-  std::size_t operator[](std::size_t i) const { return pairs_[i].second; }
+  std::size_t end(std::size_t x) const { return end_[x]; }
+  std::size_t operator[](std::size_t i) const { return to_[i]; }
   std::size_t size() const { return begin_.size() - 1; }
 
  private:
   std::vector<std::pair<std::uint32_t, std::uint32_t>> pairs_;
-  std::vector<std::size_t> begin_;
+  std::vector<std::uint32_t> to_;
+  std::vector<std::size_t> begin_, end_;  // in to_
 };
 
 // The least sets such that each has all of those it is related to: the paper's "digraph", without recursion. `same` is called with
@@ -180,7 +187,7 @@ class Analysis {
 
   std::vector<Pair>::const_iterator place(std::size_t p, std::int32_t s) const {
     const std::vector<Pair>& t = states_[p].transitions;
-    const auto at = std::lower_bound(t.begin(), t.end(), Pair{s, -1});
+    const auto at = std::lower_bound(t.begin(), t.end(), s, [](const Pair& move, std::int32_t symbol) { return move.first < symbol; });
     return at != t.end() && at->first == s ? at : t.end();
   }
   std::int32_t find(std::size_t p, std::int32_t s) const { return place(p, s >= 0 ? s : symbol(s))->second; }
@@ -306,15 +313,18 @@ class Analysis {
 
   void add_reductions(std::size_t p, const Rows& lookaheads, Conflicts how, LrTables& tables, std::vector<LrConflict>& refused) const {
     const ItemSet& set = states_[p];
+    if (set.complete.empty()) return;
     std::vector<Pair>& actions = tables.states[p].actions;
     const std::size_t shifts = actions.size();
     std::vector<Pair> reductions;  // (terminal, rule)
+    std::vector<std::int32_t> rules;
     for (std::size_t i = 0; i < set.complete.size(); ++i)
       lookaheads.each(set.first_complete + i, [&](std::int32_t t) { reductions.emplace_back(t, set.complete[i]); });
-    std::sort(reductions.begin(), reductions.end());
+    if (set.complete.size() > 1) std::sort(reductions.begin(), reductions.end());
+    actions.reserve(shifts + reductions.size());
     for (std::size_t i = 0; i < reductions.size();) {
       const std::int32_t t = reductions[i].first;
-      std::vector<std::int32_t> rules;
+      rules.clear();
       for (; i < reductions.size() && reductions[i].first == t; ++i) rules.push_back(reductions[i].second);
       const auto end = actions.begin() + static_cast<std::ptrdiff_t>(shifts);
       const auto shift = std::lower_bound(actions.begin(), end, Pair{t, -1});
@@ -341,7 +351,8 @@ class Analysis {
       }
       for (const std::int32_t r : rules) actions.emplace_back(t, ~r);
     }
-    std::stable_sort(actions.begin(), actions.end(), [](const Pair& a, const Pair& b) { return a.first < b.first; });
+    std::inplace_merge(actions.begin(), actions.begin() + static_cast<std::ptrdiff_t>(shifts), actions.end(),
+                       [](const Pair& a, const Pair& b) { return a.first < b.first; });
   }
 
   std::vector<LrRule> rules_;

@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <queue>
+#include <unordered_set>
 
 #include "scanner.hpp"
 
@@ -12,7 +13,10 @@ namespace {
 
 constexpr std::size_t kFewClasses = 3;        // characters tried first for each thread that is wanted
 constexpr std::size_t kMostRealized = 5000;   // states looked at to find a text of a terminal
-constexpr std::size_t kMostExplored = 20000;
+constexpr std::size_t kMostExplored = 300;
+constexpr std::size_t kMostExits = 64;
+// States looked at to find a good exit: more where there is but one way on, as in a long string.
+constexpr std::size_t kMostPlain = 300, kMostPlainInLine = 6000, kInLine = 4;
 constexpr std::size_t kMostFinished = 20000;
 
 }  // namespace
@@ -80,6 +84,19 @@ std::vector<std::int32_t> Scanner::witness(Scan from, std::int32_t terminal) {
   return {};
 }
 
+Scanner::Realized Scanner::read(Scan from, std::int32_t terminal, const std::vector<std::int32_t>& classes) {
+  Realized out;
+  if (from == kDeadScan || classes.empty()) return out;
+  std::int32_t at = states_[static_cast<std::size_t>(from)].core;
+  for (const std::int32_t cls : classes) {
+    out.length += width(members_[static_cast<std::size_t>(cls)]);
+    at = step(at, cls);
+  }
+  for (const std::int32_t e : cores_[static_cast<std::size_t>(at)].exits)
+    if (exits_[static_cast<std::size_t>(e)].terminal == terminal) out.exit = e;
+  return out;
+}
+
 Scanner::Realized Scanner::realize(std::int32_t tried, std::int32_t terminal, Obligation obligation, Left left) {
   if (witnesses_.empty()) witnesses_.resize(terminals_.size());
   auto& [sought, text] = witnesses_[static_cast<std::size_t>(terminal)];
@@ -89,42 +106,82 @@ Scanner::Realized Scanner::realize(std::int32_t tried, std::int32_t terminal, Ob
     const Scan q = start(alone, alone, 0, 0);
     if (q != kDeadScan) text = witness(q, terminal);
   }
-  const auto read = [&](Scan q, const std::vector<std::int32_t>& classes) {
-    Realized out;
-    if (q == kDeadScan || classes.empty()) return out;
-    std::int32_t at = states_[static_cast<std::size_t>(q)].core;
-    for (const std::int32_t cls : classes) {
-      out.length += width(members_[static_cast<std::size_t>(cls)]);
-      at = step(at, cls);
-    }
-    for (const std::int32_t e : cores_[static_cast<std::size_t>(at)].exits)
-      if (exits_[static_cast<std::size_t>(e)].terminal == terminal) out.exit = e;
-    return out;
-  };
-  // What is read alone mostly wins against the others, too; if not, some other text may.
-  const Realized plain = read(start(tried, with_keywords(tried), obligation, left), text);
-  if (plain.exit >= 0) return plain;
-  const Scan q = start(tried, with_keywords(terminal_set({terminal})), obligation, left);
-  return q == kDeadScan ? Realized{} : read(q, witness(q, terminal));
+  return read(start(tried, with_keywords(tried), obligation, left), terminal, text);
 }
 
-bool Scanner::explore(Scan from, std::unordered_set<std::int32_t>& met, std::vector<std::int32_t>& exits) {
-  if (from == kDeadScan) return true;
+Scanner::Realized Scanner::seek(std::int32_t tried, std::int32_t terminal, Obligation obligation, Left left) {
+  const Scan q = start(tried, with_keywords(terminal_set({terminal})), obligation, left);
+  return q == kDeadScan ? Realized{} : read(q, terminal, witness(q, terminal));
+}
+
+bool Scanner::explore(Scan from, std::vector<std::int32_t>& exits) {
+  std::unordered_set<std::int32_t> met;
   std::vector<std::int32_t> todo;
   const auto meet = [&](std::int32_t core) {
     if (core == 0 || !met.insert(core).second) return;
     todo.push_back(core);
-    const std::vector<std::int32_t>& found = cores_[static_cast<std::size_t>(core)].exits;
-    exits.insert(exits.end(), found.begin(), found.end());
+    for (const std::int32_t e : cores_[static_cast<std::size_t>(core)].exits)
+      if (std::find(exits.begin(), exits.end(), e) == exits.end()) exits.push_back(e);
   };
-  meet(states_[static_cast<std::size_t>(from)].core);
+  const State s = states_[static_cast<std::size_t>(from)];
+  if (s.partial < kFirstNode)
+    meet(s.core);
+  else
+    for (const std::int32_t cls : decoder_[static_cast<std::size_t>(s.partial - kFirstNode)].classes) meet(step(s.core, cls));
   while (!todo.empty()) {
-    if (met.size() > kMostExplored) return false;
+    if (met.size() > kMostExplored || exits.size() > kMostExits) return false;
     const std::int32_t at = todo.back();
     todo.pop_back();
     for (std::size_t cls = 0; cls < members_.size(); ++cls) meet(step(at, static_cast<std::int32_t>(cls)));
   }
   return true;
+}
+
+bool Scanner::find_plain(Scan q) {
+  const State s = states_[static_cast<std::size_t>(q)];
+  bool found = q == kDeadScan || !proof || !proof->holds();
+  if (!found && s.partial < kFirstNode) found = plain_core(s.core);
+  if (!found && s.partial >= kFirstNode) {
+    const std::vector<std::int32_t>& classes = decoder_[static_cast<std::size_t>(s.partial - kFirstNode)].classes;
+    found = std::any_of(classes.begin(), classes.end(), [&](std::int32_t cls) {
+      const std::int32_t to = step(s.core, cls);
+      return to != 0 && plain_core(to);
+    });
+  }
+  states_[static_cast<std::size_t>(q)].plain = found;
+  return found;
+}
+
+// Looks for a good exit, with few characters of each kind first. Where there are too many states to look at, there is none.
+bool Scanner::plain_core(std::int32_t start) {
+  if (cores_[static_cast<std::size_t>(start)].plain >= 0) return cores_[static_cast<std::size_t>(start)].plain != 0;
+  std::map<std::int32_t, std::int32_t> parent{{start, -1}};
+  for (const bool all : {false, true}) {
+    std::deque<std::int32_t> queue;
+    for (const auto& entry : parent) queue.push_back(entry.first);
+    while (!queue.empty()) {
+      const std::int32_t at = queue.front();
+      queue.pop_front();
+      const Core& core = cores_[static_cast<std::size_t>(at)];
+      if (core.plain == 0) continue;
+      if (core.plain == 1 || std::any_of(core.exits.begin(), core.exits.end(), [&](std::int32_t e) { return proof->good(e); })) {
+        for (std::int32_t c = at; c >= 0; c = parent.at(c)) cores_[static_cast<std::size_t>(c)].plain = 1;
+        return true;
+      }
+      for (const std::int32_t cls : onward(core, all)) {
+        const std::int32_t to = step(at, cls);
+        if (to != 0 && parent.emplace(to, at).second) queue.push_back(to);
+      }
+      if (parent.size() > kMostPlainInLine || (parent.size() > kMostPlain && queue.size() > kInLine)) {
+        cores_[static_cast<std::size_t>(start)].plain = 0;
+
+        return false;
+      }
+    }
+  }
+
+  for (const auto& entry : parent) cores_[static_cast<std::size_t>(entry.first)].plain = 0;
+  return false;
 }
 
 const std::vector<std::pair<std::int32_t, std::int32_t>>& Scanner::finishes(Scan q) {

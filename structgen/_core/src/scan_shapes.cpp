@@ -42,7 +42,7 @@ Scan Scanner::follower(const ScanExit& e, bool dropped) {
   return start(set, with_keywords(set), e.obligation, e.left);
 }
 
-// The bytes that a state reads without any change, and of which none can be the next one behind the lexeme, were it to end in this state.
+// The bytes that a plain state reads without any change, and of which none can be the next one behind the lexeme, were it to end in this state.
 const Scanner::Bytes& Scanner::stays(Scan q) {
   const std::int32_t known = stays_index_.get(static_cast<std::uint64_t>(q), -1);
   if (known >= 0) return stays_[static_cast<std::size_t>(known)];
@@ -50,7 +50,7 @@ const Scanner::Bytes& Scanner::stays(Scan q) {
   const std::vector<std::int32_t> ends = exits(q);
   const bool any = std::any_of(ends.begin(), ends.end(), [&](std::int32_t e) { return embeds_[static_cast<std::size_t>(exits_[static_cast<std::size_t>(e)].terminal)]; });
   const State s = states_[static_cast<std::size_t>(q)];
-  if (s.partial == 0 && !any && !(newline_ >= 0 && counts(q))) {
+  if (s.partial == 0 && !any && plain(q) && !(newline_ >= 0 && counts(q))) {
     for (std::uint32_t b = 0; b < 0x80; ++b)
       if (next(q, static_cast<std::uint8_t>(b)) == q) found.ascii[b / 64] |= std::uint64_t{1} << (b % 64);
     found.wide = true;
@@ -198,6 +198,34 @@ void Scanner::add_exits(ScanShape& out, const Ends& ends) {
   }
 }
 
+// The tokens at a node, where a state is reached.
+void Scanner::sort_in(Scan q, std::uint32_t node, std::vector<std::uint32_t>& inside, std::vector<std::pair<Scan, std::uint32_t>>& doubts) {
+  const Trie& t = lexer_.trie();
+  if (q == kDeadScan || t.token_begin(node) == t.token_end(node)) return;
+  const bool sure = plain(q);
+  for (std::uint32_t i = t.token_begin(node); i < t.token_end(node); ++i) {
+    if (sure)
+      inside.push_back(t.id(i));
+    else
+      doubts.emplace_back(q, t.id(i));
+  }
+}
+
+namespace {
+
+// By state.
+std::vector<ScanShape::Doubt> grouped(std::vector<std::pair<Scan, std::uint32_t>> doubts) {
+  std::sort(doubts.begin(), doubts.end());
+  std::vector<ScanShape::Doubt> out;
+  for (const auto& [q, token] : doubts) {
+    if (out.empty() || out.back().state != q) out.push_back({q, {}});
+    out.back().tokens.push_back(token);
+  }
+  return out;
+}
+
+}  // namespace
+
 void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
   const Trie& t = lexer_.trie();
   struct Entry {
@@ -209,6 +237,7 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
   std::vector<std::uint32_t> inside;
   std::vector<const Trie::Span*> whole;
   std::size_t size = 0;
+  std::vector<std::pair<Scan, std::uint32_t>> doubts;
   Ends ends;
   while (!todo.empty()) {
     const Entry at = todo.back();
@@ -222,7 +251,7 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
         size += whole.back()->last - whole.back()->first;
         continue;
       }
-      for (std::uint32_t i = t.token_begin(c); i < t.token_end(c); ++i) inside.push_back(t.id(i));
+      sort_in(to, c, inside, doubts);
       if (t[c].children == 0) continue;
       Entry further{c, to, at.column};
       if (newline_ >= 0 && counts(to)) further.column.read(t[c].byte, tab_);
@@ -231,6 +260,7 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
     }
   }
   add_exits(out, ends);
+  out.doubts = grouped(std::move(doubts));
   size += inside.size();
   if (size > kSparse) {
     mask_rows_.push_back(std::make_unique<Row>(lexer_.mask_words(), 0));
@@ -300,6 +330,7 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
   };
   std::vector<Entry> todo{{root, q, from.state, {}, {}}};
   std::vector<std::uint32_t> add, clear;
+  std::vector<std::pair<Scan, std::uint32_t>> doubts, former;
   Ends more, fewer;
   std::size_t met = 0;
   while (!todo.empty()) {
@@ -312,10 +343,8 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
       const std::uint8_t byte = t[c].byte;
       Entry to{c, at.mine == kDeadScan ? kDeadScan : next(at.mine, byte), at.other == kDeadScan ? kDeadScan : next(at.other, byte), at.my_column, at.other_column};
       if (to.mine == to.other) continue;
-      if ((to.mine == kDeadScan) != (to.other == kDeadScan)) {
-        std::vector<std::uint32_t>& list = to.mine == kDeadScan ? clear : add;
-        for (std::uint32_t i = t.token_begin(c); i < t.token_end(c); ++i) list.push_back(t.id(i));
-      }
+      sort_in(to.other, c, clear, former);
+      sort_in(to.mine, c, add, doubts);
       if (t[c].children == 0) continue;
       std::vector<std::int32_t> mine, other;
       if (to.mine != kDeadScan) {
@@ -346,6 +375,11 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
   for (const std::uint32_t i : add) (*mask_rows_.back())[i >> 5] |= 1U << (i & 31);
   bytes_ += lexer_.mask_words() * 4;
   out.base = mask_rows_.back().get();
+  std::sort(former.begin(), former.end());
+  for (const ScanShape::Doubt& d : from.shape->doubts)
+    for (const std::uint32_t token : d.tokens)
+      if (!std::binary_search(former.begin(), former.end(), std::make_pair(d.state, token))) doubts.emplace_back(d.state, token);
+  out.doubts = grouped(std::move(doubts));
   return true;
 }
 
@@ -387,6 +421,7 @@ const ScanShape& Scanner::shape(Scan q, std::uint32_t root) {
     if (list.size() < kMostReferences) list.push_back({q, made.get()});
   }
   bytes_ += sizeof(ScanShape) + made->add.size() * 4;
+  for (const ScanShape::Doubt& d : made->doubts) bytes_ += sizeof(d) + d.tokens.size() * 4;
   shape_index_.put(key, static_cast<std::int32_t>(shapes_.size()));
   shapes_.push_back(std::move(made));
   return *shapes_.back();

@@ -10,10 +10,10 @@ namespace {
 
 constexpr std::size_t kMostCores = 2000000;
 constexpr std::size_t kMostReadings = 64;
-constexpr std::size_t kSearchLimit = 200000;
 constexpr std::size_t kMostGreedy = 64;  // steps straight to an end, the contenders tried at each, and the characters of these
 constexpr std::size_t kMostTried = 8;
 constexpr int kFewClasses = 3;
+constexpr std::size_t kFirstSearch = 500;  // states
 
 // A set of threads, each with the iterations that it is in; most sets are small.
 class Threads {
@@ -465,22 +465,27 @@ bool Scanner::alive(std::int32_t start) {
     return false;
   }
   if (soon_alive(start)) return true;
-  std::map<std::int32_t, std::int32_t> parent{{start, -1}};
-  std::deque<std::int32_t> queue{start};
-  while (!queue.empty()) {
-    const std::int32_t at = queue.front();
-    queue.pop_front();
-    const std::int8_t known = cores_[static_cast<std::size_t>(at)].alive;
-    if (known == 1 || (known < 0 && clearly_alive(cores_[static_cast<std::size_t>(at)]))) {
-      for (std::int32_t c = at; c >= 0; c = parent.at(c)) cores_[static_cast<std::size_t>(c)].alive = 1;
-      return true;
-    }
-    if (known == 0) continue;
-    for (std::size_t cls = 0; cls < members_.size(); ++cls) {
-      const std::int32_t to = step(at, static_cast<std::int32_t>(cls));
-      if (to == 0 || !parent.emplace(to, at).second) continue;
-      if (parent.size() > kSearchLimit) throw LimitError("deciding whether a terminal can still match takes more than " + std::to_string(kSearchLimit) + " states");
-      queue.push_back(to);
+  std::unordered_map<std::int32_t, std::int32_t> parent{{start, -1}};
+  // With few characters of each kind first: mostly they do.
+  for (const bool all : {false, true}) {
+    std::deque<std::int32_t> queue;
+    for (const auto& entry : parent) queue.push_back(entry.first);
+    std::size_t looked_at = 0;
+    while (!queue.empty() && (all || ++looked_at < kFirstSearch)) {
+      const std::int32_t at = queue.front();
+      queue.pop_front();
+      const std::int8_t known = cores_[static_cast<std::size_t>(at)].alive;
+      if (known == 1 || (known < 0 && clearly_alive(cores_[static_cast<std::size_t>(at)]))) {
+        for (std::int32_t c = at; c >= 0; c = parent.at(c)) cores_[static_cast<std::size_t>(c)].alive = 1;
+        return true;
+      }
+      if (known == 0) continue;
+      for (const std::int32_t cls : onward(cores_[static_cast<std::size_t>(at)], all)) {
+        const std::int32_t to = step(at, cls);
+        if (to == 0 || !parent.emplace(to, at).second) continue;
+        if (parent.size() > search_limit_) throw LimitError("deciding whether a terminal can still match takes more than " + std::to_string(search_limit_) + " states");
+        queue.push_back(to);
+      }
     }
   }
   for (const auto& entry : parent) cores_[static_cast<std::size_t>(entry.first)].alive = 0;

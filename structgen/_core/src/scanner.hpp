@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "lexer.hpp"
@@ -49,9 +49,15 @@ struct ScanShape {
     // Node of the suffix trie, token; sorted. Tables of similar states share them.
     std::shared_ptr<const std::vector<std::pair<std::uint32_t, std::uint32_t>>> tokens;
   };
+  // Tokens that stay inside the lexeme, but in a state that is not plain.
+  struct Doubt {
+    Scan state;
+    std::vector<std::uint32_t> tokens;
+  };
   const Row* base = nullptr;
   std::vector<std::uint32_t> add;
   std::vector<Exits> exits;
+  std::vector<Doubt> doubts;
 };
 
 class Scanner {
@@ -111,13 +117,41 @@ class Scanner {
   const ScanShape& shape(Scan q, std::uint32_t node);
   // A lower bound of the bytes after which the lexeme can end as each of the terminals that it can still be.
   std::vector<std::pair<std::int32_t, std::int32_t>> distances(Scan q) const;
-  // An exit as the terminal from the start of a lexeme, and the bytes of a short text that leads there; exit -1 where there is none.
+  // An exit as the terminal from the start of a lexeme, and the bytes of a short text that leads there; exit -1 where there is none. The text is
+  // one that the terminal matches where it is alone, which mostly wins against the others, too; seek() looks for another.
   struct Realized {
     std::int32_t exit = -1, length = 0;
   };
   Realized realize(std::int32_t tried, std::int32_t terminal, Obligation obligation, Left left);
-  // All exits of lexemes that begin in a state, but for those of cores that were met before. False where there are too many to look at.
-  bool explore(Scan from, std::unordered_set<std::int32_t>& met, std::vector<std::int32_t>& exits);
+  Realized seek(std::int32_t tried, std::int32_t terminal, Obligation obligation, Left left);
+  // Runs something that may look at so many states to tell whether a terminal can match. False where it takes more.
+  template <class Run>
+  bool within(std::size_t limit, Run&& run) {
+    const std::size_t before = std::exchange(search_limit_, limit);
+    bool done = true;
+    try {
+      run();
+    } catch (const LimitError&) {
+      done = false;
+    }
+    search_limit_ = before;
+    return done;
+  }
+  // What is proved of the grammar.
+  struct Proof {
+    virtual ~Proof() = default;
+    virtual bool holds() = 0;
+    // Whether all can be completed behind an exit, if the parser takes it.
+    virtual bool good(std::int32_t exit) = 0;
+  };
+  Proof* proof = nullptr;
+  // Whether the lexeme can end by such an exit. Otherwise it takes more than the scanner to tell if anything completes it.
+  bool plain(Scan q) {
+    const std::int8_t known = states_[static_cast<std::size_t>(q)].plain;
+    return known >= 0 ? known != 0 : find_plain(q);
+  }
+  // The ways in which the lexeme can end. False where there are more, or too much to look at.
+  bool explore(Scan from, std::vector<std::int32_t>& exits);
   // Exits that can be reached, with the fewest bytes to them; some for each terminal that the lexeme can be.
   const std::vector<std::pair<std::int32_t, std::int32_t>>& finishes(Scan q);
   // One byte for each column that the states can tell apart, continuation bytes of characters aside.
@@ -157,11 +191,13 @@ class Scanner {
     std::vector<std::int32_t> exits;
     bool counts;
     std::int8_t alive;  // -1 unknown
+    std::int8_t plain = -1;
   };
   struct State {
     std::int32_t core;
     std::int32_t partial;  // 0: between characters; 1 to 3: so many bytes that change nothing; else a node of the decoder
     std::int32_t* row = nullptr;
+    std::int8_t plain = -1;  // -1 unknown
   };
   struct Promise {
     std::vector<Thread> never;
@@ -192,6 +228,8 @@ class Scanner {
   bool soon_alive(std::int32_t core);
   bool clearly_alive(const Core& core) const;
   bool clearly_dead(const Core& core);
+  bool find_plain(Scan q);
+  bool plain_core(std::int32_t core);
   Scan state(std::int32_t core, std::int32_t partial);
   Scan next_slow(Scan q, std::uint8_t byte);
   Scan arrive(std::int32_t core, std::int32_t outcome);
@@ -215,10 +253,12 @@ class Scanner {
   const Reference* nearest(Scan q, std::uint32_t root, std::size_t& least);
   bool adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t root);
   void add_exits(ScanShape& out, const Ends& ends);
+  void sort_in(Scan q, std::uint32_t node, std::vector<std::uint32_t>& inside, std::vector<std::pair<Scan, std::uint32_t>>& doubts);
   void remove_exits(ScanShape::Exits& from, const std::vector<std::uint32_t>& nodes) const;
   void follow(ScanShape::Exits& exits, const std::vector<std::uint32_t>& ends);
   bool abounds(std::uint32_t node, Scan first);
   std::vector<std::int32_t> witness(Scan from, std::int32_t terminal);
+  Realized read(Scan from, std::int32_t terminal, const std::vector<std::int32_t>& classes);
   std::vector<std::int32_t> onward(const Core& core, bool all) const;
   std::int32_t with_column(std::int32_t exit, std::int32_t indent, bool new_line);
   Scan follower(const ScanExit& e, bool dropped);
@@ -274,6 +314,7 @@ class Scanner {
   FlatMap finish_index_;
   std::deque<std::vector<std::pair<std::int32_t, std::int32_t>>> finishes_;
   const std::vector<std::int32_t> no_exits_;
+  std::size_t search_limit_ = 200000;  // states that are looked at to tell whether a terminal can still match
   std::size_t bytes_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import string
 import sys
 from collections.abc import Iterable, Sequence
 from re import _compiler, _constants, _parser  # type: ignore[attr-defined]
@@ -20,6 +21,7 @@ _IGNORECASE, _MULTILINE, _DOTALL = int(re.IGNORECASE), int(re.MULTILINE), int(re
 _ASCII, _VERBOSE = int(re.ASCII), int(re.VERBOSE)
 _TYPE_FLAGS = int(re.ASCII | re.LOCALE | re.UNICODE)
 _NEWLINE: Ranges = ((0x0A, 0x0A),)
+_BMP_END = 0xFFFF
 _CATEGORIES = {
     _constants.CATEGORY_DIGIT: r"\d",
     _constants.CATEGORY_NOT_DIGIT: r"\D",
@@ -146,6 +148,8 @@ class Converter:
 
     def _one_character(self, item: Item, flags: int) -> Node:
         operation, argument = item
+        if operation is _constants.LITERAL and flags & _IGNORECASE:
+            return _any_case(argument, flags & (_TYPE_FLAGS | _IGNORECASE))
         ascii_only = bool(flags & _ASCII)
         if operation is _constants.ANY:
             return _ast.ANY if flags & _DOTALL else _ast.Chars(_charset.complement(_NEWLINE))
@@ -283,6 +287,20 @@ def _anchor(kind: Any, flags: int) -> Node:
     return _ast.boundary(word, kind is _constants.AT_NON_BOUNDARY, sys.version_info >= (3, 14))
 
 
+def keyword(word: str, flags: str) -> Node:
+    """Return the tree of ``(?flags:word)``; the word holds letters, digits and ``_`` of ASCII."""
+    if "i" not in flags:
+        return _ast.Literal(word)
+    kept = _IGNORECASE | (_ASCII if "a" in flags else int(re.UNICODE))
+    return _ast.concat(_any_case(ord(character), kept) for character in word)
+
+
+@functools.lru_cache(maxsize=1024)
+def _any_case(character: int, flags: int) -> Node:
+    item = (_constants.LITERAL, character)
+    return _ast.Chars(_ignoring_case(_charset.normalise([item[1:] * 2]), repr(item), _Item(item, flags)))
+
+
 class _Item:
     """One item of the tree with its flags, kept out of the key of the cache that it is passed through."""
 
@@ -296,6 +314,14 @@ class _Item:
     def __hash__(self) -> int:
         return hash(self.flags)
 
+    def folds_ascii(self) -> bool:
+        """Whether only ASCII letters match in another case: by ``ASCII``, save in ranges beyond the BMP."""
+        operation, argument = self.item
+        parts = argument if operation is _constants.IN else ()
+        return bool(self.flags & _ASCII) and not any(
+            kind is _constants.RANGE and value[1] > _BMP_END for kind, value in parts
+        )
+
     def members(self, characters: str) -> list[str]:
         """The characters that the item matches, found by the compiler and matcher of :mod:`re`."""
         state = _parser.State()
@@ -308,10 +334,16 @@ class _Item:
 @functools.lru_cache(maxsize=1024)
 def _ignoring_case(exact: Ranges, key: str, item: _Item) -> Ranges:
     """Widen the set of an item as ``IGNORECASE`` does; ``key`` spells the item."""
-    matched = _charset.normalise((ord(c), ord(c)) for c in item.members(_unicode.cased_characters()))
-    return _charset.union(_charset.intersection(exact, _uncased()), matched)
+    ascii_only = item.folds_ascii()
+    matched = _charset.normalise((ord(c), ord(c)) for c in item.members(_cased(ascii_only)))
+    return _charset.union(_charset.intersection(exact, _uncased(ascii_only)), matched)
+
+
+def _cased(ascii_only: bool) -> str:
+    """The characters that may match in another case than their own."""
+    return string.ascii_letters if ascii_only else _unicode.cased_characters()
 
 
 @functools.cache
-def _uncased() -> Ranges:
-    return _charset.complement(_charset.normalise((ord(c), ord(c)) for c in _unicode.cased_characters()))
+def _uncased(ascii_only: bool) -> Ranges:
+    return _charset.complement(_charset.normalise((ord(c), ord(c)) for c in _cased(ascii_only)))

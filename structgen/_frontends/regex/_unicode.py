@@ -13,6 +13,7 @@ from structgen._frontends.regex._charset import Ranges
 
 # No cased character lives beyond the Supplementary Multilingual Plane; a test checks it.
 _CASED_LIMIT = 0x20000
+_BLOCK = 64
 
 # Long names of General_Category values, as PropertyValueAliases.txt has them.
 _CATEGORY_NAMES = {
@@ -59,9 +60,9 @@ CATEGORIES = {name: short for short, names in _CATEGORY_NAMES.items() for name i
 
 
 @functools.cache
-def _all_characters() -> str:
-    """Every code point in order, surrogates included, so that an index is a code point."""
-    return array.array("I", range(_charset.MAX_CODE_POINT + 1)).tobytes().decode("utf-32", "surrogatepass")
+def _all_characters(end: int = _charset.MAX_CODE_POINT + 1) -> str:
+    """Every code point below ``end`` in order, surrogates included, so that an index is a code point."""
+    return array.array("I", range(end)).tobytes().decode("utf-32", "surrogatepass")
 
 
 @functools.lru_cache(maxsize=64)
@@ -137,18 +138,24 @@ def _binary_property(name: str) -> Ranges | None:
 
 
 def _where(predicate: Callable[[str], bool]) -> Ranges:
-    return _charset.normalise((i, i) for i, c in enumerate(_all_characters()[:_CASED_LIMIT]) if predicate(c))
+    return _charset.normalise((i, i) for i, c in enumerate(_all_characters(_CASED_LIMIT)) if predicate(c))
 
 
 @functools.cache
 def cased_characters() -> str:
     """Every character that some case mapping changes or produces, each once."""
     found: set[str] = set()
-    for character in _all_characters()[:_CASED_LIMIT]:
-        for mapped in (character.lower(), character.upper(), character.casefold()):
-            if mapped != character:
-                found.add(character)
-                found.update(mapped)
+    characters = _all_characters(_CASED_LIMIT)
+    for start in range(0, _CASED_LIMIT, _BLOCK):
+        block = characters[start : start + _BLOCK]
+        # No mapping makes a character empty: where none changes the block, none changes any of it.
+        if block == block.lower() == block.upper() == block.casefold():
+            continue
+        for character in block:
+            for mapped in (character.lower(), character.upper(), character.casefold()):
+                if mapped != character:
+                    found.add(character)
+                    found.update(mapped)
     return "".join(sorted(found))
 
 

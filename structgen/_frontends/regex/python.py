@@ -13,7 +13,7 @@ from structgen._frontends.regex._beginning import may_begin_with
 from structgen._frontends.regex._builder import RegexBuilder
 from structgen._frontends.regex._limits import MAX_COUNT, MAX_NESTING, check_length, limit_error
 from structgen._frontends.regex._lower import Lowering
-from structgen._frontends.regex._python_tree import Converter
+from structgen._frontends.regex._python_tree import Converter, keyword
 
 # A plain number: arithmetic on the flags of re is slow, and its parser does much of it.
 _ACCEPTED_FLAGS = int(
@@ -22,7 +22,7 @@ _ACCEPTED_FLAGS = int(
 
 # Characters that stand for themselves, escaped or not, in any case or not; then a lookahead.
 _KEYWORD = re.compile(
-    r"(?P<head>(?:[\w:,;=<>!@%&'\"~`/]|\\[^\w])+|\(\?[ais]+:(?P<word>\w+)\))(?P<test>\(\?[!=].*)",
+    r"(?P<head>(?:[\w:,;=<>!@%&'\"~`/]|\\[^\w])+|\(\?(?P<flags>[ais]+):(?P<word>\w+)\))(?P<test>\(\?[!=].*)",
     re.ASCII | re.DOTALL,
 )
 
@@ -60,12 +60,12 @@ def lower_python(pattern: str, builder: RegexBuilder, flags: int = 0) -> int:
 def parse(pattern: str, flags: int) -> Node:
     """Parse a pattern of :mod:`re`; raises what :func:`lower_python` raises."""
     check_length(pattern)
-    keyword = None if flags else _keyword(pattern)
-    if keyword is not None:
-        head, word, test = keyword
+    found = None if flags else _keyword(pattern)
+    if found is not None:
+        changed, word, test = found
         # What is wrong with a part is said about the whole.
         with contextlib.suppress(StructgenError):
-            return _ast.concat([parse(head, 0) if head[:2] == "(?" else _ast.Literal(word), parse(test, 0)])
+            return _ast.concat([keyword(word, changed), parse(test, 0)])
     try:
         tree = syntax_tree(pattern, flags)
     except re.error as error:
@@ -81,13 +81,13 @@ def parse(pattern: str, flags: int) -> Node:
 
 def width(pattern: str) -> tuple[int, int]:
     """Return the least and the greatest width of a pattern; raises what :func:`syntax_tree` raises."""
-    keyword = _keyword(pattern)
-    low, high = syntax_tree(pattern, 0).getwidth() if keyword is None else (len(keyword[1]),) * 2
+    found = _keyword(pattern)
+    low, high = syntax_tree(pattern, 0).getwidth() if found is None else (len(found[1]),) * 2
     return int(low), int(high)
 
 
 def _keyword(pattern: str) -> tuple[str, str, str] | None:
-    """Split a pattern like ``if(?!\\w)``: what is before the lookahead, the word in that, and the lookahead.
+    """Split a pattern like ``(?i:if)(?!\\w)``: the flags of the word, the word, and the lookahead.
 
     Grammars have many such, whose lookahead is the same.
     """
@@ -101,7 +101,7 @@ def _keyword(pattern: str) -> tuple[str, str, str] | None:
     if len(items) != 1 or items[0][0] not in (_constants.ASSERT, _constants.ASSERT_NOT):
         return None
     word = found["word"] or re.sub(r"\\(.)", r"\1", found["head"], flags=re.DOTALL)
-    return found["head"], word, found["test"]
+    return found["flags"] or "", word, found["test"]
 
 
 @functools.lru_cache(maxsize=512)

@@ -1,0 +1,390 @@
+"""Sequential Monte Carlo over sequences, and the population of weighted particles that it is made of."""
+
+import dataclasses
+import math
+from collections.abc import Sequence as SequenceOf
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structgen._errors import AllParticlesDeadError, BudgetError
+from structgen.samplers import _resampling
+from structgen.samplers._context import Context
+from structgen.samplers._draws import Draw, mask_draws
+from structgen.samplers._language_models import LanguageModel
+from structgen.samplers._potentials import Potential, checked_score
+from structgen.samplers._results import Cause, Death, SamplingResult, Sequence
+from structgen.samplers._run import Lanes, Progress, Run, budget_error, check_start
+from structgen.samplers._token_samplers import TokenSampler
+
+_NEVER = -math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class SMC:
+    """Sequential Monte Carlo: particles that are weighted at every token and resampled.
+
+    The sequences with their weights estimate the model's distribution given that the output satisfies the
+    constraint and has at most `max_tokens` tokens, the end token included. Estimates of unnormalised
+    expectations, and so the evidence, are unbiased for any number of particles; those of normalised ones
+    converge as particles grow.
+
+    Parameters
+    ----------
+    particles : int
+        Number of particles N, which are the rows of one batch.
+    ess_threshold : float
+        Resample when the effective sample size falls under this share of N. 0 never resamples: importance
+        sampling. 1 resamples as soon as weights differ.
+    resampling : {"stratified", "systematic", "residual", "multinomial"}
+        The scheme.
+
+    References
+    ----------
+    Lew, Zhi-Xuan, Grand and Mansinghka, "Sequential Monte Carlo Steering of Large Language Models using
+    Probabilistic Programs" (arXiv 2306.03081). Lipkin et al., "Fast Controlled Generation from Language
+    Models with Adaptive Weighted Rejection Sampling" (COLM 2025). Twists: Zhao et al., arXiv 2404.17546.
+    """
+
+    particles: int = 5
+    ess_threshold: float = 0.5
+    resampling: str = "stratified"
+
+    def __post_init__(self) -> None:
+        if self.particles < 1:
+            raise ValueError(f"particles is {self.particles}, and must be at least 1")
+        if not 0 <= self.ess_threshold <= 1:
+            raise ValueError(f"ess_threshold is {self.ess_threshold}, outside [0, 1]")
+        if self.resampling not in _resampling.SCHEMES:
+            names = ", ".join(_resampling.SCHEMES)
+            raise ValueError(f"resampling is {self.resampling!r}, and must be one of {names}")
+
+    def run(
+        self,
+        model: LanguageModel,
+        token_sampler: TokenSampler,
+        *,
+        max_tokens: int,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        progress: Progress | None = None,
+        critic: Potential | None = None,
+    ) -> SamplingResult:
+        """Sample sequences.
+
+        Parameters
+        ----------
+        model : LanguageModel
+            The model and its prompt.
+        token_sampler : TokenSampler
+            Draws tokens that the constraint allows.
+        max_tokens : int
+            The longest output, the end token included. In the last step the end token is forced, and the
+            weight takes its probability; where the text may not end, the particle dies.
+        seed : int, optional
+            Makes the run reproducible (on one machine). Without it, torch's global generator provides one.
+        generator : torch.Generator, optional
+            Instead of a seed; on the model's device.
+        progress : bool or callable, optional
+            Show a bar; or call with the number of steps done and `max_tokens`.
+        critic : Potential, optional
+            Multiplies the target by the exponential of its score of the finished text. Its scores of prefixes
+            guide resampling, and are divided out again.
+
+        Returns
+        -------
+        SamplingResult
+
+        Raises
+        ------
+        NothingSatisfiesError
+            The constraint or the critic refuses every text.
+        BudgetError
+            No output fits into `max_tokens`.
+        AllParticlesDeadError
+            All weights became zero; the error has the partial result.
+        PotentialError
+            The critic, or a predicate of the constraint, returned NaN or positive infinity.
+        """
+        with Run(seed, generator, progress, max_tokens) as run:
+            population = Population(
+                self.particles, model, token_sampler, max_tokens, critic, self, run, repr(self)
+            )
+            advance([population], model, max_tokens, run)
+            return population.checked_result()
+
+    def run_prompts(
+        self,
+        model: LanguageModel,
+        token_sampler: TokenSampler,
+        *,
+        max_tokens: int,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        progress: Progress | None = None,
+        critic: Potential | None = None,
+    ) -> list[SamplingResult]:
+        """Sample sequences after each of the model's prompts, all as one batch.
+
+        Parameters
+        ----------
+        model : LanguageModel
+            With an attribute `prompts`, their number P. It begins P times as many rows as it is asked for.
+        token_sampler, max_tokens, seed, generator, progress, critic
+            As of :meth:`run`, and for all prompts.
+
+        Returns
+        -------
+        list of SamplingResult
+            One per prompt. Where all particles died, `log_evidence` is -inf and no sequence has weight. Each
+            has the `seconds` of the whole batch.
+
+        Raises
+        ------
+        NothingSatisfiesError, BudgetError, PotentialError
+            As of :meth:`run`; a `BudgetError` only where it is certain without trying.
+        """
+        with Run(seed, generator, progress, max_tokens) as run:
+            populations = [
+                Population(self.particles, model, token_sampler, max_tokens, critic, self, run, repr(self))
+                for _ in range(getattr(model, "prompts", 1))
+            ]
+            advance(populations, model, max_tokens, run)
+            return [population.result() for population in populations]
+
+
+def advance(populations: SequenceOf["Population"], model: LanguageModel, max_tokens: int, run: Run) -> None:
+    """Step until every particle has finished or died; population g follows the model's prompt g."""
+    count = len(populations[0].contexts)
+    first = [g * count for g in range(len(populations))]
+    lanes = Lanes(model, count, len(populations), max_tokens, run)
+    live = [population.live() for population in populations]
+    for step in range(max_tokens):
+        logprobs = lanes.logprobs(
+            [start + i for start, group in zip(first, live, strict=True) for i in group]
+        )
+        parts = logprobs.split([len(group) for group in live])
+        ancestors: list[int] = []
+        for start, population, group, part in zip(first, populations, live, parts, strict=True):
+            found = population.step(step, group, part) if group else range(count)
+            ancestors += [start + i for i in found]
+        run.progress(step + 1)
+        live = [population.live() for population in populations]
+        if not any(live):
+            break
+        tokens = {
+            start + i: population.contexts[i].token
+            for start, population, group in zip(first, populations, live, strict=True)
+            for i in group
+        }
+        lanes.advance(tokens, ancestors)
+
+
+class Population:
+    """Weighted particles on their way through the steps.
+
+    Log-weights are float64. A dead particle has weight -inf, and keeps the text it had.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        model: LanguageModel,
+        token_sampler: TokenSampler,
+        max_tokens: int,
+        critic: Potential | None,
+        smc: SMC | None,
+        run: Run,
+        method: str,
+    ) -> None:
+        self._root = Context.root(model.vocabulary)
+        check_start(self._root, (token_sampler.potential, critic), max_tokens)
+        self._token_sampler = token_sampler
+        self._max_tokens = max_tokens
+        self._critic = critic
+        self._smc = smc
+        self._run = run
+        self._method = method
+        self._count = count
+        self.contexts = [self._root] * count
+        self.log_weights = np.zeros(count)
+        self._log_probabilities = np.zeros(count)
+        self._twists = np.zeros(count)
+        self._ess: list[float] = []
+        self._resampled: list[int] = []
+        self._ancestors: list[list[int]] = []
+        self._tokens: list[list[int]] = []
+        self._trace: list[list[float]] = []
+        self._deaths: list[Death] = []
+        self._calls = 0
+        self._drawn = 0
+
+    def live(self) -> list[int]:
+        """Return the particles that need another token."""
+        return [
+            i
+            for i, (context, weight) in enumerate(zip(self.contexts, self.log_weights, strict=True))
+            if weight > _NEVER and not context.ended
+        ]
+
+    def step(self, step: int, live: list[int], logprobs: Tensor) -> SequenceOf[int]:
+        """Give a token to each live particle; return the ancestor of each particle."""
+        generator = self._run.generator(logprobs.device)
+        contexts = [self.contexts[i] for i in live]
+        last = step == self._max_tokens - 1
+        with self._run.timed("constraint"):
+            draws = draw_tokens(self._token_sampler, contexts, logprobs, last, generator)
+        self._extend(step, live, draws, logprobs, "length" if last else "token")
+        if self._critic is not None:
+            with self._run.timed("constraint"):
+                self._twist(step, [i for i in live if self.log_weights[i] > _NEVER], self._critic)
+        self._ess.append(_resampling.effective_sample_size(self.log_weights))
+        self._trace.append(self.log_weights.tolist())
+        self._resample(step, generator)
+        return self._ancestors[-1]
+
+    def _extend(
+        self, step: int, live: list[int], draws: SequenceOf[Draw], logprobs: Tensor, cause: Cause
+    ) -> None:
+        tokens = [-1] * self._count
+        chosen = torch.tensor([max(draw.token, 0) for draw in draws], device=logprobs.device)
+        gained = logprobs.gather(1, chosen.unsqueeze(1)).squeeze(1).tolist()
+        for i, draw, log_probability in zip(live, draws, gained, strict=True):
+            self._calls += draw.calls
+            self.log_weights[i] += draw.log_weight
+            if draw.log_weight == _NEVER:
+                self._die(step, i, cause)
+                continue
+            self._drawn += 1
+            tokens[i] = draw.token
+            self.contexts[i] = self.contexts[i].extend(draw.token)
+            self._log_probabilities[i] += log_probability
+        self._tokens.append(tokens)
+
+    def _die(self, step: int, particle: int, cause: Cause) -> None:
+        self.log_weights[particle] = _NEVER
+        self._deaths.append(Death(step, particle, cause, self.contexts[particle].text))
+
+    def _twist(self, step: int, particles: list[int], critic: Potential) -> None:
+        """Replace the critic's score of each particle's prefix by that of the text as it is now."""
+        contexts = [self.contexts[i] for i in particles]
+        ended = [i for i, context in zip(particles, contexts, strict=True) if context.ended]
+        going = [i for i, context in zip(particles, contexts, strict=True) if not context.ended]
+        scores = dict(zip(going, critic.prefix_many([self.contexts[i] for i in going]), strict=True))
+        scores |= zip(ended, critic.complete_many([self.contexts[i] for i in ended]), strict=True)
+        for i in particles:
+            score = checked_score(scores[i], critic, self.contexts[i])
+            if score == _NEVER:
+                self._die(step, i, "critic")
+                continue
+            self.log_weights[i] += score - self._twists[i]
+            self._twists[i] = score
+
+    def _resample(self, step: int, generator: torch.Generator) -> None:
+        smc = self._smc
+        if smc is None or not self._ess[-1] < smc.ess_threshold * self._count or not self.live():
+            self._ancestors.append(list(range(self._count)))
+            return
+        weights = _resampling.normalise(self.log_weights)
+        scheme = _resampling.SCHEMES[smc.resampling]
+        ancestors: list[int] = scheme(weights, _resampling.uniforms_of(generator)).tolist()
+        self.log_weights[:] = _resampling.log_mean_exp(self.log_weights)
+        self.contexts = [self.contexts[i] for i in ancestors]
+        self._log_probabilities = self._log_probabilities[ancestors]
+        self._twists = self._twists[ancestors]
+        self._resampled.append(step)
+        self._ancestors.append(ancestors)
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def result(self, equal: bool = False) -> SamplingResult:
+        """Return the particles; with `equal`, all that live have the same weight."""
+        dead = self.log_weights == _NEVER
+        log_weights = np.where(dead, _NEVER, 0.0) if equal else self.log_weights
+        weights = np.zeros(self._count) if dead.all() else _resampling.normalise(log_weights)
+        sequences = [
+            Sequence(
+                tokens=context.tokens,
+                text=context.text,
+                log_weight=float(log_weights[i]),
+                weight=float(weights[i]),
+                log_probability=float(self._log_probabilities[i]),
+                finished=context.ended,
+            )
+            for i, context in enumerate(self.contexts)
+        ]
+        return SamplingResult(
+            sequences=sequences,
+            log_evidence=_resampling.log_mean_exp(self.log_weights),
+            method=self._method,
+            seed=self._run.seed,
+            ess=self._ess,
+            resampled=self._resampled,
+            ancestors=self._ancestors,
+            tokens=self._tokens,
+            log_weights=self._trace,
+            deaths=self._deaths,
+            calls=self._calls,
+            drawn=self._drawn,
+            seconds=self._run.seconds(),
+        )
+
+    def checked_result(self, equal: bool = False) -> SamplingResult:
+        """Return :meth:`result`.
+
+        Raises
+        ------
+        BudgetError, AllParticlesDeadError
+            No particle lives.
+        """
+        result = self.result(equal)
+        if result.log_evidence == _NEVER:
+            raise all_dead(result, self._token_sampler.potential, self._root, self._max_tokens)
+        return result
+
+
+def draw_tokens(
+    token_sampler: TokenSampler,
+    contexts: SequenceOf[Context],
+    logprobs: Tensor,
+    last: bool,
+    generator: torch.Generator,
+) -> SequenceOf[Draw]:
+    """Draw a token of each row; as the last one, an end token where the text may end.
+
+    The weight of an end token that is forced is the total probability of the end tokens, save those that a
+    proposal cuts off, as it would at any other step.
+    """
+    if not last:
+        return token_sampler.draw(contexts, logprobs, generator)
+    may_end = [score > _NEVER for score in token_sampler.potential.complete_many(contexts)]
+    allowed = torch.zeros(logprobs.shape, dtype=torch.bool)
+    allowed[:, list(contexts[0].vocabulary.eos_token_ids)] = torch.tensor(may_end).unsqueeze(1)
+    support = getattr(token_sampler, "support", None)
+    if support is not None:
+        allowed &= support(logprobs).to(allowed.device)
+    return [dataclasses.replace(draw, calls=1) for draw in mask_draws(logprobs, allowed, generator)]
+
+
+def all_dead(
+    result: SamplingResult, potential: Potential, root: Context, max_tokens: int
+) -> AllParticlesDeadError | BudgetError:
+    """Return the error that says why nothing is left and what to do."""
+    causes = {
+        cause: sum(death.cause == cause for death in result.deaths) for cause in ("token", "length", "critic")
+    }
+    if causes["length"]:
+        too_small = budget_error(potential, root, max_tokens, result)
+        if too_small is not None:
+            return too_small
+    reasons = {
+        "token": "{} got no token that the constraint allows (use more particles, a looser max_rejects, "
+        "or a prompt that leads the model to what is allowed)",
+        "length": "{} could not end within max_tokens=" + str(max_tokens) + " (raise max_tokens)",
+        "critic": "{} were refused by the critic (use more particles, or a critic that scores prefixes)",
+    }
+    told = "; ".join(reasons[cause].format(number) for cause, number in causes.items() if number)
+    return AllParticlesDeadError(
+        f"all {len(result.sequences)} particles are dead. Of the deaths, {told}", result=result
+    )

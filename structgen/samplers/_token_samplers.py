@@ -1,0 +1,312 @@
+"""Token samplers: the next token of every row of a batch, with log-weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from structgen._core import DEAD
+from structgen.samplers._context import Context
+from structgen.samplers._draws import (
+    Draw,
+    Estimator,
+    check_options,
+    fit,
+    mask_draws,
+    masked_logprobs,
+    races,
+    run,
+    unpack,
+)
+from structgen.samplers._potentials import (
+    AutomatonPotential,
+    Potential,
+    Product,
+    complete_score,
+    prefix_score,
+)
+
+
+@runtime_checkable
+class TokenSampler(Protocol):
+    """Draws a token that a potential allows, for every row, with a log-weight.
+
+    A token that ends the text is allowed where ``potential.complete(context)`` exceeds ``-inf``, any other
+    where ``potential.prefix(context.extend(token))`` does. Each draw (x, w) is properly weighted for the
+    row's distribution p: E[w f(x)] is the sum of p(x) f(x) over all allowed tokens.
+    """
+
+    @property
+    def potential(self) -> Potential:
+        """What the tokens have to satisfy. Only its support counts here, finite scores don't."""
+
+    def draw(
+        self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None
+    ) -> list[Draw]:
+        """Draw the next token of every row.
+
+        Parameters
+        ----------
+        contexts : sequence of Context
+            ``n`` texts that have not ended.
+        logprobs : Tensor
+            Floating point, shape ``(n, V)``: the model's normalised log-probabilities, on any device. They
+            are left as they are.
+        generator : torch.Generator or None
+            Source of randomness; PyTorch's own by default.
+
+        Returns
+        -------
+        list of Draw
+            One per row. The log-weight is ``-inf`` where no token is allowed.
+        """
+
+
+class MaskSampler:
+    """Draws from an automaton's mask; the weight is the mask's probability, exactly.
+
+    Parameters
+    ----------
+    automaton : TokenAutomaton, Session or AutomatonPotential
+    """
+
+    def __init__(self, automaton: Any) -> None:
+        self.potential = _as_potential(automaton)
+
+    def draw(
+        self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
+    ) -> list[Draw]:
+        """Draw the next token of every row; see :meth:`TokenSampler.draw`. There are no calls."""
+        _check_batch(contexts, logprobs)
+        return mask_draws(logprobs, _masks(self.potential, contexts, logprobs), generator)
+
+
+class AWRS:
+    """Adaptive weighted rejection: asks a potential about one token at a time.
+
+    Parameters
+    ----------
+    potential : Potential
+        Only where it is ``-inf`` counts here. Finite scores other than 0 belong into a critic, too.
+    estimator, max_accepts, max_rejects
+        As of :func:`awrs_draw`.
+
+    Notes
+    -----
+    Tokens beyond the vocabulary, by which logits are padded, are not allowed, and nothing is asked about
+    them.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        *,
+        estimator: Estimator = "recursive",
+        max_accepts: int = 2,
+        max_rejects: int | None = None,
+    ) -> None:
+        check_options(estimator, max_accepts, max_rejects)
+        self.potential = potential
+        self.estimator: Estimator = estimator
+        self.max_accepts = max_accepts
+        self.max_rejects = max_rejects
+
+    def draw(
+        self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
+    ) -> list[Draw]:
+        """Draw the next token of every row; see :meth:`TokenSampler.draw`."""
+        _check_batch(contexts, logprobs)
+        if not contexts:
+            return []
+        return [
+            run(race, allowed_tokens(self.potential, context), *self._options)
+            for context, race in zip(contexts, races(logprobs, generator), strict=True)
+        ]
+
+    @property
+    def _options(self) -> tuple[Estimator, int, int | None]:
+        return self.estimator, self.max_accepts, self.max_rejects
+
+
+class MaskThenAWRS:
+    """An automaton's mask proposes, and a guard is asked about one token of it at a time.
+
+    The weight is the mask's probability, exactly, times the weight of adaptive weighted rejection from the
+    distribution given the mask.
+
+    Parameters
+    ----------
+    automaton : TokenAutomaton, Session or AutomatonPotential
+    guard : Potential
+        What the automaton does not express.
+    estimator, max_accepts, max_rejects
+        As of :func:`awrs_draw`.
+    """
+
+    def __init__(
+        self,
+        automaton: Any,
+        guard: Potential,
+        *,
+        estimator: Estimator = "recursive",
+        max_accepts: int = 2,
+        max_rejects: int | None = None,
+    ) -> None:
+        self._mask = _as_potential(automaton)
+        self._guard = AWRS(guard, estimator=estimator, max_accepts=max_accepts, max_rejects=max_rejects)
+        self.potential = Product(self._mask, guard)
+
+    def draw(
+        self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
+    ) -> list[Draw]:
+        """Draw the next token of every row; see :meth:`TokenSampler.draw`. The guard's calls count."""
+        _check_batch(contexts, logprobs)
+        masked, log_z = masked_logprobs(logprobs, _masks(self._mask, contexts, logprobs))
+        draws = self._guard.draw(contexts, masked, generator)
+        return [
+            Draw(draw.token, draw.log_weight + z, draw.calls)
+            for draw, z in zip(draws, log_z.tolist(), strict=True)
+        ]
+
+
+class Proposal:
+    """Another sampler on a sharpened or truncated distribution, with weights that make up for it.
+
+    The inner sampler sees q, the row's distribution p after temperature, top-k and top-p, in this order; its
+    weight is multiplied by p(x) / q(x). With a temperature alone, the target stays the model's own
+    distribution. What top-k or top-p cut off has weight 0: the target is then the model, given that no
+    token of the text is one of these, with the model's own probabilities otherwise.
+
+    Parameters
+    ----------
+    inner : TokenSampler
+    temperature : float
+        Positive; below 1 it sharpens. 1 changes nothing.
+    top_k : int, optional
+        Keep so many of the most probable tokens.
+    top_p : float, optional
+        Keep the fewest of the most probable tokens that together have at least this probability.
+    """
+
+    def __init__(
+        self,
+        inner: TokenSampler,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> None:
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"temperature is {temperature}; it must be positive and finite")
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"top_k is {top_k}; it must be 1 at least")
+        if top_p is not None and not 0 < top_p <= 1:
+            raise ValueError(f"top_p is {top_p}, outside (0, 1]")
+        self.inner = inner
+        self.temperature = temperature
+        self.top_k = top_k
+        self.top_p = top_p
+
+    @property
+    def potential(self) -> Potential:
+        """What the inner sampler's tokens have to satisfy."""
+        return self.inner.potential
+
+    def draw(
+        self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
+    ) -> list[Draw]:
+        """Draw the next token of every row; see :meth:`TokenSampler.draw`."""
+        _check_batch(contexts, logprobs)
+        target = logprobs.double()
+        proposal = self._proposal(target)
+        draws = self.inner.draw(contexts, proposal, generator)
+        tokens = torch.tensor([max(draw.token, 0) for draw in draws], device=target.device)[:, None]
+        ratios = (target.gather(-1, tokens) - proposal.gather(-1, tokens))[:, 0].tolist()
+        return [
+            Draw(
+                draw.token, draw.log_weight + ratio if draw.log_weight > -math.inf else -math.inf, draw.calls
+            )
+            for draw, ratio in zip(draws, ratios, strict=True)
+        ]
+
+    def support(self, logprobs: Tensor) -> Tensor:
+        """Return the tokens that are not cut off, booleans of shape ``(n, V)``."""
+        proposal = self._proposal(logprobs.double())
+        kept = proposal > -math.inf
+        inner = getattr(self.inner, "support", None)
+        return kept if inner is None else kept & inner(proposal)
+
+    def _proposal(self, target: Tensor) -> Tensor:
+        proposal = torch.log_softmax(target / self.temperature, dim=-1)
+        if self.top_k is not None and self.top_k < proposal.shape[-1]:
+            kept, tokens = proposal.topk(self.top_k, dim=-1)
+            proposal = torch.full_like(proposal, -math.inf).scatter(-1, tokens, kept)
+            proposal = torch.log_softmax(proposal, dim=-1)
+        if self.top_p is not None and self.top_p < 1:
+            falling, tokens = proposal.sort(dim=-1, descending=True, stable=True)
+            # A token stays where those before it don't have the probability yet.
+            before = falling.exp().cumsum(dim=-1).roll(1, dims=-1)
+            before[:, 0] = 0.0
+            falling = torch.where(before < self.top_p, falling, -math.inf)
+            proposal = torch.empty_like(proposal).scatter(-1, tokens, falling)
+            proposal = torch.log_softmax(proposal, dim=-1)
+        return proposal
+
+
+def allowed_tokens(potential: Potential, context: Context) -> Callable[[int], bool]:
+    """Return the function from a token to whether a potential allows it after a text.
+
+    Parameters
+    ----------
+    potential : Potential
+    context : Context
+        A text that has not ended.
+
+    Returns
+    -------
+    callable
+        Its answers raise PotentialError where the potential's score is NaN or positive infinity.
+    """
+    vocabulary = context.vocabulary
+    size = len(vocabulary)
+    if isinstance(potential, AutomatonPotential):
+        # A step decides end tokens and the others alike, and needs no context of its own.
+        state = potential.state(context)
+        step = potential.states.step
+        return lambda token: token < size and step(state, token) != DEAD
+    ends = frozenset(vocabulary.eos_token_ids)
+
+    def allowed(token: int) -> bool:
+        if token >= size:
+            return False
+        if token in ends:
+            return complete_score(potential, context) > -math.inf
+        return prefix_score(potential, context.extend(token)) > -math.inf
+
+    return allowed
+
+
+def _as_potential(automaton: Any) -> AutomatonPotential:
+    return automaton if isinstance(automaton, AutomatonPotential) else AutomatonPotential(automaton)
+
+
+def _check_batch(contexts: Sequence[Context], logprobs: Tensor) -> None:
+    if logprobs.ndim != 2 or len(logprobs) != len(contexts) or not logprobs.is_floating_point():
+        raise ValueError(
+            f"logprobs must be floats of shape ({len(contexts)}, V) for {len(contexts)} contexts, "
+            f"not {logprobs.dtype} {tuple(logprobs.shape)}"
+        )
+
+
+def _masks(potential: AutomatonPotential, contexts: Sequence[Context], logprobs: Tensor) -> Tensor:
+    """Return which tokens may follow, shape ``(n, V)``, on the device of the log-probabilities."""
+    if not contexts:
+        return torch.zeros(logprobs.shape, dtype=torch.bool, device=logprobs.device)
+    words = (contexts[0].vocabulary.logits_size + 31) // 32
+    packed = torch.empty((len(contexts), words), dtype=torch.int32)
+    potential.fill_masks(contexts, packed.numpy())
+    return fit(unpack(packed.to(logprobs.device)), logprobs.shape[-1])
