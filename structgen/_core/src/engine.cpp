@@ -516,7 +516,7 @@ State Engine::import(const Engine& other, State s) {
 
 std::size_t Engine::bytes() const {
   std::size_t total = frames_.size() * sizeof(Frame) + stack_bytes() + pool_.size() * sizeof(Item) + offsets_.size() * 13 + steps_.bytes() + growth_.bytes() + frame_index_.bytes() +
-                      config_index_.bytes() + mask_bytes_ + captured_.bytes() + keys_.bytes() + state_texts_.size() * 4;
+                      config_index_.bytes() + mask_bytes_ + scan_records_index_.bytes() + followers_index_.bytes() + captured_.bytes() + keys_.bytes() + state_texts_.size() * 4;
   for (const auto& e : expansions_)
     if (e) total += sizeof(Expansion) + e->items.size() * sizeof(Item);
   return total;

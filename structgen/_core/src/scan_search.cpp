@@ -155,6 +155,11 @@ bool Scanner::find_plain(Scan q) {
 // Looks for a good exit, with few characters of each kind first. Where there are too many states to look at, there is none.
 bool Scanner::plain_core(std::int32_t start) {
   if (cores_[static_cast<std::size_t>(start)].plain >= 0) return cores_[static_cast<std::size_t>(start)].plain != 0;
+  const std::vector<std::int32_t> ends = cores_[static_cast<std::size_t>(start)].exits;
+  if (std::any_of(ends.begin(), ends.end(), [&](std::int32_t e) { return proof->good(e); })) {
+    cores_[static_cast<std::size_t>(start)].plain = 1;
+    return true;
+  }
   std::map<std::int32_t, std::int32_t> parent{{start, -1}};
   for (const bool all : {false, true}) {
     std::deque<std::int32_t> queue;

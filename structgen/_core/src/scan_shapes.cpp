@@ -44,7 +44,7 @@ Scan Scanner::follower(const ScanExit& e, bool dropped) {
 
 // The bytes that a plain state reads without any change, and of which none can be the next one behind the lexeme, were it to end in this state.
 const Scanner::Bytes& Scanner::stays(Scan q) {
-  const std::int32_t known = stays_index_.get(static_cast<std::uint64_t>(q), -1);
+  const std::int32_t known = states_[static_cast<std::size_t>(q)].stays;
   if (known >= 0) return stays_[static_cast<std::size_t>(known)];
   Bytes found;
   const std::vector<std::int32_t> ends = exits(q);
@@ -72,17 +72,19 @@ const Scanner::Bytes& Scanner::stays(Scan q) {
         }
     }
   }
-  stays_index_.put(static_cast<std::uint64_t>(q), static_cast<std::int32_t>(stays_.size()));
-  bytes_ += sizeof(Bytes) + 16;
+  states_[static_cast<std::size_t>(q)].stays = static_cast<std::int32_t>(stays_.size());
+  bytes_ += sizeof(Bytes);
   stays_.push_back(found);
   return stays_.back();
 }
 
-// Whether all tokens below a node stay inside the lexeme, in the same state, and where they might leave it nothing could follow.
-bool Scanner::all_stay(Scan q, std::uint32_t node) {
+// Whether all tokens below a node, at which a state is reached from another, stay inside the lexeme, in the same state, and where they might leave it
+// nothing could follow. Looked at only where the last byte changed nothing, or it is known of the state what changes it.
+bool Scanner::all_stay(Scan from, Scan to, std::uint32_t node) {
   const Trie::Span* span = lexer_.trie().span(node);
-  if (!span) return false;
-  const Bytes& bytes = stays(q);
+  if (!span || to == kDeadScan) return false;
+  if (to != from && states_[static_cast<std::size_t>(from)].partial == 0 && states_[static_cast<std::size_t>(to)].stays < 0) return false;
+  const Bytes& bytes = stays(to);
   return !(span->ascii[0] & ~bytes.ascii[0]) && !(span->ascii[1] & ~bytes.ascii[1]) && (!span->wide || (bytes.wide && span->utf8));
 }
 
@@ -246,7 +248,7 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
     for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
       const Scan to = next(at.state, t[c].byte);
       if (to == kDeadScan) continue;
-      if (settled(at.state, to) && all_stay(to, c)) {
+      if (all_stay(at.state, to, c)) {
         whole.push_back(t.span(c));
         size += whole.back()->last - whole.back()->first;
         continue;
@@ -359,7 +361,7 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
         if (std::find(other.begin(), other.end(), e) == other.end()) more.add(e, c);
       for (const std::int32_t e : other)
         if (std::find(mine.begin(), mine.end(), e) == mine.end()) fewer.add(e, c);
-      if (settled(at.mine, to.mine) && settled(at.other, to.other) && all_stay(to.mine, c) && all_stay(to.other, c)) continue;
+      if (all_stay(at.mine, to.mine, c) && all_stay(at.other, to.other, c)) continue;
       todo.push_back(to);
     }
   }

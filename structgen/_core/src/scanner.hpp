@@ -197,7 +197,8 @@ class Scanner {
     std::int32_t core;
     std::int32_t partial;  // 0: between characters; 1 to 3: so many bytes that change nothing; else a node of the decoder
     std::int32_t* row = nullptr;
-    std::int8_t plain = -1;  // -1 unknown
+    std::int8_t plain = -1;    // -1 unknown
+    std::int32_t stays = -1;   // number of its bytes, -1 unknown
   };
   struct Promise {
     std::vector<Thread> never;
@@ -245,10 +246,8 @@ class Scanner {
     std::uint64_t ascii[2] = {0, 0};
     bool wide = false;
   };
-  // Whether a byte has changed nothing, as far as that can be told: the rest may change nothing, either.
-  bool settled(Scan from, Scan to) const { return to != kDeadScan && (to == from || states_[static_cast<std::size_t>(from)].partial != 0); }
   const Bytes& stays(Scan q);
-  bool all_stay(Scan q, std::uint32_t node);
+  bool all_stay(Scan from, Scan to, std::uint32_t node);
   void walk(ScanShape& out, Scan q, std::uint32_t root);
   const Reference* nearest(Scan q, std::uint32_t root, std::size_t& least);
   bool adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t root);
@@ -306,7 +305,6 @@ class Scanner {
   std::vector<std::unique_ptr<ScanShape>> shapes_;
   FlatMap shape_index_;
   std::unordered_map<std::uint32_t, std::vector<Reference>> references_;  // by node: tables that others are made from
-  FlatMap stays_index_;
   std::deque<Bytes> stays_;
   std::vector<std::unique_ptr<SuffixTrie>> tries_;
   std::vector<std::unique_ptr<Row>> mask_rows_;
