@@ -13,16 +13,23 @@
 
 namespace structgen {
 
-// Lexer states from here on are special tokens by number, and from kScanBase on states of the grammar's scanner.
+// Lexer states from here on are special tokens by number, then states of embedded expressions under an obligation, and from kScanBase on states
+// of the grammar's scanner.
 inline constexpr Lex kSpecialBase = 1 << 29;
+inline constexpr Lex kBoundBase = kSpecialBase + (1 << 28);
 inline constexpr Lex kScanBase = 1 << 30;
 inline bool is_scan(Lex q) { return q >= kScanBase; }
-inline bool is_special(Lex q) { return q >= kSpecialBase && q < kScanBase; }
+inline bool is_special(Lex q) { return q >= kSpecialBase && q < kBoundBase; }
+inline bool is_bound(Lex q) { return q >= kBoundBase && q < kScanBase; }
+// A state of the lexer, as in other grammars.
+inline bool is_lexeme(Lex q) { return q < kSpecialBase; }
 
 class Liveness;
 
 // Facts about completions that are found at most.
 inline constexpr std::size_t kMostFacts = 5000000;
+// Reductions before one terminal.
+inline constexpr std::size_t kMostReductions = 200000;
 
 struct LarkGrammar {
   enum class Mode : std::uint8_t {
@@ -74,6 +81,18 @@ struct LarkGrammar {
   LrCompletion& least();
   LrCompletion& enough();
 
+  // What precedes an embedded expression can oblige the text that it begins with: a state of the lexer beside one of the scanner, which
+  // reads any text that keeps the promise.
+  struct Bound {
+    Scan promise;
+    Lex lex;
+  };
+  std::int32_t any_text = -1;  // the terminal for it
+  const Bound& bound(Lex q) const { return bounds_[static_cast<std::size_t>(q - kBoundBase)]; }
+  // The state of the lexer alone once nothing is obliged any more.
+  Lex bind(Scan promise, Lex lex);
+  Lex next_bound(Lex q, std::uint8_t byte);
+
   std::int32_t end() const { return static_cast<std::int32_t>(terminals.size()); }
 
   // Tells the scanner what can follow each terminal; the tables are made.
@@ -104,6 +123,8 @@ struct LarkGrammar {
   std::unique_ptr<Liveness> liveness_;
   std::vector<std::int32_t> tried_;
   std::vector<Actions> actions_;
+  std::vector<Bound> bounds_;
+  FlatMap bound_index_;
   std::vector<Level> levels_{{-1, 0}};
   FlatMap level_index_;
 };

@@ -1,7 +1,6 @@
 #include "scanner.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <map>
 
 namespace structgen {
@@ -10,10 +9,6 @@ namespace {
 
 constexpr std::size_t kMostCores = 2000000;
 constexpr std::size_t kMostReadings = 64;
-constexpr std::size_t kMostGreedy = 64;  // steps straight to an end, the contenders tried at each, and the characters of these
-constexpr std::size_t kMostTried = 8;
-constexpr int kFewClasses = 3;
-constexpr std::size_t kFirstSearch = 500;  // states
 
 // A set of threads, each with the iterations that it is in; most sets are small.
 class Threads {
@@ -89,13 +84,10 @@ void Scanner::prepare(std::vector<Pattern> terminals, std::vector<Unless> unless
   obligation_index_.insert(combine(0, static_cast<std::uint32_t>(RegexStore::kAnyStar)), 0);
   make_classes();
   make_decoder();
-  std::vector<std::int32_t> all;
-  for (std::size_t t = 0; t < terminals_.size(); ++t)
-    if (terminals_[t] >= 0) all.push_back(static_cast<std::int32_t>(t));
-  every_terminal_ = terminal_set(all);
 }
 
-void Scanner::set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds) {
+void Scanner::set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds, const std::vector<std::int32_t>& every) {
+  every_terminal_ = terminal_set(every);
   for (const std::vector<std::int32_t>& f : followers) followers_.push_back(terminal_set(f));
   embeds_ = std::move(embeds);
 }
@@ -393,103 +385,6 @@ std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
   const std::int32_t to = intern(left, std::move(out));
   steps_.put(key, to);
   return to;
-}
-
-bool Scanner::clearly_alive(const Core& core) const {
-  for (const Reading& r : core.readings) {
-    if (r.matched >= 0) return true;
-    if (r.rest != RegexStore::kAnyStar || !r.never.empty()) continue;
-    bool all = true, plain = false;
-    for (const Contender& c : r.contenders) {
-      all = all && c.wanted;
-      plain = plain || !patterns.asserts(c.thread);
-    }
-    if (all && plain && r.shadows.empty()) return true;
-  }
-  return false;
-}
-
-// Whether all that is wanted would go on with a character that is forbidden next.
-bool Scanner::clearly_dead(const Core& core) {
-  for (const Reading& r : core.readings) {
-    const bool free = r.never.empty() && r.rest == RegexStore::kAnyStar;
-    if (r.matched >= 0 || free) return false;
-    for (std::size_t cls = 0; cls < members_.size(); ++cls) {
-      const std::vector<std::uint64_t>& sets = class_sets_[cls];
-      const auto reads = [&](std::int32_t chars) { return (sets[static_cast<std::size_t>(chars) / 64] >> (chars % 64) & 1) != 0; };
-      const bool some = std::any_of(r.contenders.begin(), r.contenders.end(), [&](const Contender& c) { return (c.wanted || !r.shadows.empty()) && reads(c.chars); });
-      const auto forbids = [&](Thread t) { return patterns.optional(patterns.tail(t)) && reads(patterns[patterns.head(t)].a); };
-      if (!some || std::any_of(r.never.begin(), r.never.end(), forbids)) continue;
-      if (r.rest == RegexStore::kAnyStar || !re_.is_empty(re_.derive(r.rest, members_[cls]))) return false;
-    }
-  }
-  return true;
-}
-
-// Goes straight for the end of whatever is wanted and needs least. Mostly finds one in a few steps; a failure says nothing.
-bool Scanner::soon_alive(std::int32_t start) {
-  std::vector<std::int32_t> path;
-  std::vector<std::pair<std::int32_t, Pattern>> wanted;  // characters that are needed, the next one
-  for (std::int32_t at = start; path.size() < kMostGreedy;) {
-    const Core& core = cores_[static_cast<std::size_t>(at)];
-    path.push_back(at);
-    if (core.alive == 1 || (core.alive < 0 && clearly_alive(core))) {
-      for (const std::int32_t c : path) cores_[static_cast<std::size_t>(c)].alive = 1;
-      return true;
-    }
-    wanted.clear();
-    for (const Reading& r : core.readings)
-      for (const Contender& c : r.contenders)
-        if (c.wanted) wanted.emplace_back(patterns.min_length(c.thread), patterns.head(c.thread));
-    const std::size_t tried = std::min(wanted.size(), kMostTried);
-    std::partial_sort(wanted.begin(), wanted.begin() + static_cast<std::ptrdiff_t>(tried), wanted.end());
-    std::int32_t next = 0;
-    for (std::size_t i = 0; i < tried && next == 0; ++i)
-      for (std::int32_t cls = 0, met = 0; static_cast<std::size_t>(cls) < members_.size() && met < kFewClasses && next == 0; ++cls) {
-        if (!has(wanted[i].second, cls)) continue;
-        ++met;
-        const std::int32_t to = step(at, cls);
-        if (to != 0 && cores_[static_cast<std::size_t>(to)].alive != 0 && std::find(path.begin(), path.end(), to) == path.end()) next = to;
-      }
-    if (next == 0) return false;
-    at = next;
-  }
-  return false;
-}
-
-// Whether the lexeme can end as something that is wanted, decided by search.
-bool Scanner::alive(std::int32_t start) {
-  if (cores_[static_cast<std::size_t>(start)].alive >= 0) return cores_[static_cast<std::size_t>(start)].alive != 0;
-  if (clearly_dead(cores_[static_cast<std::size_t>(start)])) {
-    cores_[static_cast<std::size_t>(start)].alive = 0;
-    return false;
-  }
-  if (soon_alive(start)) return true;
-  std::unordered_map<std::int32_t, std::int32_t> parent{{start, -1}};
-  // With few characters of each kind first: mostly they do.
-  for (const bool all : {false, true}) {
-    std::deque<std::int32_t> queue;
-    for (const auto& entry : parent) queue.push_back(entry.first);
-    std::size_t looked_at = 0;
-    while (!queue.empty() && (all || ++looked_at < kFirstSearch)) {
-      const std::int32_t at = queue.front();
-      queue.pop_front();
-      const std::int8_t known = cores_[static_cast<std::size_t>(at)].alive;
-      if (known == 1 || (known < 0 && clearly_alive(cores_[static_cast<std::size_t>(at)]))) {
-        for (std::int32_t c = at; c >= 0; c = parent.at(c)) cores_[static_cast<std::size_t>(c)].alive = 1;
-        return true;
-      }
-      if (known == 0) continue;
-      for (const std::int32_t cls : onward(cores_[static_cast<std::size_t>(at)], all)) {
-        const std::int32_t to = step(at, cls);
-        if (to == 0 || !parent.emplace(to, at).second) continue;
-        if (parent.size() > search_limit_) throw LimitError("deciding whether a terminal can still match takes more than " + std::to_string(search_limit_) + " states");
-        queue.push_back(to);
-      }
-    }
-  }
-  for (const auto& entry : parent) cores_[static_cast<std::size_t>(entry.first)].alive = 0;
-  return false;
 }
 
 Scan Scanner::state(std::int32_t core, std::int32_t partial) {
