@@ -15,6 +15,8 @@ namespace {
 // Exits of fewer tokens than this are cheaper to walk on their own than to look up in a full, cached walk.
 constexpr std::size_t kNarrowExits = 48;
 constexpr std::size_t kForcedLimit = 4096;
+// Bytes of stacks after which those that are of no use any more are looked for: little is done in vain, and never for long.
+constexpr std::size_t kLeastSwept = std::size_t{1} << 20, kMostSwept = std::size_t{1} << 24;
 constexpr std::size_t kManyItems = 4;
 
 // Adds the time until the end of the scope to a counter.
@@ -27,12 +29,6 @@ class Stopwatch {
   std::uint64_t& total_;
   std::chrono::steady_clock::time_point begin_;
 };
-
-std::uint64_t hash_items(const Items& items) {
-  std::uint64_t h = items.size();
-  for (const Item& i : items) h = combine(h, (static_cast<std::uint64_t>(static_cast<std::uint32_t>(i.lex)) << 32) | static_cast<std::uint32_t>(i.stacks));
-  return h;
-}
 
 }  // namespace
 
@@ -59,6 +55,12 @@ Items Engine::items(State s) const {
   return Items(pool_.begin() + offsets_[static_cast<std::size_t>(s)], pool_.begin() + offsets_[static_cast<std::size_t>(s) + 1]);
 }
 
+std::uint64_t Engine::hash_state(const Items& items, std::int32_t text) const {
+  std::uint64_t h = items.size();
+  for (const Item& i : items) h = combine(h, (static_cast<std::uint64_t>(static_cast<std::uint32_t>(i.lex)) << 32) | static_cast<std::uint32_t>(i.stacks));
+  return text > 0 ? combine(h, static_cast<std::uint32_t>(text)) : h;
+}
+
 State Engine::intern(const Items& items, const Text& text) {
   settle();
   if (items.empty()) return kDead;
@@ -68,8 +70,7 @@ State Engine::intern(const Items& items, const Text& text) {
       if (set.capturing || set.seen) throw CapturedStateError{};
     }
   const std::int32_t node = captured_.intern(text);
-  std::uint64_t hash = hash_items(items);
-  if (node > 0) hash = combine(hash, static_cast<std::uint32_t>(node));
+  const std::uint64_t hash = hash_state(items, node);
   const std::int32_t found = config_index_.find(hash, [&](std::int32_t s) {
     const std::uint32_t begin = offsets_[static_cast<std::size_t>(s)], end = offsets_[static_cast<std::size_t>(s) + 1];
     if (node != (state_texts_.empty() ? 0 : state_texts_[static_cast<std::size_t>(s)])) return false;
@@ -334,6 +335,7 @@ void Engine::collect(const Item& item, const Text& text, MaskRecord& record, std
 const MaskRecord& Engine::mask(State s) {
   if (const MaskRecord* known = known_mask(s)) return *known;
   const Stopwatch watch(counters.mask_nanoseconds);
+  if (grammar_->lark() && stack_bytes() - swept_bytes_ > std::max({swept_bytes_, kLeastSwept, std::min(kMostSwept, limits_.mask_bytes)})) sweep();
   const MaskRecord& record = vocabulary_->byte_complete && !careful() ? byte_mask(s) : token_mask(s);
   if (record.dead_end) throw GuardDeadEndError(record.refusals);
   records_[static_cast<std::size_t>(s)] = &record;
@@ -522,8 +524,8 @@ State Engine::import(const Engine& other, State s) {
 }
 
 std::size_t Engine::bytes() const {
-  std::size_t total = frames_.size() * sizeof(Frame) + entries_.size() * sizeof(Entry) + sets_.size() * (sizeof(StackSet) + 8) + pool_.size() * sizeof(Item) +
-                      offsets_.size() * 13 + steps_.bytes() + growth_.bytes() + frame_index_.bytes() + set_index_.bytes() + config_index_.bytes() + mask_bytes_ + captured_.bytes() + keys_.bytes() + state_texts_.size() * 4;
+  std::size_t total = frames_.size() * sizeof(Frame) + stack_bytes() + pool_.size() * sizeof(Item) + offsets_.size() * 13 + steps_.bytes() + growth_.bytes() + frame_index_.bytes() +
+                      config_index_.bytes() + mask_bytes_ + scan_records_index_.bytes() + followers_index_.bytes() + captured_.bytes() + keys_.bytes() + state_texts_.size() * 4;
   for (const auto& e : expansions_)
     if (e) total += sizeof(Expansion) + e->items.size() * sizeof(Item);
   return total;

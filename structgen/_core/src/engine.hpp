@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -208,6 +209,10 @@ class Engine {
     Stacks stacks;
   };
 
+  std::uint64_t hash_set(const Entry* begin, const Entry* end, bool done) const;
+  // Bytes of the sets of stacks, and of what is known about them; forgets those that no state holds.
+  std::size_t stack_bytes() const;
+  void sweep();
   std::int32_t frame(const Frame& f);
   Stacks intern_set(std::vector<Entry> entries, bool done);
   Stacks push(const Frame& f, Stacks below);
@@ -252,6 +257,7 @@ class Engine {
   Items items(State s) const;
   Text text(State s) const { return {state_texts_.empty() ? 0 : state_texts_[static_cast<std::size_t>(s)], {}}; }
   State intern(const Items& items, const Text& text);
+  std::uint64_t hash_state(const Items& items, std::int32_t text) const;
   void collect(const Item& item, const Text& text, MaskRecord& record, std::vector<const Shape*>& dense);
   void try_token(const Item& item, const Text& text, std::uint32_t token, MaskRecord& record);
   void try_tokens(const Item& first, const Text& text, MaskRecord& record);
@@ -283,6 +289,7 @@ class Engine {
   Stacks count_column(Stacks s, std::uint8_t byte);
   bool lark_accepts(Stacks s);
   bool takes(Stacks s, std::int32_t terminal);
+  std::vector<std::uint64_t> taken(Stacks s, std::vector<std::uint64_t> asked);
   std::int32_t wanted(Stacks lr, std::int32_t tried, bool bracketed);
   bool in_brackets(Stacks s);
   bool column_fits(Stacks s);
@@ -332,6 +339,7 @@ class Engine {
       if (at <= kDone) return false;
       const StackSet& set = sets_[static_cast<std::size_t>(at)];
       symbol = set.end - set.begin == 1 ? entries_[set.begin].frame : ~at;
+      numbered_ = numbered_ || symbol < 0;
       return true;
     };
   }
@@ -394,6 +402,8 @@ class Engine {
   std::vector<Entry> entries_;
   std::vector<StackSet> sets_;
   Index set_index_;
+  std::size_t swept_bytes_ = 0;    // that were left the last time
+  mutable bool numbered_ = false;  // some memo may tell stacks apart by the numbers of their sets
   FlatMap united_;
   int unite_depth_ = 0;
   std::vector<std::unique_ptr<Expansion>> expansions_;
@@ -439,7 +449,7 @@ class Engine {
   FlatMap shift_index_;
   std::vector<Shift> shifts_;
   Index open_index_;
-  std::vector<std::unique_ptr<Opened>> opened_;
+  std::deque<Opened> opened_;
   std::int32_t lowest_ = 0;            // of the operation under way
   std::vector<std::int32_t> reduced_;  // scratch
   PrefixMemo scan_records_index_, followers_index_, wanted_index_;

@@ -28,6 +28,8 @@ class Liveness;
 
 // Facts about completions that are found at most.
 inline constexpr std::size_t kMostFacts = 5000000;
+// Reductions before one terminal.
+inline constexpr std::size_t kMostReductions = 200000;
 
 struct LarkGrammar {
   enum class Mode : std::uint8_t {
@@ -100,6 +102,14 @@ struct LarkGrammar {
   // The terminals that compete in a state of the parser; made on demand.
   std::int32_t tried(std::int32_t state);
 
+  // The actions of a state of the parser that has one for each terminal: the terminals that are shifted, and those before which a rule is
+  // reduced. Sets of terminals as bits; made on demand.
+  struct Actions {
+    std::vector<std::uint64_t> shifted;
+    std::vector<std::pair<std::int32_t, std::vector<std::uint64_t>>> reduced;
+  };
+  const Actions& actions(std::int32_t state);
+
   // Open indentations: 0 is the margin.
   struct Level {
     std::int32_t outer, column;
@@ -112,6 +122,7 @@ struct LarkGrammar {
   std::size_t enough_version_ = 0;
   std::unique_ptr<Liveness> liveness_;
   std::vector<std::int32_t> tried_;
+  std::vector<Actions> actions_;
   std::vector<Bound> bounds_;
   FlatMap bound_index_;
   std::vector<Level> levels_{{-1, 0}};

@@ -7,31 +7,6 @@
 
 namespace structgen {
 
-namespace {
-
-constexpr std::size_t kMostReductions = 200000;  // before one terminal
-
-}  // namespace
-
-std::int32_t LarkGrammar::tried(std::int32_t state) {
-  if (tried_.empty()) tried_.assign(mode == Mode::kContextual ? tables.states.size() : 1, -1);
-  std::int32_t& memo = tried_[mode == Mode::kContextual ? static_cast<std::size_t>(state) : 0];
-  if (memo >= 0) return memo;
-  std::vector<std::int32_t> found;
-  if (mode == Mode::kContextual) {
-    for (const auto& [terminal, action] : tables.states[static_cast<std::size_t>(state)].actions)
-      if (terminal < end() && terminals[static_cast<std::size_t>(terminal)].kind == Kind::kPattern) found.push_back(terminal);
-    for (const std::int32_t t : scanned)
-      if (ignored[static_cast<std::size_t>(t)]) found.push_back(t);
-    if (indents && indenter.newline >= 0) found.push_back(indenter.newline);
-    std::sort(found.begin(), found.end());
-    found.erase(std::unique(found.begin(), found.end()), found.end());
-  } else {
-    found = scanned;
-  }
-  return memo = scanner.terminal_set(found);
-}
-
 void LarkGrammar::find_followers() {
   const std::size_t count = terminals.size();
   std::vector<std::vector<std::int32_t>> found(count), reached(count);
@@ -363,16 +338,13 @@ const Engine::Opened& Engine::open(Stacks s, Obligation obligation, Left left) {
   std::uint64_t h = static_cast<std::uint32_t>(s);
   h = combine(combine(h, static_cast<std::uint32_t>(obligation)), static_cast<std::uint32_t>(left));
   std::int32_t known = open_index_.find(h, [&](std::int32_t i) {
-    const Opened& o = *opened_[static_cast<std::size_t>(i)];
+    const Opened& o = opened_[static_cast<std::size_t>(i)];
     return o.stacks == s && o.obligation == obligation && o.left == left;
   });
   if (known < 0) {
     const std::int32_t lowest = lowest_;
     lowest_ = std::numeric_limits<std::int32_t>::max();
-    auto made = std::make_unique<Opened>();
-    made->stacks = s;
-    made->obligation = obligation;
-    made->left = left;
+    Opened made{s, obligation, left, {}, 0};
     const StackSet set = sets_[static_cast<std::size_t>(s)];
     const LarkGrammar& lark = *grammar_->lark();
     const bool split = lark.mode == LarkGrammar::Mode::kContextual;
@@ -381,57 +353,23 @@ const Engine::Opened& Engine::open(Stacks s, Obligation obligation, Left left) {
         const Entry e = entries_[i];
         const Frame f = frames_[static_cast<std::size_t>(e.frame)];
         const StackSet inner = sets_[static_cast<std::size_t>(e.below)];
-        for (std::uint32_t j = inner.begin; split && j < inner.end; ++j) open_one(&f, intern_set({entries_[j]}, false), *made);
-        if (!split) open_one(&f, e.below, *made);
+        for (std::uint32_t j = inner.begin; split && j < inner.end; ++j) open_one(&f, intern_set({entries_[j]}, false), made);
+        if (!split) open_one(&f, e.below, made);
       }
     } else {
-      for (std::uint32_t i = set.begin; split && i < set.end; ++i) open_one(nullptr, intern_set({entries_[i]}, false), *made);
-      if (!split) open_one(nullptr, s, *made);
+      for (std::uint32_t i = set.begin; split && i < set.end; ++i) open_one(nullptr, intern_set({entries_[i]}, false), made);
+      if (!split) open_one(nullptr, s, made);
     }
     lowest_ = std::min(lowest_, sets_[static_cast<std::size_t>(s)].depth);
-    normalize(made->items);
-    made->lowest = lowest_;
+    normalize(made.items);
+    made.lowest = lowest_;
     known = static_cast<std::int32_t>(opened_.size());
     opened_.push_back(std::move(made));
     open_index_.insert(h, known);
     lowest_ = lowest;
   }
-  const Opened& found = *opened_[static_cast<std::size_t>(known)];
+  const Opened& found = opened_[static_cast<std::size_t>(known)];
   lowest_ = std::min(lowest_, found.lowest);
-  return found;
-}
-
-// Whether the parser takes a terminal; as shift(), without making the stack.
-bool Engine::takes(Stacks s, std::int32_t terminal) {
-  Stacks base = s;
-  const std::int32_t to = reduce_before(terminal, base, reduced_);
-  return to == kDivides ? shift(s, terminal) != kNoStack : to != kRefused;
-}
-
-// Those of the terminals tried that the parser takes, or that are dropped.
-std::int32_t Engine::wanted(Stacks lr, std::int32_t tried, bool bracketed) {
-  LarkGrammar& lark = *grammar_->lark();
-  auto frame_at = frames_of(lr);
-  const std::uint64_t root = bracketed;
-  const std::int32_t depth = sets_[static_cast<std::size_t>(lr)].depth;
-  std::int32_t looked = 0;
-  std::int32_t found = wanted_index_.find(root, frame_at, looked);
-  if (found >= 0) {
-    lowest_ = std::min(lowest_, depth - looked + 1);
-    return found;
-  }
-  const std::int32_t lowest = lowest_;
-  lowest_ = depth;
-  std::vector<std::int32_t> terminals;
-  const std::vector<std::int32_t> all = lark.scanner.terminals(tried);
-  for (const std::int32_t t : all)
-    if (lark.ignored[static_cast<std::size_t>(t)] || (bracketed && t == lark.indenter.newline) || takes(lr, t)) terminals.push_back(t);
-  // As keywords of a regex they are not ignored.
-  for (const std::int32_t t : all)
-    if (lark.keywords[static_cast<std::size_t>(t)] && ((bracketed && t == lark.indenter.newline) || takes(lr, t))) terminals.push_back(t + lark.end());
-  found = lark.scanner.terminal_set(terminals);
-  wanted_index_.insert(root, frame_at, depth - lowest_ + 1, found);
-  lowest_ = std::min(lowest_, lowest);
   return found;
 }
 

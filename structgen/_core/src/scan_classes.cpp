@@ -54,6 +54,7 @@ void Scanner::make_classes() {
       if (members_.size() >= kMostClasses) throw LimitError("the terminals tell more than " + std::to_string(kMostClasses) + " classes of characters apart");
       members_.push_back(static_cast<std::uint32_t>(start));
       for (std::size_t s = 0; s < own; ++s) set_classes_[s].push_back(now[s / 64] >> (s % 64) & 1);
+      class_sets_.push_back(now);
       std::int32_t cell = 0;
       for (std::size_t c = 0; c < cells_.size(); ++c) {
         const std::size_t s = sets.size() - cells_.size() + c;

@@ -12,6 +12,9 @@ namespace structgen {
 namespace {
 
 constexpr std::size_t kFewClasses = 3;        // characters tried first for each thread that is wanted
+constexpr std::size_t kMostGreedy = 64;       // steps straight to an end
+constexpr std::size_t kMostTried = 8;         // contenders at each
+constexpr std::size_t kFirstSearch = 500;     // states
 constexpr std::size_t kMostRealized = 5000;   // states looked at to find a text of a terminal
 constexpr std::size_t kMostExplored = 300;
 constexpr std::size_t kMostExits = 64;
@@ -48,6 +51,103 @@ std::vector<std::int32_t> Scanner::onward(const Core& core, bool all) const {
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
+}
+
+bool Scanner::clearly_alive(const Core& core) const {
+  for (const Reading& r : core.readings) {
+    if (r.matched >= 0) return true;
+    if (r.rest != RegexStore::kAnyStar || !r.never.empty()) continue;
+    bool all = true, plain = false;
+    for (const Contender& c : r.contenders) {
+      all = all && c.wanted;
+      plain = plain || !patterns.asserts(c.thread);
+    }
+    if (all && plain && r.shadows.empty()) return true;
+  }
+  return false;
+}
+
+// Whether all that is wanted would go on with a character that is forbidden next.
+bool Scanner::clearly_dead(const Core& core) {
+  for (const Reading& r : core.readings) {
+    const bool free = r.never.empty() && r.rest == RegexStore::kAnyStar;
+    if (r.matched >= 0 || free) return false;
+    for (std::size_t cls = 0; cls < members_.size(); ++cls) {
+      const std::vector<std::uint64_t>& sets = class_sets_[cls];
+      const auto reads = [&](std::int32_t chars) { return (sets[static_cast<std::size_t>(chars) / 64] >> (chars % 64) & 1) != 0; };
+      const bool some = std::any_of(r.contenders.begin(), r.contenders.end(), [&](const Contender& c) { return (c.wanted || !r.shadows.empty()) && reads(c.chars); });
+      const auto forbids = [&](Thread t) { return patterns.optional(patterns.tail(t)) && reads(patterns[patterns.head(t)].a); };
+      if (!some || std::any_of(r.never.begin(), r.never.end(), forbids)) continue;
+      if (r.rest == RegexStore::kAnyStar || !re_.is_empty(re_.derive(r.rest, members_[cls]))) return false;
+    }
+  }
+  return true;
+}
+
+// Goes straight for the end of whatever is wanted and needs least. Mostly finds one in a few steps; a failure says nothing.
+bool Scanner::soon_alive(std::int32_t start) {
+  std::vector<std::int32_t> path;
+  std::vector<std::pair<std::int32_t, Pattern>> wanted;  // characters that are needed, the next one
+  for (std::int32_t at = start; path.size() < kMostGreedy;) {
+    const Core& core = cores_[static_cast<std::size_t>(at)];
+    path.push_back(at);
+    if (core.alive == 1 || (core.alive < 0 && clearly_alive(core))) {
+      for (const std::int32_t c : path) cores_[static_cast<std::size_t>(c)].alive = 1;
+      return true;
+    }
+    wanted.clear();
+    for (const Reading& r : core.readings)
+      for (const Contender& c : r.contenders)
+        if (c.wanted) wanted.emplace_back(patterns.min_length(c.thread), patterns.head(c.thread));
+    const std::size_t tried = std::min(wanted.size(), kMostTried);
+    std::partial_sort(wanted.begin(), wanted.begin() + static_cast<std::ptrdiff_t>(tried), wanted.end());
+    std::int32_t next = 0;
+    for (std::size_t i = 0; i < tried && next == 0; ++i)
+      for (std::size_t cls = 0, met = 0; cls < members_.size() && met < kFewClasses && next == 0; ++cls) {
+        if (!has(wanted[i].second, static_cast<std::int32_t>(cls))) continue;
+        ++met;
+        const std::int32_t to = step(at, static_cast<std::int32_t>(cls));
+        if (to != 0 && cores_[static_cast<std::size_t>(to)].alive != 0 && std::find(path.begin(), path.end(), to) == path.end()) next = to;
+      }
+    if (next == 0) return false;
+    at = next;
+  }
+  return false;
+}
+
+// Whether the lexeme can end as something that is wanted, decided by search.
+bool Scanner::alive(std::int32_t start) {
+  if (cores_[static_cast<std::size_t>(start)].alive >= 0) return cores_[static_cast<std::size_t>(start)].alive != 0;
+  if (clearly_dead(cores_[static_cast<std::size_t>(start)])) {
+    cores_[static_cast<std::size_t>(start)].alive = 0;
+    return false;
+  }
+  if (soon_alive(start)) return true;
+  std::unordered_map<std::int32_t, std::int32_t> parent{{start, -1}};
+  // With few characters of each kind first: mostly they do.
+  for (const bool all : {false, true}) {
+    std::deque<std::int32_t> queue;
+    for (const auto& entry : parent) queue.push_back(entry.first);
+    std::size_t looked_at = 0;
+    while (!queue.empty() && (all || ++looked_at < kFirstSearch)) {
+      const std::int32_t at = queue.front();
+      queue.pop_front();
+      const std::int8_t known = cores_[static_cast<std::size_t>(at)].alive;
+      if (known == 1 || (known < 0 && clearly_alive(cores_[static_cast<std::size_t>(at)]))) {
+        for (std::int32_t c = at; c >= 0; c = parent.at(c)) cores_[static_cast<std::size_t>(c)].alive = 1;
+        return true;
+      }
+      if (known == 0) continue;
+      for (const std::int32_t cls : onward(cores_[static_cast<std::size_t>(at)], all)) {
+        const std::int32_t to = step(at, cls);
+        if (to == 0 || !parent.emplace(to, at).second) continue;
+        if (parent.size() > search_limit_) throw LimitError("deciding whether a terminal can still match takes more than " + std::to_string(search_limit_) + " states");
+        queue.push_back(to);
+      }
+    }
+  }
+  for (const auto& entry : parent) cores_[static_cast<std::size_t>(entry.first)].alive = 0;
+  return false;
 }
 
 namespace {
@@ -155,6 +255,11 @@ bool Scanner::find_plain(Scan q) {
 // Looks for a good exit, with few characters of each kind first. Where there are too many states to look at, there is none.
 bool Scanner::plain_core(std::int32_t start) {
   if (cores_[static_cast<std::size_t>(start)].plain >= 0) return cores_[static_cast<std::size_t>(start)].plain != 0;
+  const std::vector<std::int32_t> ends = cores_[static_cast<std::size_t>(start)].exits;
+  if (std::any_of(ends.begin(), ends.end(), [&](std::int32_t e) { return proof->good(e); })) {
+    cores_[static_cast<std::size_t>(start)].plain = 1;
+    return true;
+  }
   std::map<std::int32_t, std::int32_t> parent{{start, -1}};
   for (const bool all : {false, true}) {
     std::deque<std::int32_t> queue;

@@ -8,8 +8,9 @@ namespace structgen {
 namespace {
 
 constexpr std::size_t kSparse = 4096;   // tokens; more are kept as a row of bits
-constexpr std::size_t kMostReferences = 3;
-constexpr std::size_t kMostDifferent = 4000;  // nodes at which two states may differ for the table of one to be made from the other's
+constexpr std::size_t kMostReferences = 32;
+constexpr std::size_t kMostDifferent = 6000;  // nodes at which two states may differ for the table of one to be made from the other's
+constexpr std::size_t kFewDifferent = 64;     // nodes at which they are taken to differ below a byte with which both go on
 constexpr std::size_t kAbundant = 64;   // nodes that can follow; more are looked at from the parser's state, not merged
 
 }  // namespace
@@ -17,6 +18,7 @@ constexpr std::size_t kAbundant = 64;   // nodes that can follow; more are looke
 // Whether more than kAbundant nodes below `node` can follow, as far as the first lexeme tells.
 bool Scanner::abounds(std::uint32_t node, Scan first) {
   const Trie& t = lexer_.trie();
+  if (t.below(node) <= kAbundant) return false;
   std::vector<std::pair<std::uint32_t, Scan>> todo{{node, first}};
   std::size_t met = 0;
   while (!todo.empty()) {
@@ -38,6 +40,52 @@ bool Scanner::abounds(std::uint32_t node, Scan first) {
 Scan Scanner::follower(const ScanExit& e, bool dropped) {
   const std::int32_t set = dropped ? every_terminal_ : followers_[static_cast<std::size_t>(e.terminal)];
   return start(set, with_keywords(set), e.obligation, e.left);
+}
+
+// The bytes that a plain state reads without any change, and of which none can be the next one behind the lexeme, were it to end in this state.
+const Scanner::Bytes& Scanner::stays(Scan q) {
+  const std::int32_t known = states_[static_cast<std::size_t>(q)].stays;
+  if (known >= 0) return stays_[static_cast<std::size_t>(known)];
+  Bytes found;
+  const std::vector<std::int32_t> ends = exits(q);
+  const bool any = std::any_of(ends.begin(), ends.end(), [&](std::int32_t e) { return embeds_[static_cast<std::size_t>(exits_[static_cast<std::size_t>(e)].terminal)]; });
+  const State s = states_[static_cast<std::size_t>(q)];
+  if (s.partial == 0 && !any && plain(q) && !(newline_ >= 0 && counts(q))) {
+    for (std::uint32_t b = 0; b < 0x80; ++b)
+      if (next(q, static_cast<std::uint8_t>(b)) == q) found.ascii[b / 64] |= std::uint64_t{1} << (b % 64);
+    found.wide = true;
+    for (std::uint32_t b = 0x80; b < 0x100 && found.wide; ++b) {
+      if (lead_[b] == kInvalid) continue;
+      const std::vector<std::int32_t> one(1, lead_[b]);
+      const std::vector<std::int32_t>& classes = lead_[b] >= 0 ? one : decoder_[static_cast<std::size_t>(~lead_[b])].classes;
+      for (const std::int32_t cls : classes) found.wide = found.wide && step(s.core, cls) == s.core;
+    }
+    for (const std::int32_t e : ends) {
+      const Scan first = follower(exits_[static_cast<std::size_t>(e)], false);
+      if (first == kDeadScan) continue;
+      for (std::uint32_t b = 0; b < 0x100; ++b)
+        if (next(first, static_cast<std::uint8_t>(b)) != kDeadScan) {
+          if (b < 0x80)
+            found.ascii[b / 64] &= ~(std::uint64_t{1} << (b % 64));
+          else
+            found.wide = false;
+        }
+    }
+  }
+  states_[static_cast<std::size_t>(q)].stays = static_cast<std::int32_t>(stays_.size());
+  bytes_ += sizeof(Bytes);
+  stays_.push_back(found);
+  return stays_.back();
+}
+
+// Whether all tokens below a node, at which a state is reached from another, stay inside the lexeme, in the same state, and where they might leave it
+// nothing could follow. Looked at only where the last byte changed nothing, or it is known of the state what changes it.
+bool Scanner::all_stay(Scan from, Scan to, std::uint32_t node) {
+  const Trie::Span* span = lexer_.trie().span(node);
+  if (!span || to == kDeadScan) return false;
+  if (to != from && states_[static_cast<std::size_t>(from)].partial == 0 && states_[static_cast<std::size_t>(to)].stays < 0) return false;
+  const Bytes& bytes = stays(to);
+  return !(span->ascii[0] & ~bytes.ascii[0]) && !(span->ascii[1] & ~bytes.ascii[1]) && (!span->wide || (bytes.wide && span->utf8));
 }
 
 // Merges what can follow the places where the lexeme ends inside a token into one trie.
@@ -189,6 +237,8 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
   };
   std::vector<Entry> todo{{root, q, {}}};
   std::vector<std::uint32_t> inside;
+  std::vector<const Trie::Span*> whole;
+  std::size_t size = 0;
   std::vector<std::pair<Scan, std::uint32_t>> doubts;
   Ends ends;
   while (!todo.empty()) {
@@ -198,6 +248,11 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
     for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
       const Scan to = next(at.state, t[c].byte);
       if (to == kDeadScan) continue;
+      if (all_stay(at.state, to, c)) {
+        whole.push_back(t.span(c));
+        size += whole.back()->last - whole.back()->first;
+        continue;
+      }
       sort_in(to, c, inside, doubts);
       if (t[c].children == 0) continue;
       Entry further{c, to, at.column};
@@ -208,12 +263,18 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
   }
   add_exits(out, ends);
   out.doubts = grouped(std::move(doubts));
-  if (inside.size() > kSparse) {
+  size += inside.size();
+  if (size > kSparse) {
     mask_rows_.push_back(std::make_unique<Row>(lexer_.mask_words(), 0));
-    for (const std::uint32_t i : inside) (*mask_rows_.back())[i >> 5] |= 1U << (i & 31);
+    Row& row = *mask_rows_.back();
+    for (const std::uint32_t i : inside) row[i >> 5] |= 1U << (i & 31);
+    for (const Trie::Span* span : whole)
+      for (std::uint32_t i = span->first; i < span->last; ++i) row[t.ordered(i) >> 5] |= 1U << (t.ordered(i) & 31);
     bytes_ += lexer_.mask_words() * 4;
     out.base = mask_rows_.back().get();
   } else {
+    for (const Trie::Span* span : whole)
+      for (std::uint32_t i = span->first; i < span->last; ++i) inside.push_back(t.ordered(i));
     out.add = std::move(inside);
     out.add.shrink_to_fit();
   }
@@ -271,7 +332,7 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
   };
   std::vector<Entry> todo{{root, q, from.state, {}, {}}};
   std::vector<std::uint32_t> add, clear;
-  std::vector<std::pair<Scan, std::uint32_t>> doubts, settled;
+  std::vector<std::pair<Scan, std::uint32_t>> doubts, former;
   Ends more, fewer;
   std::size_t met = 0;
   while (!todo.empty()) {
@@ -284,7 +345,7 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
       const std::uint8_t byte = t[c].byte;
       Entry to{c, at.mine == kDeadScan ? kDeadScan : next(at.mine, byte), at.other == kDeadScan ? kDeadScan : next(at.other, byte), at.my_column, at.other_column};
       if (to.mine == to.other) continue;
-      sort_in(to.other, c, clear, settled);
+      sort_in(to.other, c, clear, former);
       sort_in(to.mine, c, add, doubts);
       if (t[c].children == 0) continue;
       std::vector<std::int32_t> mine, other;
@@ -300,6 +361,7 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
         if (std::find(other.begin(), other.end(), e) == other.end()) more.add(e, c);
       for (const std::int32_t e : other)
         if (std::find(mine.begin(), mine.end(), e) == mine.end()) fewer.add(e, c);
+      if (all_stay(at.mine, to.mine, c) && all_stay(at.other, to.other, c)) continue;
       todo.push_back(to);
     }
   }
@@ -315,12 +377,37 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
   for (const std::uint32_t i : add) (*mask_rows_.back())[i >> 5] |= 1U << (i & 31);
   bytes_ += lexer_.mask_words() * 4;
   out.base = mask_rows_.back().get();
-  std::sort(settled.begin(), settled.end());
+  std::sort(former.begin(), former.end());
   for (const ScanShape::Doubt& d : from.shape->doubts)
     for (const std::uint32_t token : d.tokens)
-      if (!std::binary_search(settled.begin(), settled.end(), std::make_pair(d.state, token))) doubts.emplace_back(d.state, token);
+      if (!std::binary_search(former.begin(), former.end(), std::make_pair(d.state, token))) doubts.emplace_back(d.state, token);
   out.doubts = grouped(std::move(doubts));
   return true;
+}
+
+// The table, of those at a node, of the state that agrees best with this one about the first bytes there, and at how many nodes they may
+// differ. Null where all of them differ much.
+const Scanner::Reference* Scanner::nearest(Scan q, std::uint32_t root, std::size_t& least) {
+  const auto found = references_.find(root);
+  if (found == references_.end()) return nullptr;
+  const Trie& t = lexer_.trie();
+  const Trie::Node n = t[root];
+  const Reference* best = nullptr;
+  least = kMostDifferent + 1;
+  for (const Reference& from : found->second) {
+    std::size_t differ = 0;
+    for (std::uint32_t c = n.first_child; c < n.first_child + n.children && differ < least; ++c) {
+      const Scan mine = next(q, t[c].byte), other = next(from.state, t[c].byte);
+      if (mine == other) continue;
+      // Where both go on, they mostly differ at a few keywords.
+      const std::size_t below = t.below(c) + 1;
+      differ += mine == kDeadScan || other == kDeadScan ? below : std::min(below, kFewDifferent);
+    }
+    if (differ >= least) continue;
+    least = differ;
+    best = &from;
+  }
+  return best;
 }
 
 const ScanShape& Scanner::shape(Scan q, std::uint32_t root) {
@@ -328,13 +415,12 @@ const ScanShape& Scanner::shape(Scan q, std::uint32_t root) {
   const std::int32_t known = shape_index_.get(key, -1);
   if (known >= 0) return *shapes_[static_cast<std::size_t>(known)];
   auto made = std::make_unique<ScanShape>();
-  bool adapted = false;
-  if (const auto found = references_.find(root); found != references_.end())
-    for (auto from = found->second.rbegin(); from != found->second.rend() && !adapted; ++from) adapted = adapt(*made, q, *from, root);
-  if (!adapted) {
-    walk(*made, q, root);
+  std::size_t differ = 0;
+  const Reference* from = nearest(q, root, differ);
+  if (!from || !adapt(*made, q, *from, root)) walk(*made, q, root);
+  if (made->base && (!from || differ > kFewDifferent)) {
     std::vector<Reference>& list = references_[root];
-    if (made->base && list.size() < kMostReferences) list.push_back({q, made.get()});
+    if (list.size() < kMostReferences) list.push_back({q, made.get()});
   }
   bytes_ += sizeof(ScanShape) + made->add.size() * 4;
   for (const ScanShape::Doubt& d : made->doubts) bytes_ += sizeof(d) + d.tokens.size() * 4;

@@ -1,9 +1,7 @@
 #include "scanner.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <map>
-#include <unordered_set>
 
 namespace structgen {
 
@@ -11,7 +9,6 @@ namespace {
 
 constexpr std::size_t kMostCores = 2000000;
 constexpr std::size_t kMostReadings = 64;
-constexpr std::size_t kFirstSearch = 500;  // states
 
 // A set of threads, each with the iterations that it is in; most sets are small.
 class Threads {
@@ -19,20 +16,33 @@ class Threads {
   // False if it was there.
   bool insert(Thread thread, std::int32_t inside) {
     const std::uint64_t t = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(inside)) << 32) | static_cast<std::uint32_t>(thread);
-    if (many_.empty()) {
-      if (std::find(few_.begin(), few_.end(), t) != few_.end()) return false;
-      few_.push_back(t);
-      if (few_.size() > kFew) many_.insert(few_.begin(), few_.end());
-      return true;
+    if (table_.empty()) {
+      if (std::find(list_.begin(), list_.end(), t) != list_.end()) return false;
+    } else if (table_[find(t)] == t) {
+      return false;
     }
-    if (many_.size() > kMostThreads) throw LimitError("matching a terminal takes more than " + std::to_string(kMostThreads) + " threads at once");
-    return many_.insert(t).second;
+    if (list_.size() > kMostThreads) throw LimitError("matching a terminal takes more than " + std::to_string(kMostThreads) + " threads at once");
+    list_.push_back(t);
+    if (list_.size() * 2 > table_.size() && list_.size() > kFew) {
+      table_.assign(std::max(kFew * 8, table_.size() * 2), kEmpty);
+      for (const std::uint64_t known : list_) table_[find(known)] = known;
+    } else if (!table_.empty()) {
+      table_[find(t)] = t;
+    }
+    return true;
   }
 
  private:
-  static constexpr std::size_t kFew = 64, kMostThreads = 100000;
-  std::vector<std::uint64_t> few_;
-  std::unordered_set<std::uint64_t> many_;
+  static constexpr std::size_t kFew = 16, kMostThreads = 100000;
+  static constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
+  // Where it is, or would be.
+  std::size_t find(std::uint64_t t) const {
+    std::size_t at = mix(t) & (table_.size() - 1);
+    while (table_[at] != t && table_[at] != kEmpty) at = (at + 1) & (table_.size() - 1);
+    return at;
+  }
+  std::vector<std::uint64_t> list_;
+  std::vector<std::uint64_t> table_;  // a power of two, half empty; none while there are few
 };
 
 // Iterations that have begun at one place of the text and may yet turn out empty, innermost first: number 0 is none, any other
@@ -148,7 +158,8 @@ struct Scanner::Work {
 };
 
 // Follows all threads to the next character, in order of preference. An assertion about what follows splits the reading in two.
-void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
+// `asserts` tells whether any assertion was met.
+void Scanner::settle(Work work, Left left, std::vector<Reading>& out, bool* asserts) {
   std::vector<Work> works;
   works.push_back(std::move(work));
   Iterations iterations;
@@ -191,13 +202,14 @@ void Scanner::settle(Work work, Left left, std::vector<Reading>& out) {
         w.tasks.push_back({t.terminal, t.wanted, tail, iterations[t.inside].around});
         continue;
       }
+      if (asserts) *asserts = *asserts || n.op == PatternOp::kBehind || n.op == PatternOp::kAhead;
       switch (n.op) {
         case PatternOp::kChars:
           if (t.inside != 0 && !seen.insert(t.thread, 0)) break;
           if (never)
             w.out.never.push_back(t.thread);
           else
-            w.out.contenders.push_back({t.terminal, t.wanted, t.thread});
+            w.out.contenders.push_back({t.terminal, t.wanted, t.thread, n.a});
           break;
         case PatternOp::kConcat: {
           Thread rest = tail;
@@ -351,6 +363,7 @@ std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
   const std::uint32_t member = members_[static_cast<std::size_t>(cls)];
   const Core& core = cores_[static_cast<std::size_t>(from)];
   const Left left = left_next_.empty() ? 0 : left_next_[static_cast<std::size_t>(core.left)][static_cast<std::size_t>(left_cells_[static_cast<std::size_t>(cls)])];
+  const std::vector<std::uint64_t>& sets = class_sets_[static_cast<std::size_t>(cls)];
   std::vector<Reading> out;
   for (const Reading& r : core.readings) {
     Work w;
@@ -359,7 +372,7 @@ std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
     for (const Thread t : r.never)
       if (has(patterns.head(t), cls)) w.tasks.push_back({-1, false, patterns.tail(t)});
     for (auto c = r.contenders.rbegin(); c != r.contenders.rend(); ++c)
-      if (has(patterns.head(c->thread), cls)) w.tasks.push_back({c->terminal, c->wanted, patterns.tail(c->thread)});
+      if (sets[static_cast<std::size_t>(c->chars) / 64] >> (c->chars % 64) & 1) w.tasks.push_back({c->terminal, c->wanted, patterns.tail(c->thread)});
     if (w.tasks.empty() || w.tasks.back().terminal < 0) continue;
     for (const Shadow& s : r.shadows) {
       const Re texts = re_.derive(s.texts, member);
@@ -372,50 +385,6 @@ std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
   const std::int32_t to = intern(left, std::move(out));
   steps_.put(key, to);
   return to;
-}
-
-bool Scanner::clearly_alive(const Core& core) const {
-  for (const Reading& r : core.readings) {
-    if (r.matched >= 0) return true;
-    if (r.rest != RegexStore::kAnyStar || !r.never.empty()) continue;
-    bool all = true, plain = false;
-    for (const Contender& c : r.contenders) {
-      all = all && c.wanted;
-      plain = plain || !patterns.asserts(c.thread);
-    }
-    if (all && plain && r.shadows.empty()) return true;
-  }
-  return false;
-}
-
-// Whether the lexeme can end as something that is wanted, decided by search.
-bool Scanner::alive(std::int32_t start) {
-  if (cores_[static_cast<std::size_t>(start)].alive >= 0) return cores_[static_cast<std::size_t>(start)].alive != 0;
-  std::unordered_map<std::int32_t, std::int32_t> parent{{start, -1}};
-  // With few characters of each kind first: mostly they do.
-  for (const bool all : {false, true}) {
-    std::deque<std::int32_t> queue;
-    for (const auto& entry : parent) queue.push_back(entry.first);
-    std::size_t looked_at = 0;
-    while (!queue.empty() && (all || ++looked_at < kFirstSearch)) {
-      const std::int32_t at = queue.front();
-      queue.pop_front();
-      const std::int8_t known = cores_[static_cast<std::size_t>(at)].alive;
-      if (known == 1 || (known < 0 && clearly_alive(cores_[static_cast<std::size_t>(at)]))) {
-        for (std::int32_t c = at; c >= 0; c = parent.at(c)) cores_[static_cast<std::size_t>(c)].alive = 1;
-        return true;
-      }
-      if (known == 0) continue;
-      for (const std::int32_t cls : onward(cores_[static_cast<std::size_t>(at)], all)) {
-        const std::int32_t to = step(at, cls);
-        if (to == 0 || !parent.emplace(to, at).second) continue;
-        if (parent.size() > search_limit_) throw LimitError("deciding whether a terminal can still match takes more than " + std::to_string(search_limit_) + " states");
-        queue.push_back(to);
-      }
-    }
-  }
-  for (const auto& entry : parent) cores_[static_cast<std::size_t>(entry.first)].alive = 0;
-  return false;
 }
 
 Scan Scanner::state(std::int32_t core, std::int32_t partial) {
@@ -497,6 +466,23 @@ std::vector<std::pair<std::int32_t, std::int32_t>> Scanner::distances(Scan q) co
   return out;
 }
 
+// The threads of a terminal before its first character, in order of preference; where that depends on what is around it, the whole.
+const std::vector<Thread>& Scanner::first_threads(std::int32_t terminal) {
+  if (first_threads_.empty()) first_threads_.resize(terminals_.size());
+  std::vector<Thread>& made = first_threads_[static_cast<std::size_t>(terminal)];
+  if (!made.empty()) return made;
+  const Thread whole = patterns.cons(terminals_[static_cast<std::size_t>(terminal)], kMatched);
+  Work w;
+  w.tasks.push_back({terminal, true, whole});
+  std::vector<Reading> out;
+  bool asserts = false;
+  settle(std::move(w), 0, out, &asserts);
+  if (!asserts && out.size() == 1 && out[0].matched < 0)
+    for (const Contender& c : out[0].contenders) made.push_back(c.thread);
+  if (made.empty()) made.push_back(whole);
+  return made;
+}
+
 Scan Scanner::start(std::int32_t tried, std::int32_t wanted, Obligation obligation, Left left) {
   const std::array<std::int32_t, 4> key{tried, wanted, obligation, left};
   std::uint64_t h = 0;
@@ -513,7 +499,9 @@ Scan Scanner::start(std::int32_t tried, std::int32_t wanted, Obligation obligati
   for (auto t = all.rbegin(); t != all.rend(); ++t) {
     if (terminals_[static_cast<std::size_t>(*t)] < 0) continue;
     const bool embedded = std::any_of(unless_.begin(), unless_.end(), [&](const Unless& u) { return u.keyword == *t && u.embedded && in(all, u.owner); });
-    if (!embedded) w.tasks.push_back({*t, in(good, *t), patterns.cons(terminals_[static_cast<std::size_t>(*t)], kMatched)});
+    if (embedded) continue;
+    const std::vector<Thread>& threads = first_threads(*t);
+    for (auto thread = threads.rbegin(); thread != threads.rend(); ++thread) w.tasks.push_back({*t, in(good, *t), *thread});
   }
   std::vector<Reading> out;
   if (!w.tasks.empty() && w.tasks.back().terminal >= 0) settle(std::move(w), left, out);

@@ -171,6 +171,7 @@ class Scanner {
     std::int32_t terminal;
     bool wanted;
     Thread thread;
+    std::int32_t chars;  // the set of its next character
   };
   struct Shadow {
     std::int32_t owner, keyword;
@@ -198,7 +199,8 @@ class Scanner {
     std::int32_t core;
     std::int32_t partial;  // 0: between characters; 1 to 3: so many bytes that change nothing; else a node of the decoder
     std::int32_t* row = nullptr;
-    std::int8_t plain = -1;  // -1 unknown
+    std::int8_t plain = -1;    // -1 unknown
+    std::int32_t stays = -1;   // number of its bytes, -1 unknown
   };
   struct Promise {
     std::vector<Thread> never;
@@ -221,11 +223,14 @@ class Scanner {
   std::int32_t class_of(std::uint32_t code_point) const;
   bool has(Pattern chars, std::int32_t cls) const;
   std::int32_t step(std::int32_t core, std::int32_t cls);
-  void settle(Work work, Left left, std::vector<Reading>& out);
+  void settle(Work work, Left left, std::vector<Reading>& out, bool* asserts = nullptr);
+  const std::vector<Thread>& first_threads(std::int32_t terminal);
   std::int32_t intern(Left left, std::vector<Reading> readings);
   void simplify(std::vector<Thread>& never) const;
   bool alive(std::int32_t core);
+  bool soon_alive(std::int32_t core);
   bool clearly_alive(const Core& core) const;
+  bool clearly_dead(const Core& core);
   bool find_plain(Scan q);
   bool plain_core(std::int32_t core);
   Scan state(std::int32_t core, std::int32_t partial);
@@ -238,7 +243,15 @@ class Scanner {
     Scan state;
     const ScanShape* shape;
   };
+  // Bytes: some below 0x80, and all beyond or none.
+  struct Bytes {
+    std::uint64_t ascii[2] = {0, 0};
+    bool wide = false;
+  };
+  const Bytes& stays(Scan q);
+  bool all_stay(Scan from, Scan to, std::uint32_t node);
   void walk(ScanShape& out, Scan q, std::uint32_t root);
+  const Reference* nearest(Scan q, std::uint32_t root, std::size_t& least);
   bool adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t root);
   void add_exits(ScanShape& out, const Ends& ends);
   void sort_in(Scan q, std::uint32_t node, std::vector<std::uint32_t>& inside, std::vector<std::pair<Scan, std::uint32_t>>& doubts);
@@ -264,6 +277,7 @@ class Scanner {
   std::vector<std::int32_t> classes_;    // of the pieces
   std::vector<std::uint32_t> members_;   // a code point of each class
   std::vector<std::vector<bool>> set_classes_;  // by character set of the patterns
+  std::vector<std::vector<std::uint64_t>> class_sets_;  // by class, the sets as bits
   std::vector<std::int32_t> left_cells_;        // by class
   std::vector<DecoderNode> decoder_;
   std::array<std::int32_t, 256> lead_{};
@@ -289,9 +303,11 @@ class Scanner {
   std::vector<std::unique_ptr<std::int32_t[]>> rows_;
   std::vector<std::pair<std::array<std::int32_t, 4>, Scan>> starts_memo_;
   Index start_index_;
+  std::vector<std::vector<Thread>> first_threads_;  // by terminal, made on demand
   std::vector<std::unique_ptr<ScanShape>> shapes_;
   FlatMap shape_index_;
   std::unordered_map<std::uint32_t, std::vector<Reference>> references_;  // by node: tables that others are made from
+  std::deque<Bytes> stays_;
   std::vector<std::unique_ptr<SuffixTrie>> tries_;
   std::vector<std::unique_ptr<Row>> mask_rows_;
   std::vector<std::pair<bool, std::vector<std::int32_t>>> witnesses_;  // by terminal, once sought

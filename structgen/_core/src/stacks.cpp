@@ -1,6 +1,7 @@
 // The residual parser: frames, sets of stacks, and what lexemes can come next.
 #include <algorithm>
 
+#include "completion.hpp"
 #include "engine.hpp"
 
 namespace structgen {
@@ -8,6 +9,7 @@ namespace structgen {
 namespace {
 
 constexpr int kUniteDepth = 5000;
+constexpr std::size_t kAllocation = 32;  // bytes, about
 
 }  // namespace
 
@@ -22,10 +24,15 @@ std::int32_t Engine::frame(const Frame& f) {
   return id;
 }
 
+std::uint64_t Engine::hash_set(const Entry* begin, const Entry* end, bool done) const {
+  std::uint64_t h = done;
+  for (const Entry* e = begin; e != end; ++e) h = combine(h, (static_cast<std::uint64_t>(static_cast<std::uint32_t>(e->frame)) << 32) | static_cast<std::uint32_t>(e->below));
+  return h;
+}
+
 Stacks Engine::intern_set(std::vector<Entry> entries, bool done) {
   std::sort(entries.begin(), entries.end());
-  std::uint64_t h = done;
-  for (const Entry& e : entries) h = combine(h, (static_cast<std::uint64_t>(static_cast<std::uint32_t>(e.frame)) << 32) | static_cast<std::uint32_t>(e.below));
+  const std::uint64_t h = hash_set(entries.data(), entries.data() + entries.size(), done);
   const std::int32_t found = set_index_.find(h, [&](std::int32_t i) {
     const StackSet& s = sets_[static_cast<std::size_t>(i)];
     return s.done == done && s.end - s.begin == entries.size() && std::equal(entries.begin(), entries.end(), entries_.begin() + s.begin);
@@ -51,6 +58,57 @@ Stacks Engine::intern_set(std::vector<Entry> entries, bool done) {
   expansions_.emplace_back();
   set_index_.insert(h, id);
   return id;
+}
+
+std::size_t Engine::stack_bytes() const {
+  return entries_.size() * sizeof(Entry) + sets_.size() * (sizeof(StackSet) + sizeof(expansions_[0])) + set_index_.bytes() + united_.bytes() + shift_index_.bytes() +
+         shifts_.size() * sizeof(Shift) + open_index_.bytes() + opened_.size() * (sizeof(Opened) + sizeof(Item) + kAllocation) + wanted_index_.bytes() +
+         live_index_.bytes() + lives_.size() * sizeof(lives_[0]);
+}
+
+// Masks try many stacks that no text may ever lead to; the masks themselves remain. What states hold keeps its order, so that sets and items stay sorted.
+void Engine::sweep() {
+  if (numbered_) {
+    evict();
+    wanted_index_.clear();
+    numbered_ = false;
+  }
+  walks_.clear();
+  walk_index_.clear();
+  completion_.reset();
+  expansions_.clear();
+  for (FlatMap* memo : {&united_, &passed_, &unread_, &shift_index_, &live_index_}) memo->clear();
+  shifts_.clear();
+  lives_.clear();
+  opened_.clear();
+  open_index_.clear();
+  std::vector<Stacks> renamed(sets_.size(), -1);
+  renamed[kNoStack] = renamed[kDone] = 0;
+  for (const Item& item : pool_) renamed[static_cast<std::size_t>(item.stacks)] = 0;
+  // Sets refer to sets before them only.
+  for (std::size_t s = sets_.size(); s-- > 0;)
+    for (std::uint32_t i = sets_[s].begin; renamed[s] == 0 && i < sets_[s].end; ++i) renamed[static_cast<std::size_t>(entries_[i].below)] = 0;
+  std::vector<Entry> entries;
+  std::vector<StackSet> sets;
+  set_index_.clear();
+  for (std::size_t s = 0; s < sets_.size(); ++s) {
+    if (renamed[s] < 0) continue;
+    StackSet set = sets_[s];
+    const std::uint32_t begin = static_cast<std::uint32_t>(entries.size());
+    for (std::uint32_t i = set.begin; i < set.end; ++i) entries.push_back({entries_[i].frame, renamed[static_cast<std::size_t>(entries_[i].below)]});
+    set.begin = begin;
+    set.end = static_cast<std::uint32_t>(entries.size());
+    renamed[s] = static_cast<Stacks>(sets.size());
+    set_index_.insert(hash_set(entries.data() + set.begin, entries.data() + set.end, set.done), renamed[s]);
+    sets.push_back(set);
+  }
+  entries_.swap(entries);
+  sets_.swap(sets);
+  expansions_.resize(sets_.size());
+  for (Item& item : pool_) item.stacks = renamed[static_cast<std::size_t>(item.stacks)];
+  config_index_.clear();
+  for (State s = kFinished + 1; static_cast<std::size_t>(s) < states(); ++s) config_index_.insert(hash_state(items(s), state_texts_.empty() ? 0 : state_texts_[static_cast<std::size_t>(s)]), s);
+  swept_bytes_ = stack_bytes();
 }
 
 Stacks Engine::push(const Frame& f, Stacks below) { return intern_set({{frame(f), below}}, false); }
