@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
+from structgen._vocabulary import Vocabulary
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sequence:
@@ -85,6 +87,8 @@ class SamplingResult:
     """Share of the proposals that were accepted, of samplers that accept and reject whole sequences."""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     """Wall-clock time: ``model``, ``constraint`` (token sampler and critic) and ``sampler`` (the rest)."""
+    vocabulary: Vocabulary | None = dataclasses.field(default=None, repr=False)
+    """What the token ids mean; not part of the JSON."""
 
     @property
     def calls_per_token(self) -> float:
@@ -141,7 +145,7 @@ class SamplingResult:
         Numbers that JSON does not have, like the log-weight -inf, are null; values that it does not have are
         strings, their ``repr``.
         """
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "vocabulary"}
         fields["sequences"] = self.to_records()
         fields["deaths"] = [dataclasses.asdict(death) for death in self.deaths]
         fields["calls_per_token"] = self.calls_per_token
