@@ -10,9 +10,15 @@ Run ``python -m jsonschemabench --help``. The parts:
 ``masks``              the run: schemas in turn, engines alternating, one row per schema
 ``official_suite``     the cases of the official JSON Schema Test Suite, and their remote documents
 ``suite``              the run over them: what is right per keyword and draft
+``tasks``              small tasks in five domains, for sampling methods
+``sampler_quality``    sampling methods on those tasks: accuracy, cost, intervals
 ``results``            rows and the manifest, kept as JSON lines
 ``statistics``         counts, percentiles, comparisons of two engines
+``sampler_inputs``     constraints, texts and probabilities of the ``samplers`` run
+``sampler_bench``      what adaptive weighted rejection costs next to masks
+``genlm_worker``       genlm-control's sampler in its own interpreter
 ``report``             tables
+``progress``           how far a run is
 ``memory``             resident memory over many schemas in one process
 ``import_time``        how long ``import structgen`` takes
 =====================  ======================================================================

@@ -1,14 +1,13 @@
-"""Command line: ``masks``, ``suite``, ``lark``, ``report``, ``memory``, ``import-time``."""
+"""Command line: ``masks``, ``suite``, ``lark``, ``samplers``, ``quality``, ``report``, ``memory``, ``import-time``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
-from typing import Any, Protocol
 
 from jsonschemabench import (
     datasets,
@@ -20,11 +19,13 @@ from jsonschemabench import (
     memory,
     official_suite,
     results,
+    sampler_quality,
     suite,
     vocabularies,
 )
 from jsonschemabench.datasets import Case, DatasetError
 from jsonschemabench.engines import ANY_ORDER, DEFAULT_ENGINES, EngineUnavailableError, engine_class
+from jsonschemabench.progress import progress
 from jsonschemabench.report import Printer, report
 from jsonschemabench.results import Manifest, Row, Status
 from jsonschemabench.vocabularies import BenchVocabulary, VocabularyError
@@ -109,6 +110,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_lark_options(lark_parser)
     lark_parser.set_defaults(run=_run_lark)
+
+    quality_parser = sampler_quality.add_parser(commands)
+    quality_parser.set_defaults(run=lambda options: sampler_quality.command(options, progress))
+    samplers_parser = commands.add_parser(
+        "samplers", help="adaptive weighted rejection next to masks: predicate calls and time per token"
+    )
+    _add_samplers_options(samplers_parser)
+    samplers_parser.set_defaults(run=_run_samplers)
 
     report_parser = commands.add_parser("report", help="print the tables of a results file again")
     report_parser.add_argument("results", type=Path, help="a file written by masks --out")
@@ -218,6 +227,58 @@ def _add_lark_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="plain text even where rich is installed")
 
 
+def _add_samplers_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cases", help="comma-separated constraints (default: all)")
+    parser.add_argument("--families", help="comma-separated families of probabilities (default: all)")
+    parser.add_argument(
+        "--predicates-us",
+        default="0,10,100",
+        metavar="US",
+        help="comma-separated microseconds of Python predicates (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--positions", type=_whole_number, default=40, metavar="N", help="of each case (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--draws",
+        type=_whole_number,
+        default=20,
+        metavar="N",
+        help="at each position with the automaton (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--predicate-draws",
+        type=_whole_number,
+        default=5,
+        metavar="N",
+        help="at each position with a Python predicate (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--asked",
+        type=_whole_number,
+        default=100,
+        metavar="N",
+        help="tokens from which the time to ask about all is extrapolated (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--quick", action="store_true", help="two cases, 8 positions each")
+    parser.add_argument(
+        "--genlm-python",
+        metavar="PATH",
+        help="an interpreter with genlm-control, to run its sampler on the same rows",
+    )
+    parser.add_argument(
+        "--vocabulary",
+        default="tekken",
+        choices=list(vocabularies.VOCABULARIES),
+        help="default: %(default)s",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="also write a manifest and samples as JSON lines"
+    )
+    parser.add_argument("--plain", action="store_true", help="plain text even where rich is installed")
+
+
 def _add_limits(parser: argparse.ArgumentParser, *, vocabulary: str, timeout: float, memory_mib: int) -> None:
     parser.add_argument(
         "--vocabulary",
@@ -292,7 +353,7 @@ def _collect(
         out = stack.enter_context(file.open("w", encoding="utf-8")) if file else None
         if out is not None:
             out.write(results.to_json(manifest) + "\n")
-        progress = stack.enter_context(_progress(len(cases) * len(manifest.engines)))
+        parts = stack.enter_context(progress(len(cases) * len(manifest.engines)))
 
         def unavailable(name: str, reason: str) -> None:
             manifest.unavailable[name] = reason
@@ -303,7 +364,7 @@ def _collect(
             if out is not None:
                 out.write(results.to_json(row) + "\n")
                 out.flush()
-            progress.advance(row.schema)
+            parts.advance(row.schema)
         if out is not None and manifest.unavailable:
             # Known only now; of two manifests in a file the later one counts.
             out.write(results.to_json(manifest) + "\n")
@@ -357,6 +418,37 @@ def _run_lark(options: argparse.Namespace) -> int:
     return code
 
 
+def _run_samplers(options: argparse.Namespace) -> int:
+    try:
+        # PyTorch takes seconds to import, and the other commands do without it.
+        from jsonschemabench import sampler_bench, sampler_inputs
+    except ImportError as error:
+        raise EngineUnavailableError(f"{error}: pip install 'structgen[hf,bench]'") from error
+    if not (options.positions and options.draws and options.predicate_draws and options.asked):
+        raise ValueError("--positions, --draws, --predicate-draws and --asked must be positive")
+    settings = sampler_bench.Settings(
+        cases=_names(options.cases) or sampler_inputs.CASES,
+        families=_names(options.families) or tuple(sampler_inputs.FAMILIES),
+        predicates_us=tuple(float(us) for us in _names(options.predicates_us)),
+        positions=options.positions,
+        draws=options.draws,
+        predicate_draws=options.predicate_draws,
+        asked=options.asked,
+        seed=options.seed,
+        genlm_python=options.genlm_python,
+    )
+    if options.quick:
+        settings = replace(settings, cases=settings.cases[:1] + settings.cases[-2:-1], positions=8)
+    vocabulary = vocabularies.load(options.vocabulary)
+    with progress(len(settings.cases) * len(settings.families)) as parts:
+        record = sampler_bench.run(settings, vocabulary, out=options.out, progress=parts.advance)
+    return int(not sampler_bench.report(record, Printer(plain=options.plain)))
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
 def _run_report(options: argparse.Namespace) -> int:
     manifest, rows = _read_results(options.results)
     report(manifest, rows, Printer(plain=options.plain), reference=options.reference, listed=options.list)
@@ -380,12 +472,12 @@ def _run_memory(options: argparse.Namespace) -> int:
     cases, vocabulary, limits, data = _read_inputs(options, 0)
     rows: list[Row] = []
     failed: list[str] = []
-    with _progress(len(cases)) as progress:
+    with progress(len(cases)) as parts:
         for row in masks.run(
             cases, [options.engine], vocabulary, limits, unavailable=lambda _, reason: failed.append(reason)
         ):
             rows.append(row)
-            progress.advance(row.schema)
+            parts.advance(row.schema)
             if row.status in (Status.CRASH, Status.TIMEOUT, Status.MEMORY):
                 failed.append(f"{row.schema}: {row.status}, {row.detail}")
                 break
@@ -467,62 +559,3 @@ def _manifest(
         fresh_process_every=limits.fresh_process_every,
         versions=results.versions(dict.fromkeys(distributions)),
     )
-
-
-class _Progress(Protocol):
-    def advance(self, label: str) -> None: ...
-
-
-class _Lines:
-    """Progress as a line every few seconds, for logs and where rich is missing."""
-
-    def __init__(self, total: int, every_s: float = 15.0) -> None:
-        self._total = total
-        self._every_s = every_s
-        self._done = 0
-        self._begin = self._last = monotonic()
-
-    def advance(self, label: str) -> None:
-        self._done += 1
-        now = monotonic()
-        if now - self._last >= self._every_s:
-            self._last = now
-            left = (now - self._begin) / self._done * (self._total - self._done)
-            print(
-                f"{self._done}/{self._total}, about {left:.0f} s left: {label}", file=sys.stderr, flush=True
-            )
-
-
-class _Bar:
-    """Progress as rich's bar."""
-
-    def __init__(self, bar: Any, task: Any) -> None:
-        self._bar = bar
-        self._task = task
-
-    def advance(self, label: str) -> None:
-        self._bar.update(self._task, advance=1, description=label[:40])
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[_Progress]:
-    if sys.stderr.isatty():
-        try:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-        except ImportError:
-            pass
-        else:
-            columns = (
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.description}", markup=False),
-            )
-            # Ten frames a second would take part of a core that an engine may be using.
-            with Progress(
-                *columns, console=Console(stderr=True), transient=True, refresh_per_second=2
-            ) as bar:
-                yield _Bar(bar, bar.add_task("", total=total))
-            return
-    yield _Lines(total)

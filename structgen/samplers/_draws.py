@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,16 +14,9 @@ from torch import Tensor
 from structgen._errors import PotentialError
 from structgen.samplers._estimators import NONE, Outcome, geometric, recursive, two_loop
 from structgen.samplers._potentials import name_of
+from structgen.samplers._race import LogRace, check_number, races, uniform, working
 
 Estimator = Literal["recursive", "two_loop", "geometric"]
-
-# Tokens are brought in order as they are needed: so many at first, then four times as many, and so on.
-_FIRST_CHUNK = 16
-_GROWTH = 4
-
-# Once less than this share of the probability is left, 1 minus what was rejected is mostly rounding, and what
-# is left is summed up instead.
-_RECOUNT = 1 / 16
 
 # How far from 1 the sum of the probabilities may be.
 _NORMALISED = 1e-3
@@ -99,8 +91,9 @@ def awrs_draw(
     sampling", COLM 2025.
     """
     check_options(estimator, max_accepts, max_rejects)
-    _check_row(logprobs)
+    _check_shape(logprobs)
     (race,) = races(logprobs[None], generator)
+    _check_total(race.whole)
     return run(race, allowed, estimator, max_accepts, max_rejects)
 
 
@@ -130,7 +123,8 @@ def mask_draw(logprobs: Tensor, mask: Any, *, generator: torch.Generator | None 
     PotentialError
         A log-probability is NaN or positive infinity.
     """
-    _check_row(logprobs)
+    _check_shape(logprobs)
+    _check_total(float(torch.logsumexp(working(logprobs), dim=-1)) if len(logprobs) else -math.inf)
     allowed = mask if isinstance(mask, Tensor) else torch.from_numpy(np.ascontiguousarray(mask))
     if allowed.ndim != 1 or allowed.dtype not in (torch.bool, torch.int32, torch.uint32):
         raise ValueError(
@@ -151,33 +145,17 @@ def check_options(estimator: str, max_accepts: int, max_rejects: int | None) -> 
         raise ValueError(f"max_rejects is {max_rejects}; it must be 1 at least, or None for no limit")
 
 
-def _check_row(logprobs: Tensor) -> None:
+def _check_shape(logprobs: Tensor) -> None:
     if logprobs.ndim != 1 or not logprobs.is_floating_point():
         raise ValueError(f"logprobs must be a row of floats, not {logprobs.dtype} {tuple(logprobs.shape)}")
-    total = float(torch.logsumexp(_working(logprobs), dim=-1)) if len(logprobs) else -math.inf
-    _check_number(total)
+
+
+def _check_total(total: float) -> None:
+    check_number(total)
     if abs(math.expm1(total)) > _NORMALISED:
         raise ValueError(
             f"the probabilities add up to exp({total:.6g}), not to 1: pass torch.log_softmax(logits, dim=-1)"
         )
-
-
-def _check_number(number: float) -> None:
-    if not number < math.inf:
-        raise PotentialError(
-            "a log-probability is NaN or positive infinity; look at the logits", potential="the model"
-        )
-
-
-def _working(logprobs: Tensor) -> Tensor:
-    """Return log-probabilities in float64, on the host where the device has no such type."""
-    return logprobs.to("cpu" if logprobs.device.type == "mps" else logprobs.device, torch.float64)
-
-
-def _uniform(shape: tuple[int, ...], device: torch.device, generator: torch.Generator | None) -> Tensor:
-    """Return random numbers in [0, 1); the same on every device where the generator is on the host."""
-    source = device if generator is None else generator.device
-    return torch.rand(shape, dtype=torch.float64, device=source, generator=generator).to(device)
 
 
 # -- adaptive weighted rejection ------------------------------------------------------------
@@ -215,162 +193,6 @@ def run(
     return Draw(outcome.token, outcome.mass + factor, calls)
 
 
-def races(logprobs: Tensor, generator: torch.Generator | None) -> list[LogRace]:
-    """Return a race for every row.
-
-    Parameters
-    ----------
-    logprobs : Tensor
-        Floating point, shape ``(n, V)``, normalised.
-    generator : torch.Generator or None
-        Source of randomness.
-
-    Raises
-    ------
-    PotentialError
-        A log-probability is NaN or positive infinity.
-    """
-    logprobs = _working(logprobs)
-    # Gumbel keys: their falling order is that of drawing without replacement. -key is the logarithm of the
-    # time at which a Poisson clock of rate p first rings.
-    times = _uniform(tuple(logprobs.shape), logprobs.device, generator).log_().neg_().log_()
-    keys = torch.sub(logprobs, times, out=times)
-    chunks = _top(keys, logprobs, _FIRST_CHUNK)
-    return [LogRace(*row, generator) for row in zip(keys, logprobs, chunks, strict=True)]
-
-
-Chunk = tuple[list[float], list[float], list[int]]
-
-
-def _top(keys: Tensor, logprobs: Tensor, count: int) -> list[Chunk]:
-    """Return the greatest keys of every row, falling, with their log-probabilities and tokens."""
-    top, tokens = keys.topk(min(count, keys.shape[-1]), dim=-1)
-    # One copy from the device for all; float64 holds token ids exactly.
-    rows = torch.stack([top, logprobs.gather(-1, tokens), tokens.double()], dim=1).tolist()
-    # NaN is the greatest of keys, so that it is seen here if there is any.
-    for row_keys, _, _ in rows:
-        if row_keys:
-            _check_number(row_keys[0])
-    return [(row_keys, row_logprobs, [int(t) for t in ids]) for row_keys, row_logprobs, ids in rows]
-
-
-class LogRace:
-    """One row of a batch as a :class:`structgen.samplers._estimators.Race`; masses are logarithms.
-
-    Parameters
-    ----------
-    keys : Tensor
-        float64, shape ``(V,)``; overwritten.
-    logprobs : Tensor
-        float64, shape ``(V,)``.
-    chunk : tuple
-        The greatest keys, with log-probabilities and tokens.
-    generator : torch.Generator or None
-        Source of randomness.
-    """
-
-    whole = 0.0
-
-    def __init__(
-        self, keys: Tensor, logprobs: Tensor, chunk: Chunk, generator: torch.Generator | None
-    ) -> None:
-        self._keys = keys
-        self._logprobs = logprobs
-        self._generator = generator
-        self._chunk = chunk
-        self._position = 0
-        self._taken = 0
-        """Tokens in the chunks before this one."""
-        self._returned: list[tuple[float, int]] = []
-        """Heap of the tokens that were put back, by the logarithm of the time when they ring again."""
-        self._now = -math.inf
-        self._known: dict[int, float] = {}
-        self._rejected: list[int] = []
-        self._base = 0.0
-        """Logarithm of what was left when it was summed up last."""
-        self._gone = 0.0
-        """What was rejected since, as a share of that."""
-
-    def next(self) -> int:
-        """Take out and return the next token, or -1."""
-        if self._position == len(self._chunk[0]) and self._taken + self._position < len(self._keys):
-            self._refill()
-        keys, logprobs, tokens = self._chunk
-        at = self._position
-        # The keys of tokens that were taken before are -inf, as are those of probability 0.
-        ahead = at < len(keys) and keys[at] > -math.inf
-        if self._returned and not (ahead and -keys[at] < self._returned[0][0]):
-            self._now, token = heapq.heappop(self._returned)
-            return token
-        if not ahead:
-            return NONE
-        self._position += 1
-        self._now = -keys[at]
-        self._known[tokens[at]] = logprobs[at]
-        return tokens[at]
-
-    def _refill(self) -> None:
-        tokens = self._chunk[2]
-        self._keys[tokens] = -math.inf
-        self._taken += len(tokens)
-        (self._chunk,) = _top(self._keys[None], self._logprobs[None], len(tokens) * _GROWTH)
-        self._position = 0
-
-    def put_back(self, token: int) -> None:
-        """Start the clock of a token anew at the time when it rang.
-
-        Exponential clocks have no memory: those that have not rung yet are as good as new, so that the next
-        tokens come as if all keys were fresh.
-        """
-        wait = math.log(-math.log(self._random())) - self._known[token]
-        heapq.heappush(self._returned, (float(np.logaddexp(self._now, wait)), token))
-
-    def _random(self) -> float:
-        # Not 0, whose logarithm is asked for.
-        return max(float(_uniform((), torch.device("cpu"), self._generator)), 2.0**-54)
-
-    def reject(self, token: int) -> None:
-        """Take a token's probability from what is left."""
-        self._rejected.append(token)
-        self._gone += math.exp(self._known[token] - self._base)
-
-    def mass(self, token: int) -> float:
-        """Return the log-probability of a token that was taken."""
-        return self._known[token]
-
-    def rest(self) -> float:
-        """Return the logarithm of the probability of all tokens that are not rejected."""
-        if 1 - self._gone < _RECOUNT:
-            left = self._logprobs.index_fill(
-                0, torch.tensor(self._rejected, device=self._logprobs.device), -math.inf
-            )
-            self._base = float(torch.logsumexp(left, dim=0))
-            self._gone = 0.0
-        return self._base + math.log1p(-self._gone)
-
-    def repeats(self, at_most: int | None) -> int:
-        """Return the failures before a success of probability :meth:`rest`, by inversion."""
-        if not self._rejected:
-            return 0
-        rest = self.rest()
-        if rest == 0.0:
-            return 0
-        # The number is at least k with probability R^k, R being what is rejected: it is log U / log R.
-        log_count = math.log(-math.log(self._random())) - _log_minus_log1mexp(rest)
-        if at_most is not None and log_count >= math.log(at_most):
-            return at_most
-        # Integers have no greatest one, unlike floats.
-        doublings = max(0, int((log_count - 700) / math.log(2)))
-        return int(math.exp(log_count - doublings * math.log(2))) << doublings
-
-
-def _log_minus_log1mexp(x: float) -> float:
-    """Return log(-log(1 - exp(x))) for x < 0, without loss near either end."""
-    if x < -36:
-        return x
-    return math.log(-math.log1p(-math.exp(x)) if x < -0.7 else -math.log(-math.expm1(x)))
-
-
 # -- masks ----------------------------------------------------------------------------------
 
 
@@ -391,11 +213,14 @@ def mask_draws(logprobs: Tensor, allowed: Tensor, generator: torch.Generator | N
     PotentialError
         A log-probability is NaN or positive infinity.
     """
-    masked, log_z = masked_logprobs(logprobs, allowed)
+    masked = _masked(logprobs, allowed)
+    greatest = masked.amax(dim=-1, keepdim=True)
+    shift = torch.where(greatest > -math.inf, greatest, 0.0)
     # By inversion: the first token at which the running sum exceeds a random share of the total.
-    sums = masked.exp_().cumsum(dim=-1)
+    sums = masked.sub_(shift).exp_().cumsum(dim=-1)
     totals = sums[:, -1:].contiguous()
-    shares = _uniform((len(sums), 1), sums.device, generator) * totals
+    log_z = (totals.log() + shift)[:, 0]
+    shares = uniform((len(sums), 1), sums.device, generator) * totals
     last = torch.searchsorted(sums, totals)
     tokens = torch.minimum(torch.searchsorted(sums, shares, right=True), last)[:, 0]
     return [
@@ -426,12 +251,16 @@ def masked_logprobs(logprobs: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
     PotentialError
         A log-probability is NaN or positive infinity.
     """
-    logprobs = _working(logprobs)
-    for greatest in logprobs.amax(dim=-1).tolist():
-        _check_number(greatest)
-    masked = torch.where(allowed.to(logprobs.device), logprobs, -math.inf)
+    masked = _masked(logprobs, allowed)
     log_z = torch.logsumexp(masked, dim=-1)
     return masked.sub_(torch.where(log_z > -math.inf, log_z, 0.0)[:, None]), log_z
+
+
+def _masked(logprobs: Tensor, allowed: Tensor) -> Tensor:
+    logprobs = working(logprobs)
+    for greatest in logprobs.amax(dim=-1).tolist():
+        check_number(greatest)
+    return torch.where(allowed.to(logprobs.device), logprobs, -math.inf)
 
 
 def unpack(masks: Tensor) -> Tensor:

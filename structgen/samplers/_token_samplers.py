@@ -18,7 +18,6 @@ from structgen.samplers._draws import (
     fit,
     mask_draws,
     masked_logprobs,
-    races,
     run,
     unpack,
 )
@@ -29,6 +28,7 @@ from structgen.samplers._potentials import (
     complete_score,
     prefix_score,
 )
+from structgen.samplers._race import races
 
 
 @runtime_checkable

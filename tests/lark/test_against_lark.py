@@ -2,14 +2,19 @@
 
 import itertools
 import random
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
 
+import lark
 import pytest
 from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
 
 import structgen
 from structgen import LimitError, StructgenError
-from tests.lark.grammars import GrammarCase, grammars_for
+from tests.lark.grammars import GrammarCase, grammars_for, lark_grammars
 from tests.lark.harness import (
     TOKENISATIONS,
     Oracle,
@@ -20,6 +25,13 @@ from tests.lark.harness import (
     random_walk,
 )
 
+CONFIGURATIONS = {
+    "lalr": ("lalr", "contextual"),
+    "lalr, basic lexer": ("lalr", "basic"),
+    "earley": ("earley", "dynamic"),
+    "earley, complete lexer": ("earley", "dynamic_complete"),
+    "earley, basic lexer": ("earley", "basic"),
+}
 MAX_TEXTS = 400
 """Texts of a grammar that are tried because they are short."""
 
@@ -103,3 +115,37 @@ def test_earley(lexer: str, data: st.DataObject, seed: int) -> None:
     case = data.draw(grammars_for("earley", lexer))
     note(str(case))
     check_within_limits(case, "earley", lexer, seed)
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Raise ``TimeoutError`` in Python code that takes longer."""
+
+    def stop(*_: object) -> NoReturn:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+@given(case=lark_grammars())
+@moderate(10)
+def test_what_lark_refuses_is_refused(configuration: str, case: GrammarCase) -> None:
+    """A grammar that lark does not take raises, in the same configuration."""
+    parser, lexer = CONFIGURATIONS[configuration]
+    note(str(case))
+    vocabulary = random_vocabulary(random.Random(0), [case.alphabet])
+    try:
+        with at_most(5):
+            Oracle(case.text, parser=parser, lexer=lexer)
+    except TimeoutError:
+        event("lark takes too long to say")  # it follows rules that expand for ever
+    except lark.exceptions.LarkError:
+        with pytest.raises(StructgenError):
+            structgen.compile_lark(case.text, vocabulary, parser=parser, lexer=lexer)

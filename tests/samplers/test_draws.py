@@ -1,4 +1,4 @@
-"""Single draws: weights, the order of the keys, tiny probabilities, the edges."""
+"""Single draws: weights, the race, tiny probabilities, the edges."""
 
 import math
 from collections import Counter
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from structgen import StructgenError
 from structgen._errors import PotentialError
-from structgen.samplers import Draw, awrs_draw, mask_draw
-from structgen.samplers._draws import LogRace, mask_draws, races, run
+from structgen.samplers import Draw, _race, awrs_draw, mask_draw
+from structgen.samplers._draws import mask_draws, run
 from structgen.samplers._estimators import NONE
+from structgen.samplers._race import races
 
 ESTIMATORS: list[dict[str, Any]] = [
     {"estimator": "recursive"},
@@ -66,7 +67,11 @@ BOUND = math.sqrt(math.log(2 / 1e-9) / (2 * DRAWS))
 
 @pytest.mark.parametrize("options", ESTIMATORS, ids=str)
 @pytest.mark.parametrize("allowed", [{0, 2, 5}, {3, 4}])
-def test_mean_weights_are_the_probabilities(options: dict[str, Any], allowed: set[int]) -> None:
+@pytest.mark.parametrize("block", [2, 256])
+def test_mean_weights_are_the_probabilities(
+    options: dict[str, Any], allowed: set[int], block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_race, "_BLOCK", block)
     logprobs = logprobs_of(LOGITS)
     settings = {"max_accepts": 2, "max_rejects": None, **options}
     sums = [0.0] * len(LOGITS)
@@ -127,31 +132,66 @@ def test_repeats_are_geometric() -> None:
 # -- the race -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 80, 81, 1000])
+@pytest.mark.parametrize("size", [1, 2, 255, 256, 257, 600])
 @pytest.mark.parametrize("reject", [True, False])
-def test_tokens_come_in_the_order_of_the_keys(size: int, reject: bool) -> None:
-    logprobs = torch.randn(size, dtype=torch.float64, generator=seeded(1)).log_softmax(dim=0)
-    logprobs[::5] = -math.inf
-    logprobs = logprobs.log_softmax(dim=0) if size > 1 else torch.zeros(1, dtype=torch.float64)
+def test_every_token_comes_once(size: int, reject: bool) -> None:
+    logprobs = torch.randn(size, dtype=torch.float64, generator=seeded(1))
+    logprobs[1::5] = -math.inf
+    logprobs = logprobs.log_softmax(dim=0)
     (race,) = races(logprobs[None], seeded(2))
-    keys = race._keys.clone()
-    order = [t for t in keys.argsort(descending=True).tolist() if logprobs[t] > -math.inf]
-    found = []
+    left = {token: logprob for token, logprob in enumerate(logprobs.tolist()) if logprob > -math.inf}
     while (token := race.next()) != NONE:
-        found.append(token)
+        assert race.mass(token) == pytest.approx(left.pop(token), rel=1e-12, abs=1e-12)
         if reject:
             race.reject(token)
-            left = [float(logprobs[t]) for t in order[len(found) :]]
-            assert race.rest() == pytest.approx(_log_sum(left), rel=1e-9)
-    assert found == order
+        assert race.rest() == pytest.approx(_log_sum(list(left.values())) if reject else 0, abs=1e-9)
+    assert not left
     assert race.next() == NONE
 
 
-def test_equal_keys_are_taken_once() -> None:
-    logprobs = torch.full((100,), -math.log(100), dtype=torch.float64)
-    race = LogRace(torch.zeros(100, dtype=torch.float64), logprobs, ([], [], []), None)
-    race._chunk = ([0.0] * 3, [-math.log(100)] * 3, [7, 3, 50])
-    assert sorted(race.next() for _ in range(100)) == list(range(100))
+SHARES = [3, 0, 16, 8, 1, 0, 0, 30, 2, 4]
+"""Probabilities in parts of 64."""
+
+
+@pytest.mark.parametrize("block", [1, 3, 4, 256])
+def test_random_numbers_go_to_tokens_by_their_probabilities(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_race, "_BLOCK", block)
+    logprobs = torch.tensor(SHARES, dtype=torch.float64).div(64).log()
+
+    def tokens_of(before: list[int], back: list[int]) -> Counter[int]:
+        """Count the tokens to which equally spaced random numbers lead, one for every part that is left."""
+        counts: Counter[int] = Counter()
+        parts = 64 - sum(SHARES[token] for token in set(before) - set(back))
+        for i in range(parts):
+            (race,) = races(logprobs[None], None)
+            for token in before:
+                while (found := race.next()) != token:
+                    race.put_back(found)
+            for token in back:
+                race.put_back(token)
+            race._randoms = [(i + 0.5) / parts]
+            counts[race.next()] += 1
+        return counts
+
+    def parts_of(tokens: set[int]) -> Counter[int]:
+        return Counter({token: share for token, share in enumerate(SHARES) if share and token in tokens})
+
+    everything = set(range(len(SHARES)))
+    assert tokens_of([], []) == parts_of(everything)
+    assert tokens_of([7], []) == parts_of(everything - {7})
+    assert tokens_of([7, 3, 2], []) == parts_of(everything - {7, 3, 2})
+    assert tokens_of([7, 3, 2], [3]) == parts_of(everything - {7, 2})
+    assert tokens_of([0], [0]) == parts_of(everything)
+
+
+def test_rounding_past_the_end_draws_again() -> None:
+    logprobs = logprobs_of([0.0, 1.0, -math.inf])
+    (race,) = races(logprobs[None], seeded())
+    # No random number is 1; a sum may be rounded up to what it would lead to.
+    race._randoms = [0.0, 1.0]
+    assert race.next() == 0
 
 
 def _log_sum(logs: list[float]) -> float:
@@ -159,7 +199,7 @@ def _log_sum(logs: list[float]) -> float:
     return top + math.log(math.fsum(math.exp(x - top) for x in logs)) if logs else -math.inf
 
 
-@given(st.lists(st.floats(-300, 0), min_size=2, max_size=30), st.integers(0, 99))
+@given(st.lists(st.floats(-3000, 0), min_size=2, max_size=30), st.integers(0, 99))
 def test_what_is_left_is_exact_however_little(logits: list[float], seed: int) -> None:
     logprobs = logprobs_of(logits)
     (race,) = races(logprobs[None], seeded(seed))
@@ -169,6 +209,26 @@ def test_what_is_left_is_exact_however_little(logits: list[float], seed: int) ->
         race.reject(token)
         del left[token]
         assert race.rest() == pytest.approx(_log_sum(list(left.values())), rel=1e-9, abs=1e-12)
+
+
+def test_a_token_comes_back_among_others_of_hardly_any_probability() -> None:
+    logprobs = logprobs_of([0.0, -1500.0, -2000.0])
+    (race,) = races(logprobs[None], seeded())
+    assert race.next() == 0
+    assert race.next() == 1
+    race.reject(1)
+    assert race.rest() == pytest.approx(0, abs=1e-12)
+    race.put_back(0)
+    assert race.rest() == pytest.approx(0, abs=1e-12)
+    assert race.next() == 0
+    race.reject(0)
+    assert race.rest() == pytest.approx(-2000, rel=1e-12)
+    assert race.next() == 2
+    race.put_back(2)
+    assert race.next() == 2
+    race.reject(2)
+    assert race.rest() == -math.inf
+    assert race.next() == NONE
 
 
 # -- edges ----------------------------------------------------------------------------------
@@ -240,7 +300,7 @@ def test_a_tiny_token_has_its_weight(options: dict[str, Any], logit: float) -> N
         assert all(-4 < found - exact < 8 for found in log_weights)
 
 
-def test_many_rejections_pass_chunk_after_chunk() -> None:
+def test_many_rejections() -> None:
     logprobs = torch.randn(5000, dtype=torch.float64, generator=seeded()).log_softmax(dim=0)
     ask = Counting({4711})
     draw = awrs_draw(logprobs, ask, generator=seeded(3))
@@ -317,6 +377,11 @@ def test_log_probabilities_that_are_no_numbers(wrong: float) -> None:
         mask_draw(logprobs, torch.tensor([True, False, False]))
     with pytest.raises(PotentialError, match="a log-probability is NaN or positive infinity"):
         races(torch.stack([torch.zeros(3), logprobs]), None)
+
+
+def test_logits_too_great_for_floats() -> None:
+    with pytest.raises(ValueError, match="log_softmax"):
+        awrs_draw(torch.tensor([0.0, 800.0]), never)
 
 
 @pytest.mark.parametrize("nan", [math.nan, np.float32("nan")])

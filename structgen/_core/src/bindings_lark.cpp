@@ -102,6 +102,12 @@ void read_terminals(Builder& b, LarkGrammar& lark, const TerminalList& terminals
     }
     lark.terminals.push_back(t);
   }
+  const bool embeds = std::any_of(lark.terminals.begin(), lark.terminals.end(), [](const LarkGrammar::Terminal& t) { return t.kind == LarkGrammar::Kind::kExpression; });
+  if (embeds) {
+    PatternStore& patterns = lark.scanner.patterns;
+    lark.any_text = lark.end();
+    lark.terminals.push_back({"any text", LarkGrammar::Kind::kPattern, patterns.repeat(patterns.chars({{0, 0xD7FF}, {0xE000, 0x10FFFF}}), 0, kInfinity, false)});
+  }
   lark.ignored.assign(lark.terminals.size(), false);
   for (const std::int32_t t : ignore) lark.ignored.at(static_cast<std::size_t>(t)) = true;
 }
@@ -174,6 +180,7 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
   for (const LarkGrammar::Terminal& t : lark.terminals) scanned.push_back(t.kind == LarkGrammar::Kind::kPattern ? t.handle : -1);
   // Of what is ignored, lark takes the preferred match alone.
   std::vector<bool> every_end(lark.terminals.size(), lark.mode == LarkGrammar::Mode::kDynamicComplete);
+  if (lark.any_text >= 0) every_end[static_cast<std::size_t>(lark.any_text)] = true;
   for (std::size_t t = 0; t < every_end.size(); ++t) every_end[t] = every_end[t] && !lark.ignored[t];
   lark.scanner.prepare(std::move(scanned), std::move(pairs), lark.indents ? lark.indenter.newline : -1, lark.indenter.tab, std::move(every_end));
   lark.find_followers();

@@ -121,7 +121,7 @@ std::int64_t Completion::evaluate(const ExprNode& n) {
 }
 
 std::int64_t Completion::item(const Item& i, std::int64_t held) {
-  if (is_special(i.lex) || is_scan(i.lex)) return engine_.lark_cost(i, false);
+  if (!is_lexeme(i.lex)) return engine_.lark_cost(i, false);
   if (!engine_.sets_[static_cast<std::size_t>(i.stacks)].captures) return std::min(kImpossible, lexeme(i.lex) + stacks(i.stacks));
   // The key being read, completed as shortly as can be, is one that later members can't have.
   const Engine::StackSet set = engine_.sets_[static_cast<std::size_t>(i.stacks)];
@@ -354,7 +354,7 @@ bool Completion::next_byte(const Items& items, const Text& text, std::uint8_t& b
 
 std::string Engine::shortest(State s) {
   if (s <= kFinished) return {};
-  if (grammar_->lark() && vocabulary_->byte_complete && !grammar_->remembers()) return search_bytes(s, false).value_or("");
+  if (grammar_->lark() && vocabulary_->byte_complete) return search_bytes(s, false).value_or("");
   if (!vocabulary_->byte_complete) return search_tokens(s);
   if (!completion_) completion_ = std::make_unique<Completion>(*this);
   if (completion_->cost(items(s)) > kLongest) throw LimitError("the shortest completion is longer than " + std::to_string(kLongest) + " bytes");

@@ -105,6 +105,7 @@ void Engine::normalize(Items& items) {
 bool Engine::enter(const Item& begin, std::uint8_t byte, Items& out, const Text* text) {
   if (is_scan(begin.lex)) return advance_scan(begin, byte, out, text);
   if (is_special(begin.lex)) return false;
+  if (is_bound(begin.lex)) return enter_bound(grammar_->lark()->bound(begin.lex).promise, {grammar_->lark()->bound(begin.lex).lex, begin.stacks}, byte, out, text);
   const Lex first = lexer_.next(begin.lex, byte);
   if (first == kDeadLex) return false;
   const StackSet& set = sets_[static_cast<std::size_t>(begin.stacks)];
@@ -125,6 +126,10 @@ void Engine::advance(const Items& in, std::uint8_t byte, Items& out, Text* text)
       continue;
     }
     if (is_special(item.lex)) continue;
+    if (is_bound(item.lex)) {
+      guarded = advance_bound(item, byte, out, text) || guarded;
+      continue;
+    }
     const Lex to = lexer_.next(item.lex, byte);
     if (to != kDeadLex) {
       const StackSet& set = sets_[static_cast<std::size_t>(item.stacks)];
@@ -151,7 +156,7 @@ void Engine::advance(Level& in, std::uint8_t byte, Items& out) {
     in.bytes.fill(0);
     for (const Item& item : in.items) {
       if (is_special(item.lex)) continue;
-      const std::int16_t single = is_scan(item.lex) || lexer_[item.lex].accepting ? Lexer::kManyBytes : lexer_.single(item.lex);
+      const std::int16_t single = !is_lexeme(item.lex) || lexer_[item.lex].accepting ? Lexer::kManyBytes : lexer_.single(item.lex);
       if (single == Lexer::kManyBytes)
         in.broad.push_back(item);
       else if (single != Lexer::kNoByte)
@@ -165,6 +170,11 @@ void Engine::advance(Level& in, std::uint8_t byte, Items& out) {
 State Engine::advance(State s, const std::uint8_t* data, std::size_t size) {
   const State to = advance_bytes(s, data, size);
   return completable(to) ? to : kDead;
+}
+
+// Not an end token; dead ends that are searched for are not left out.
+State Engine::read_token(State s, std::uint32_t token) {
+  return vocabulary_->ordinary[token] ? advance_bytes(s, vocabulary_->token(token), vocabulary_->length(token)) : step_special(s, token);
 }
 
 State Engine::advance_bytes(State s, const std::uint8_t* data, std::size_t size) {
@@ -187,10 +197,9 @@ State Engine::step(State s, std::uint32_t token) {
   if (token < vocabulary_->size()) {
     if (vocabulary_->end[token])
       to = s == kFinished || accepts(s) ? kFinished : kDead;
-    else if (s > kFinished && vocabulary_->ordinary[token])
-      to = advance(s, vocabulary_->token(token), vocabulary_->length(token));
-    else
-      to = step_special(s, token);
+    else if (s > kFinished)
+      to = read_token(s, token);
+    if (!completable(to)) to = kDead;
   }
   steps_.put((static_cast<std::uint64_t>(s) << 32) | token, to);
   return to;

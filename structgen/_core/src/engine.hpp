@@ -289,8 +289,12 @@ class Engine {
   const Opened& open(Stacks s, Obligation obligation, Left left);
   void open_one(const Frame* indentation, Stacks lr, Opened& out);
   bool advance_scan(const Item& item, std::uint8_t byte, Items& out, const Text* text);
+  bool advance_bound(const Item& item, std::uint8_t byte, Items& out, const Text* text);
+  bool enter_bound(Scan promise, const Item& begin, std::uint8_t byte, Items& out, const Text* text);
+  void keep_bound(Scan promise, std::size_t from, Items& out);
+  void behind_bound(const Item& item, const Text* text, Items& within, Items& behind);
   bool ends(const Item& item, const Text* text);
-  bool accepting(Lex q) const { return !is_scan(q) && !is_special(q) && lexer_[q].accepting; }
+  bool accepting(Lex q) const { return is_lexeme(q) && lexer_[q].accepting; }
   // Whether dead ends have to be looked for behind every token.
   bool careful() const { return grammar_->lark() && !grammar_->lark()->scanner.proof->holds(); }
   // Dead ends that the proof leaves open (lark_dead_ends.cpp).
@@ -310,6 +314,7 @@ class Engine {
   std::int64_t lark_cost(const Item& item, bool enough);
   std::optional<std::string> search_bytes(State s, bool any);
   void lark_mask_within(State s, std::int64_t budget, std::uint32_t* out);
+  State read_token(State s, std::uint32_t token);
   State step_special(State s, std::uint32_t token);
   const MaskRecord& lark_mask(State s);
   void collect_followers(const ScanShape::Exits& exits, Stacks behind, const Opened& begin, MaskRecord& record);

@@ -349,14 +349,22 @@ void Engine::follow(const Track& track, std::size_t position, const Text* text, 
       const Items begins = open(behind, e.obligation, e.left).items;
       for (const Item& begin : begins) {
         Events longer = history;
-        if (!is_scan(begin.lex) && !is_special(begin.lex)) Recorder(*this, longer, position).begin_embedded(parser, recorder.parser_of(begin.stacks));
+        if (is_lexeme(begin.lex) || is_bound(begin.lex)) Recorder(*this, longer, position).begin_embedded(parser, recorder.parser_of(begin.stacks));
         visit(begin, std::move(longer), parser);
       }
     }
     return;
   }
-  if (!lexer_[item.lex].accepting) return;
-  const Items begins = expand(ended(item, text)).items;
+  Items begins;
+  if (is_bound(item.lex)) {
+    Items behind;
+    behind_bound(item, text, begins, behind);
+    for (Item& begin : begins) begin.lex = grammar_->lark()->bind(grammar_->lark()->bound(item.lex).promise, begin.lex);
+    begins.insert(begins.end(), behind.begin(), behind.end());
+  } else if (lexer_[item.lex].accepting) {
+    begins = expand(ended(item, text)).items;
+  }
+  if (begins.empty()) return;
   Events ended_events = track.events;
   Recorder recorder(*this, ended_events, position);
   const Stacks parser = recorder.parser_of(outer(item));
@@ -423,6 +431,8 @@ void Engine::read_byte(std::vector<Track>& tracks, std::uint8_t byte, std::size_
   const auto read = [&](Lex from, const Events& events) {
     if (is_scan(from))
       reach(kScanBase + grammar_->lark()->scanner.next(from - kScanBase, byte), events);
+    else if (is_bound(from))
+      reach(grammar_->lark()->next_bound(from, byte), events);
     else if (!is_special(from))
       reach(lexer_.next(from, byte), events);
   };

@@ -274,6 +274,11 @@ bool Grammar::finish(Expr e) {
   for (ArrayNode& a : arrays_) prune(a);
   start = e;
   if (json_) followers_.push_back(json_family_);
+  // Anything at all can follow what is embedded in a Lark grammar.
+  if (lark_ && lark_->any_text >= 0) {
+    filter = lexer_->filter(RegexStore::kAnyStar);
+    return productive(e);
+  }
   // A lone terminal is followed by nothing.
   const bool sequences = std::any_of(exprs_.begin(), exprs_.end(), [](const ExprNode& n) { return n.op == ExprOp::kSequence; });
   if (!followers_.empty() && (json_ || sequences)) {

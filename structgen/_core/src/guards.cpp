@@ -51,7 +51,7 @@ void Engine::finish_byte(Items& items, std::uint8_t byte, Text* text) {
     *text = {};
   bool ended = false;
   for (Item& item : items) {
-    if (is_scan(item.lex) || !sets_[static_cast<std::size_t>(item.stacks)].checks || !closed(item.lex)) continue;
+    if (!is_lexeme(item.lex) || !sets_[static_cast<std::size_t>(item.stacks)].checks || !closed(item.lex)) continue;
     item.stacks = resolve(item.stacks, text);
     ended = true;
   }
@@ -164,7 +164,7 @@ bool Engine::may_repeat(Stacks s, const Text& text) {
 // Whether it is worth checking: the byte could begin what follows.
 bool Engine::may_follow(Stacks s, std::uint8_t byte) {
   const Items& next = expand(passed(s)).items;
-  return std::any_of(next.begin(), next.end(), [&](const Item& i) { return is_scan(i.lex) || (!is_special(i.lex) && lexer_.next(i.lex, byte) != kDeadLex); });
+  return std::any_of(next.begin(), next.end(), [&](const Item& i) { return is_lexeme(i.lex) ? lexer_.next(i.lex, byte) != kDeadLex : !is_special(i.lex); });
 }
 
 // Asks a guard. What a predicate has not judged yet fails for now, and is asked for.

@@ -13,11 +13,16 @@
 
 namespace structgen {
 
-// Lexer states from here on are special tokens by number, and from kScanBase on states of the grammar's scanner.
+// Lexer states from here on are special tokens by number, then states of embedded expressions under an obligation, and from kScanBase on states
+// of the grammar's scanner.
 inline constexpr Lex kSpecialBase = 1 << 29;
+inline constexpr Lex kBoundBase = kSpecialBase + (1 << 28);
 inline constexpr Lex kScanBase = 1 << 30;
 inline bool is_scan(Lex q) { return q >= kScanBase; }
-inline bool is_special(Lex q) { return q >= kSpecialBase && q < kScanBase; }
+inline bool is_special(Lex q) { return q >= kSpecialBase && q < kBoundBase; }
+inline bool is_bound(Lex q) { return q >= kBoundBase && q < kScanBase; }
+// A state of the lexer, as in other grammars.
+inline bool is_lexeme(Lex q) { return q < kSpecialBase; }
 
 class Liveness;
 
@@ -74,6 +79,18 @@ struct LarkGrammar {
   LrCompletion& least();
   LrCompletion& enough();
 
+  // What precedes an embedded expression can oblige the text that it begins with: a state of the lexer beside one of the scanner, which
+  // reads any text that keeps the promise.
+  struct Bound {
+    Scan promise;
+    Lex lex;
+  };
+  std::int32_t any_text = -1;  // the terminal for it
+  const Bound& bound(Lex q) const { return bounds_[static_cast<std::size_t>(q - kBoundBase)]; }
+  // The state of the lexer alone once nothing is obliged any more.
+  Lex bind(Scan promise, Lex lex);
+  Lex next_bound(Lex q, std::uint8_t byte);
+
   std::int32_t end() const { return static_cast<std::int32_t>(terminals.size()); }
 
   // Tells the scanner what can follow each terminal; the tables are made.
@@ -95,6 +112,8 @@ struct LarkGrammar {
   std::size_t enough_version_ = 0;
   std::unique_ptr<Liveness> liveness_;
   std::vector<std::int32_t> tried_;
+  std::vector<Bound> bounds_;
+  FlatMap bound_index_;
   std::vector<Level> levels_{{-1, 0}};
   FlatMap level_index_;
 };

@@ -109,7 +109,7 @@ std::optional<std::string> Engine::search_bytes(State start, bool any) {
   const auto can_be_completed = [&](State s) {
     if (known(s) == 1) return true;
     const Items here = items(s);
-    return proved && std::any_of(here.begin(), here.end(), [&](const Item& item) { return !is_scan(item.lex) || lark.scanner.plain(item.lex - kScanBase); });
+    return proved && std::any_of(here.begin(), here.end(), [&](const Item& item) { return is_lexeme(item.lex) || is_special(item.lex) || (is_scan(item.lex) && lark.scanner.plain(item.lex - kScanBase)); });
   };
   Items in, out;
   const auto read_byte = [&](State s, std::uint8_t byte) {
@@ -167,13 +167,14 @@ void Engine::lark_mask_within(State s, std::int64_t budget, std::uint32_t* out) 
     if (careful() || grammar_->remembers()) return entry->second = static_cast<std::int64_t>(shortest(to).size()) <= budget;
     std::int64_t least = accepts(to) ? 0 : LrCompletion::kImpossible;
     const Items here = items(to);
-    for (const Item& item : here) least = std::min(least, lark_cost(item, true));
+    for (const Item& item : here)
+      if (!is_lexeme(item.lex) && !is_bound(item.lex)) least = std::min(least, lark_cost(item, true));
     if (least >= LrCompletion::kImpossible) least = static_cast<std::int64_t>(shortest(to).size());
     return entry->second = least <= budget;
   };
   for (std::size_t t = 0; t < vocabulary_->size(); ++t) {
     if (!(allowed[t >> 5] >> (t & 31) & 1)) continue;
-    const bool fits = vocabulary_->end[t] || within(vocabulary_->ordinary[t] ? advance_bytes(s, vocabulary_->token(t), vocabulary_->length(t)) : step_special(s, static_cast<std::uint32_t>(t)));
+    const bool fits = vocabulary_->end[t] || within(read_token(s, static_cast<std::uint32_t>(t)));
     if (fits) out[t >> 5] |= 1U << (t & 31);
   }
 }

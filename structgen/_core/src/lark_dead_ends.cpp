@@ -88,6 +88,7 @@ Engine::Outlook Engine::outlook(Stacks s, Obligation obligation, Left left, int 
 }
 
 Engine::Outlook Engine::outlook(const Item& item) {
+  if (is_bound(item.lex)) return Outlook::kUnknown;
   std::vector<std::int32_t> exits;
   bool unknown = !grammar_->lark()->scanner.explore(item.lex - kScanBase, exits);
   for (const std::int32_t number : exits) {
@@ -101,7 +102,7 @@ Engine::Outlook Engine::outlook(const Item& item) {
   return unknown ? Outlook::kUnknown : Outlook::kDead;
 }
 
-// Whether anything completes an item of the scanner, exactly.
+// Whether anything completes an item of the scanner, or a bound one; exactly.
 bool Engine::live(const Item& item) {
   if (searching_ || careful()) return true;  // decided for the state as a whole
   const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(item.lex)) << 32) | static_cast<std::uint32_t>(item.stacks);

@@ -197,6 +197,15 @@ const MaskRecord& Engine::lark_mask(State s) {
       continue;
     }
     may_end = may_end || ends(item, &read);
+    if (is_bound(item.lex)) {
+      lowest_ = 0;
+      collect_below(item, 0, *record);
+      Items within, behind;
+      behind_bound(item, &read, within, behind);
+      for (const Item& b : behind)
+        if (is_special(b.lex)) tokens.push_back(static_cast<std::uint32_t>(b.lex - kSpecialBase));
+      continue;
+    }
     if (!is_scan(item.lex)) {
       collect(item, read, *record, dense);
       if (!lexer_[item.lex].accepting) continue;

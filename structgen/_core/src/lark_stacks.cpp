@@ -65,11 +65,11 @@ void LarkGrammar::find_followers() {
     for (const std::int32_t f : list) embeds[t] = embeds[t] || terminals[static_cast<std::size_t>(f)].kind == Kind::kExpression;
     for (const std::int32_t s : scanned)
       if (ignored[static_cast<std::size_t>(s)] || s == indenter.newline) list.push_back(s);
-    list.erase(std::remove_if(list.begin(), list.end(), [&](std::int32_t f) { return terminals[static_cast<std::size_t>(f)].kind != Kind::kPattern; }), list.end());
+    list.erase(std::remove_if(list.begin(), list.end(), [&](std::int32_t f) { return f == any_text || terminals[static_cast<std::size_t>(f)].kind != Kind::kPattern; }), list.end());
     std::sort(list.begin(), list.end());
     list.erase(std::unique(list.begin(), list.end()), list.end());
   }
-  scanner.set_followers(found, std::move(embeds));
+  scanner.set_followers(found, std::move(embeds), scanned);
 }
 
 std::int32_t LarkGrammar::indented(std::int32_t outer, std::int32_t column) {
@@ -466,10 +466,16 @@ void Engine::open_one(const Frame* indentation, Stacks lr, Opened& out) {
       if (scanner.may_end(out.obligation)) out.items.push_back({kSpecialBase + terminal.handle, behind(after)});
       continue;
     }
-    if (out.obligation != 0) throw LimitError("what precedes the embedded " + terminal.name + " depends on how it begins; put a fixed text between them");
     Expansion begin;
     expand_expr(terminal.handle, behind(after), begin, 0);
-    out.items.insert(out.items.end(), begin.items.begin(), begin.items.end());
+    if (out.obligation == 0) {
+      out.items.insert(out.items.end(), begin.items.begin(), begin.items.end());
+      continue;
+    }
+    const std::int32_t any = scanner.terminal_set({lark.any_text});
+    const Scan promise = scanner.start(any, any, out.obligation, out.left);
+    if (promise == kDeadScan) continue;
+    for (const Item& item : begin.items) out.items.push_back({lark.bind(promise, item.lex), item.stacks});
   }
 }
 
@@ -504,6 +510,12 @@ bool Engine::advance_scan(const Item& item, std::uint8_t byte, Items& out, const
 // Whether the text may end in the midst of an item.
 bool Engine::ends(const Item& item, const Text* text) {
   if (is_special(item.lex)) return false;
+  if (is_bound(item.lex)) {
+    const LarkGrammar& lark = *grammar_->lark();
+    const LarkGrammar::Bound b = lark.bound(item.lex);
+    const std::vector<std::int32_t>& kept = grammar_->lark()->scanner.exits(b.promise);
+    return !kept.empty() && lark.scanner.may_end(lark.scanner.exit(kept[0]).obligation) && ends({b.lex, item.stacks}, text);
+  }
   if (!is_scan(item.lex)) return lexer_[item.lex].accepting && expand(ended(item, text)).accepts;
   Scanner& scanner = grammar_->lark()->scanner;
   const std::vector<std::int32_t> exits = scanner.exits(item.lex - kScanBase);
@@ -526,6 +538,12 @@ State Engine::step_special(State s, std::uint32_t token) {
       if (b.lex == kSpecialBase + static_cast<Lex>(token)) out.push_back({empty_lex_, b.stacks});
   };
   for (const Item& item : items(s)) {
+    if (is_bound(item.lex)) {
+      Items within, behind;
+      behind_bound(item, &read, within, behind);
+      take(behind);
+      continue;
+    }
     if (!is_scan(item.lex)) {
       take({item});
       if (!is_special(item.lex) && lexer_[item.lex].accepting) take(expand(ended(item, &read)).items);

@@ -74,13 +74,10 @@ void Scanner::prepare(std::vector<Pattern> terminals, std::vector<Unless> unless
   obligation_index_.insert(combine(0, static_cast<std::uint32_t>(RegexStore::kAnyStar)), 0);
   make_classes();
   make_decoder();
-  std::vector<std::int32_t> all;
-  for (std::size_t t = 0; t < terminals_.size(); ++t)
-    if (terminals_[t] >= 0) all.push_back(static_cast<std::int32_t>(t));
-  every_terminal_ = terminal_set(all);
 }
 
-void Scanner::set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds) {
+void Scanner::set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds, const std::vector<std::int32_t>& every) {
+  every_terminal_ = terminal_set(every);
   for (const std::vector<std::int32_t>& f : followers) followers_.push_back(terminal_set(f));
   embeds_ = std::move(embeds);
 }

@@ -74,12 +74,13 @@ class Scanner {
   Scanner& operator=(const Scanner&) = delete;
 
   PatternStore patterns;
+  Lexer& lexer() const { return lexer_; }
   void left_context(std::vector<CharSet> cells, std::vector<std::vector<Left>> next);
   // Terminals in the order in which they are tried; -1 for those without a pattern.
   void prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, std::vector<bool> every_end);
 
-  // What can follow each terminal; where embedded expressions can, it is not known.
-  void set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds);
+  // What can follow each terminal, and anything at all; where embedded expressions can, it is not known.
+  void set_followers(const std::vector<std::vector<std::int32_t>>& followers, std::vector<bool> embeds, const std::vector<std::int32_t>& every);
 
   // Sets of terminals, sorted.
   std::int32_t terminal_set(const std::vector<std::int32_t>& terminals);

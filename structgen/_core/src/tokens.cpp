@@ -56,7 +56,7 @@ std::string Engine::search_tokens(State start) {
     copy_mask(byte_mask(s), row.data());
     for (std::uint32_t t = 0; t < vocabulary_->size(); ++t) {
       if (!(row[t >> 5] >> (t & 31) & 1) || vocabulary_->end[t]) continue;
-      const State to = advance_bytes(s, vocabulary_->token(t), vocabulary_->length(t));
+      const State to = read_token(s, t);
       const bool hopeless = static_cast<std::size_t>(to) < completable_.size() && completable_[static_cast<std::size_t>(to)] == 0;
       if (hopeless || !parent.emplace(to, std::make_pair(s, t)).second) continue;
       if (parent.size() > kSearchLimit) throw LimitError("the vocabulary lacks bytes, and finding tokens that complete the text takes too long");
@@ -77,7 +77,7 @@ const MaskRecord& Engine::token_mask(State s) {
   for (std::uint32_t t = 0; t < vocabulary_->size(); ++t) {
     std::uint32_t& word = (*record->owned)[t >> 5];
     if (!(word >> (t & 31) & 1) || vocabulary_->end[t]) continue;
-    if (!completable(advance_bytes(s, vocabulary_->token(t), vocabulary_->length(t)))) word &= ~(1U << (t & 31));
+    if (!completable(read_token(s, t))) word &= ~(1U << (t & 31));
   }
   record->base = record->owned.get();
   if (grammar_->remembers()) find_dead_end(*record, accepts(s));
