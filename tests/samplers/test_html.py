@@ -45,7 +45,7 @@ def run() -> SamplingResult:
     # Particles die at a step, and are resampled from the others.
     refuses = Predicate(lambda text: "bab" not in text)
     sampler = AWRS(world.awrs().potential * refuses)
-    result = SMC(12, 0.7).run(world.model, sampler, max_tokens=6, seed=5)
+    result = SMC(12, 1.0).run(world.model, sampler, max_tokens=6, seed=5)
     assert result.resampled
     return result
 
@@ -121,8 +121,9 @@ def test_blue_is_what_survived(run: SamplingResult) -> None:
 
 
 def test_deaths_and_resamplings_are_marked() -> None:
-    world = World("(a|b){3,4}", 5, seed=1)
-    # Texts of two letters a have no continuation.
+    # Three texts in ten begin with aa, and these have no continuation.
+    likely = {(): [0.0, 0.5, 0.4, 0.1], (1,): [0.1, 0.6, 0.2, 0.1]}
+    world = World("(a|b){3,4}", 5, table=likely)
     sampler = AWRS(world.awrs().potential * Predicate(lambda text: len(text) < 3 or text[:2] != "aa"))
     result = SMC(40, 0.9).run(world.model, sampler, max_tokens=5, seed=0)
     assert result.deaths
