@@ -29,6 +29,7 @@ from structgen._vocabulary import Vocabulary
 
 if _typing.TYPE_CHECKING:
     from structgen._explain import Explanation, explain
+    from structgen._generate import generate
     from structgen._types import compile_type, parse_output, schema_of
 
 __version__ = "0.1.0"
@@ -61,6 +62,7 @@ __all__ = [
     "compile_regex",
     "compile_type",
     "explain",
+    "generate",
     "load_grammar",
     "parse_output",
     "register_format",
@@ -71,7 +73,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _typing.Any:
-    # What reads types is imported by its first use: it needs modules that nothing else does.
+    # Imported by their first use: they need modules that nothing else does (generate: PyTorch).
     if name in {"compile_type", "parse_output", "schema_of"}:
         from structgen import _types
 
@@ -80,6 +82,10 @@ def __getattr__(name: str) -> _typing.Any:
         from structgen import _explain
 
         return globals().setdefault(name, getattr(_explain, name))
+    if name == "generate":
+        from structgen._generate import generate
+
+        return globals().setdefault(name, generate)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -35,6 +35,7 @@ PUBLIC = [
     "compile_regex",
     "compile_type",
     "explain",
+    "generate",
     "load_grammar",
     "parse_output",
     "register_format",

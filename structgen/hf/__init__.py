@@ -9,5 +9,6 @@ except ImportError as error:
     ) from error
 
 from structgen.hf._processor import AutomatonLogitsProcessor
+from structgen.hf._smc import SMCDecoderOnlyOutput, SMCGeneration, smc
 
-__all__ = ["AutomatonLogitsProcessor"]
+__all__ = ["AutomatonLogitsProcessor", "SMCDecoderOnlyOutput", "SMCGeneration", "smc"]

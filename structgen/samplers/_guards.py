@@ -268,6 +268,8 @@ class LanguageModelPotential(BasePotential):
         With the vocabulary of the texts. Its rows are begun without any prompt but its own.
     weight : float
         Positive: the power of the model's probability.
+    max_tokens : int
+        The longest text, end token included. It matters to models whose cache has a fixed size.
 
     Notes
     -----
@@ -276,11 +278,12 @@ class LanguageModelPotential(BasePotential):
     through it from their beginning.
     """
 
-    def __init__(self, model: Any, weight: float = 1.0) -> None:
+    def __init__(self, model: Any, weight: float = 1.0, *, max_tokens: int = 1024) -> None:
         if not 0 < weight < math.inf:
             raise ValueError(f"weight is {weight}; it must be positive and finite")
         self.model = model
         self.weight = weight
+        self.max_tokens = max_tokens
         self._rows: Any = None
         self._last: list[Context] = []
         """The contexts of the rows."""
@@ -359,7 +362,7 @@ class LanguageModelPotential(BasePotential):
         lengths = sorted({c.length for c in missing})
         for length in lengths:
             level = [c for c in missing if c.length == length]
-            self._rows = self.model.begin(len(level))
+            self._rows = self.model.begin(len(level), max_tokens=self.max_tokens)
             for column in zip(*(c.tokens for c in level), strict=True):
                 self._rows.append(list(column))
             self._note(level)

@@ -213,6 +213,7 @@ class _Chains:
             drawn=self._drawn,
             acceptance_rate=accepted / proposed if proposed else None,
             seconds=self._run.seconds(),
+            vocabulary=self._empty.path[0].vocabulary,
         )
         if not alive:
             raise all_dead(result, self._token_sampler.potential, self._empty.path[0], self._max_tokens)

@@ -61,6 +61,27 @@ class LocallyConstrained:
             advance([population], model, max_tokens, run)
             return population.checked_result(equal=True)
 
+    def run_prompts(
+        self,
+        model: LanguageModel,
+        token_sampler: TokenSampler,
+        *,
+        max_tokens: int,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        progress: Progress | None = None,
+        critic: Potential | None = None,
+    ) -> list[SamplingResult]:
+        """Sample sequences after each of the model's prompts; see :meth:`SMC.run_prompts`."""
+        _refuse_critic(self, critic)
+        with Run(seed, generator, progress, max_tokens) as run:
+            populations = [
+                Population(self.particles, model, token_sampler, max_tokens, None, None, run, repr(self))
+                for _ in range(getattr(model, "prompts", 1))
+            ]
+            advance(populations, model, max_tokens, run)
+            return [population.result(equal=True) for population in populations]
+
 
 @dataclasses.dataclass(frozen=True)
 class SampleAndRerank:
@@ -99,6 +120,27 @@ class SampleAndRerank:
             )
             advance([population], model, max_tokens, run)
             return population.checked_result()
+
+    def run_prompts(
+        self,
+        model: LanguageModel,
+        token_sampler: TokenSampler,
+        *,
+        max_tokens: int,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        progress: Progress | None = None,
+        critic: Potential | None = None,
+    ) -> list[SamplingResult]:
+        """Sample sequences after each of the model's prompts; see :meth:`SMC.run_prompts`."""
+        unguided = _Unguided(token_sampler.potential)
+        with Run(seed, generator, progress, max_tokens) as run:
+            populations = [
+                Population(self.particles, model, unguided, max_tokens, critic, None, run, repr(self))
+                for _ in range(getattr(model, "prompts", 1))
+            ]
+            advance(populations, model, max_tokens, run)
+            return [population.result() for population in populations]
 
 
 class _Unguided:
@@ -212,6 +254,7 @@ class ExactRejection:
                 drawn=trie.drawn,
                 acceptance_rate=len(accepted) / len(estimates),
                 seconds=run.seconds(),
+                vocabulary=root.vocabulary,
             )
         if len(accepted) >= self.particles:
             return result
@@ -307,6 +350,7 @@ class GrammarAligned:
                 calls=trie.calls,
                 drawn=trie.drawn,
                 seconds=run.seconds(),
+                vocabulary=root.vocabulary,
             )
         if result.log_evidence == _NEVER:
             raise all_dead(result, token_sampler.potential, root, max_tokens)

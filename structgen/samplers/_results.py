@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Callable
 from typing import Any, Literal
+
+from structgen._vocabulary import Vocabulary
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class SamplingResult:
     """Share of the proposals that were accepted, of samplers that accept and reject whole sequences."""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     """Wall-clock time: ``model``, ``constraint`` (token sampler and critic) and ``sampler`` (the rest)."""
+    vocabulary: Vocabulary | None = dataclasses.field(default=None, repr=False)
+    """What the token ids mean; not part of the JSON."""
 
     @property
     def calls_per_token(self) -> float:
@@ -141,11 +146,42 @@ class SamplingResult:
         Numbers that JSON does not have, like the log-weight -inf, are null; values that it does not have are
         strings, their ``repr``.
         """
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "vocabulary"}
         fields["sequences"] = self.to_records()
         fields["deaths"] = [dataclasses.asdict(death) for death in self.deaths]
         fields["calls_per_token"] = self.calls_per_token
         return json.dumps(_finite(fields), indent=indent, ensure_ascii=False, allow_nan=False, default=repr)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return a page that shows the genealogy of the particles, and write it to a file.
+
+        It shows who was resampled from whom, with what weights, where a constraint killed a particle, and the
+        tokens where one points. The page needs nothing else, runs no scripts, and shows texts escaped. Its
+        size is about 0.5 kB per particle and step.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            File to write, in UTF-8. Without it, the page is returned only.
+
+        Returns
+        -------
+        str
+            The HTML document.
+        """
+        from structgen.samplers._html import page
+
+        document = page(self)
+        if path is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(document)
+        return document
+
+    def _repr_html_(self) -> str:
+        """Return the same view for notebooks."""
+        from structgen.samplers._html import fragment
+
+        return fragment(self)
 
 
 def _finite(value: Any) -> Any:

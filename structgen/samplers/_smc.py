@@ -328,6 +328,7 @@ class Population:
             calls=self._calls,
             drawn=self._drawn,
             seconds=self._run.seconds(),
+            vocabulary=self._root.vocabulary,
         )
 
     def checked_result(self, equal: bool = False) -> SamplingResult:

@@ -49,7 +49,7 @@ class TableModel:
         self.function = function
         self.steps = 0
 
-    def begin(self, rows: int) -> TableRows:
+    def begin(self, rows: int, *, max_tokens: int) -> TableRows:
         return TableRows(self, rows)
 
 
