@@ -9,6 +9,7 @@ export TOKENIZERS_PARALLELISM ?= false
 
 CORE := build/core
 SANITIZED := build/sanitize
+SANITIZED_TESTS ?= tests/core $(patsubst %,tests/lark/test_%.py,dead_ends events indenter items items_after_lexemes lexemes memory)
 DATA ?= maskbench-dev.tar.xz
 SAMPLE ?= 200
 ENGINES ?= structgen,llguidance
@@ -55,11 +56,11 @@ sanitize: $(VENV)/.installed
 		-DSTRUCTGEN_OUTPUT_DIR=$(CURDIR)/$(SANITIZED)/tree/structgen/_core
 	cmake --build $(SANITIZED)
 	rm -rf $(SANITIZED)/tree/tests
-	tar -cf - --exclude='*.so' --exclude='__pycache__' pyproject.toml structgen tests | tar -xf - -C $(SANITIZED)/tree
+	tar -cf - --exclude='*.so' --exclude='__pycache__' pyproject.toml structgen grammars tests | tar -xf - -C $(SANITIZED)/tree
 	cd $(SANITIZED)/tree && PYTHONPATH=. PYTHONMALLOC=malloc \
 		LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
-		$(CURDIR)/$(BIN)/pytest --capture=sys tests/core $(PYTEST_ARGS)
+		$(CURDIR)/$(BIN)/pytest --capture=sys $(SANITIZED_TESTS) $(PYTEST_ARGS)
 
 bench: build
 	$(BIN)/python -m jsonschemabench masks --engines $(ENGINES) --data $(DATA) --sample $(SAMPLE)
