@@ -319,7 +319,7 @@ class Engine {
   bool live(const Item& item);
   std::int64_t lark_cost(Stacks s, LrCompletion& costs);
   std::int64_t lark_cost(const Item& item, bool enough);
-  // What looking at an item in a search counts for besides one state: deep stacks take longer.
+  // What an item counts for in a search that may be endless, besides one state: deep stacks take longer.
   std::size_t search_cost(const Item& item) const { return static_cast<std::size_t>(sets_[static_cast<std::size_t>(item.stacks)].depth) / 8; }
   std::optional<std::string> search_bytes(State s, bool any);
   void lark_mask_within(State s, std::int64_t budget, std::uint32_t* out);

@@ -147,7 +147,7 @@ std::optional<std::string> Engine::search_bytes(State start, bool any) {
         if (entry->second.so_far <= at.so_far + 1) continue;
         entry->second = {at.s, byte, at.so_far + 1};
       }
-      for (const Item& item : items(to)) work += 1 + search_cost(item);
+      for (const Item& item : items(to)) work += 1 + (any ? search_cost(item) : 0);
       if (work > kMostSearched) throw LimitError("finding a text that completes this one takes more than " + std::to_string(kMostSearched) + " states");
       const std::int64_t more = left(to);
       if (more < LrCompletion::kImpossible) queue.push({at.so_far + 1 + more, at.so_far + 1, to});
