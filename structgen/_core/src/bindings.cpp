@@ -250,7 +250,7 @@ void bind_expressions(nb::class_<Builder>& c) {
                if (inhabited)
                  made = std::make_shared<Automaton>(b.grammar, b.vocabulary->data, b.vocabulary->logits_size, EngineLimits{max_states, mask_cache_bytes});
                // A vocabulary that lacks bytes may be unable to spell any of the language.
-               if (made && !b.grammar->remembers() && !made->engine.completable(made->engine.start())) made.reset();
+               if (made && !b.grammar->remembers() && !made->engine.inhabited()) made.reset();
              }
              if (!made) return nb::none();
              TokenAutomaton automaton(std::move(made), b.predicates);

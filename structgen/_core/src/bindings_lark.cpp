@@ -156,6 +156,7 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
   }
   lark.nonterminals = std::move(nonterminals);
   lark.symbols = symbols;
+  lark.starts = starts;
   if (lark.general) {
     lark.tables = build_lr(lark.rules, count, symbols, starts, Conflicts::kKeep, kMostLrStates);
   } else {

@@ -118,6 +118,8 @@ class Engine {
   void mask_within(State s, std::int64_t budget, std::uint32_t* out);
   // Whether some sequence of tokens completes the document: always, unless the vocabulary lacks bytes.
   bool completable(State s);
+  // Whether there is any text at all.
+  bool inhabited();
   // The same state of another engine of the same grammar.
   State import(const Engine& other, State s);
   // Whether a state holds captured text or items seen, as few other requests will.
@@ -317,6 +319,7 @@ class Engine {
   Outlook outlook(Stacks s, Obligation obligation, Left left, int depth);
   Outlook outlook(const Item& item);
   bool live(const Item& item);
+  bool reads(const std::vector<std::int32_t>& terminals);
   std::int64_t lark_cost(Stacks s, LrCompletion& costs);
   std::int64_t lark_cost(const Item& item, bool enough);
   // What an item counts for in a search that may be endless, besides one state: deep stacks take longer.

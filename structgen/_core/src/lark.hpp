@@ -58,6 +58,7 @@ struct LarkGrammar {
   std::vector<std::string> nonterminals, rule_names;
   std::int32_t symbols = 0;     // nonterminals, with helpers
   std::vector<LrRule> rules;
+  std::vector<std::int32_t> starts;  // nonterminals
   LrTables tables;
   Mode mode = Mode::kContextual;
   bool general = false;         // every action counts
@@ -75,6 +76,8 @@ struct LarkGrammar {
   void find_rebreaks();
   // What can always be completed. Where the proof does not hold, dead ends are looked for behind every token.
   Liveness& liveness() { return *liveness_; }
+  // Few terminals that a start derives; none where it cannot be told easily.
+  std::vector<std::int32_t> short_text() const;
   // Bytes that each terminal takes at least.
   std::vector<std::int64_t> least_widths() const;
   // Bytes that complete a stack at least, and (where it is proved that they can be read) bytes in which it can be done.

@@ -1,6 +1,7 @@
 // Dead ends of Lark grammars that the proof (lark_liveness.hpp) leaves open: whether anything completes an item is looked at before it is kept.
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 #include "engine.hpp"
 #include "lark_liveness.hpp"
@@ -131,6 +132,81 @@ bool Engine::live(const Item& item) {
   }
   lowest_ = std::min(lowest_, lives_[static_cast<std::size_t>(known)].second);
   return lives_[static_cast<std::size_t>(known)].first;
+}
+
+std::vector<std::int32_t> LarkGrammar::short_text() const {
+  constexpr std::size_t kMostTerminals = 1000;
+  constexpr std::int64_t kNone = std::int64_t{1} << 40;
+  std::vector<std::int64_t> costs(static_cast<std::size_t>(symbols), kNone);
+  std::vector<std::int32_t> best(costs.size(), -1);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (std::size_t r = 0; r < rules.size(); ++r) {
+      std::int64_t cost = 1;
+      for (const std::int32_t s : rules[r].rhs) cost = std::min(kNone, cost + (s >= 0 ? 1 : costs[static_cast<std::size_t>(~s)]));
+      std::int64_t& known = costs[static_cast<std::size_t>(rules[r].lhs)];
+      if (cost >= known) continue;
+      known = cost;
+      best[static_cast<std::size_t>(rules[r].lhs)] = static_cast<std::int32_t>(r);
+      changed = true;
+    }
+  }
+  std::vector<std::int32_t> out, todo;
+  const auto start = std::min_element(starts.begin(), starts.end(), [&](std::int32_t a, std::int32_t b) { return costs[static_cast<std::size_t>(a)] < costs[static_cast<std::size_t>(b)]; });
+  if (start == starts.end() || costs[static_cast<std::size_t>(*start)] >= kNone) return {};
+  todo.push_back(~*start);
+  while (!todo.empty() && out.size() < kMostTerminals) {
+    const std::int32_t s = todo.back();
+    todo.pop_back();
+    if (s >= 0) {
+      out.push_back(s);
+      continue;
+    }
+    const std::vector<std::int32_t>& rhs = rules[static_cast<std::size_t>(best[static_cast<std::size_t>(~s)])].rhs;
+    todo.insert(todo.end(), rhs.rbegin(), rhs.rend());
+  }
+  return todo.empty() ? out : std::vector<std::int32_t>{};
+}
+
+// Whether a text of these terminals is parsed, as far as one text of each tells, with something ignored between them where need be.
+bool Engine::reads(const std::vector<std::int32_t>& terminals) {
+  LarkGrammar& lark = *grammar_->lark();
+  Scanner& scanner = lark.scanner;
+  Stacks at = lark_start(kDone);
+  Obligation obligation = 0;
+  Left left = 0;
+  const auto read = [&](std::int32_t t) {
+    const std::vector<Parser> found = parsers(at);
+    if (found.size() != 1) return false;
+    const Scanner::Realized text = scanner.realize(lark.alone() ? scanner.terminal_set({t}) : lark.tried(state_of(found[0].lr)), t, obligation, left);
+    if (text.exit < 0) return false;
+    const ScanExit e = scanner.exit(text.exit);
+    const Stacks behind = feed(at, e);
+    if (behind == kNoStack) return false;
+    at = behind;
+    obligation = e.obligation;
+    left = e.left;
+    return true;
+  };
+  const auto separated = [&](auto&& next) {
+    if (next()) return true;
+    const auto before = std::make_tuple(at, obligation, left);
+    return std::any_of(lark.scanned.begin(), lark.scanned.end(), [&](std::int32_t s) {
+      std::tie(at, obligation, left) = before;
+      return lark.ignored[static_cast<std::size_t>(s)] && read(s) && next();
+    });
+  };
+  for (const std::int32_t t : terminals) {
+    const LarkGrammar::Terminal& terminal = lark.terminals[static_cast<std::size_t>(t)];
+    if (terminal.kind != LarkGrammar::Kind::kPattern || !separated([&] { return read(t); })) return false;
+  }
+  return separated([&] { return scanner.may_end(obligation) && lark_accepts(at); });
+}
+
+bool Engine::inhabited() {
+  // A text that is easily found spares the proof, which is not needed before the first mask.
+  if (LarkGrammar* lark = grammar_->lark(); lark && vocabulary_->byte_complete && !lark->indents && reads(lark->short_text())) return true;
+  return completable(start_);
 }
 
 }  // namespace structgen
