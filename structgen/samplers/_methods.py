@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence as SequenceOf
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from structgen.samplers._potentials import Potential
 from structgen.samplers._resampling import log_mean_exp, normalise
 from structgen.samplers._results import Death, SamplingResult, Sequence
 from structgen.samplers._run import Progress, Run, budget_error, check_positive, check_start
-from structgen.samplers._smc import Population, advance, all_dead
+from structgen.samplers._smc import ParticleSampler, Population, all_dead
 from structgen.samplers._token_samplers import TokenSampler
 from structgen.samplers._trie import Trie, Walk
 
@@ -23,7 +24,7 @@ _NEVER = -math.inf
 
 
 @dataclasses.dataclass(frozen=True)
-class LocallyConstrained:
+class LocallyConstrained(ParticleSampler):
     """Plain constrained decoding: each token is drawn from what is allowed locally, without weights.
 
     Its sequences satisfy the constraint, but not with the model's probabilities, however many there are:
@@ -37,54 +38,25 @@ class LocallyConstrained:
     """
 
     particles: int = 5
+    _equal: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_positive("particles", self.particles)
 
-    def run(
+    def _population(
         self,
         model: LanguageModel,
         token_sampler: TokenSampler,
-        *,
         max_tokens: int,
-        seed: int | None = None,
-        generator: torch.Generator | None = None,
-        progress: Progress | None = None,
-        critic: Potential | None = None,
-    ) -> SamplingResult:
-        """Sample sequences; see :meth:`SMC.run`. A critic is refused with ValueError."""
+        critic: Potential | None,
+        run: Run,
+    ) -> Population:
         _refuse_critic(self, critic)
-        with Run(seed, generator, progress, max_tokens) as run:
-            population = Population(
-                self.particles, model, token_sampler, max_tokens, None, None, run, repr(self)
-            )
-            advance([population], model, max_tokens, run)
-            return population.checked_result(equal=True)
-
-    def run_prompts(
-        self,
-        model: LanguageModel,
-        token_sampler: TokenSampler,
-        *,
-        max_tokens: int,
-        seed: int | None = None,
-        generator: torch.Generator | None = None,
-        progress: Progress | None = None,
-        critic: Potential | None = None,
-    ) -> list[SamplingResult]:
-        """Sample sequences after each of the model's prompts; see :meth:`SMC.run_prompts`."""
-        _refuse_critic(self, critic)
-        with Run(seed, generator, progress, max_tokens) as run:
-            populations = [
-                Population(self.particles, model, token_sampler, max_tokens, None, None, run, repr(self))
-                for _ in range(getattr(model, "prompts", 1))
-            ]
-            advance(populations, model, max_tokens, run)
-            return [population.result(equal=True) for population in populations]
+        return Population(self.particles, model, token_sampler, max_tokens, None, None, run, repr(self))
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleAndRerank:
+class SampleAndRerank(ParticleSampler):
     """Sequences of the model alone, weighted afterwards by the constraint and the critic.
 
     Only the token sampler's `potential` is used. A sequence ends where the potential refuses its prefix,
@@ -101,46 +73,16 @@ class SampleAndRerank:
     def __post_init__(self) -> None:
         check_positive("particles", self.particles)
 
-    def run(
+    def _population(
         self,
         model: LanguageModel,
         token_sampler: TokenSampler,
-        *,
         max_tokens: int,
-        seed: int | None = None,
-        generator: torch.Generator | None = None,
-        progress: Progress | None = None,
-        critic: Potential | None = None,
-    ) -> SamplingResult:
-        """Sample sequences; see :meth:`SMC.run`."""
+        critic: Potential | None,
+        run: Run,
+    ) -> Population:
         unguided = _Unguided(token_sampler.potential)
-        with Run(seed, generator, progress, max_tokens) as run:
-            population = Population(
-                self.particles, model, unguided, max_tokens, critic, None, run, repr(self)
-            )
-            advance([population], model, max_tokens, run)
-            return population.checked_result()
-
-    def run_prompts(
-        self,
-        model: LanguageModel,
-        token_sampler: TokenSampler,
-        *,
-        max_tokens: int,
-        seed: int | None = None,
-        generator: torch.Generator | None = None,
-        progress: Progress | None = None,
-        critic: Potential | None = None,
-    ) -> list[SamplingResult]:
-        """Sample sequences after each of the model's prompts; see :meth:`SMC.run_prompts`."""
-        unguided = _Unguided(token_sampler.potential)
-        with Run(seed, generator, progress, max_tokens) as run:
-            populations = [
-                Population(self.particles, model, unguided, max_tokens, critic, None, run, repr(self))
-                for _ in range(getattr(model, "prompts", 1))
-            ]
-            advance(populations, model, max_tokens, run)
-            return [population.result() for population in populations]
+        return Population(self.particles, model, unguided, max_tokens, critic, None, run, repr(self))
 
 
 class _Unguided:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence as SequenceOf
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,44 +22,21 @@ from structgen.samplers._token_samplers import TokenSampler
 _NEVER = -math.inf
 
 
-@dataclasses.dataclass(frozen=True)
-class SMC:
-    """Sequential Monte Carlo: particles that are weighted at every token and resampled.
+class ParticleSampler:
+    """A sampler whose sequences grow side by side, as the particles of one population."""
 
-    The sequences with their weights estimate the model's distribution given that the output satisfies the
-    constraint and has at most `max_tokens` tokens, the end token included. Estimates of unnormalised
-    expectations, and so the evidence, are unbiased for any number of particles; those of normalised ones
-    converge as particles grow.
+    particles: int
+    _equal: ClassVar[bool] = False  # whether finished sequences count the same
 
-    Parameters
-    ----------
-    particles : int
-        Number of particles N, which are the rows of one batch.
-    ess_threshold : float
-        Resample when the effective sample size falls under this share of N. 0 never resamples: importance
-        sampling. 1 resamples as soon as weights differ.
-    resampling : {"stratified", "systematic", "residual", "multinomial"}
-        The scheme.
-
-    References
-    ----------
-    Lew, Zhi-Xuan, Grand and Mansinghka, "Sequential Monte Carlo Steering of Large Language Models using
-    Probabilistic Programs" (arXiv 2306.03081). Lipkin et al., "Fast Controlled Generation from Language
-    Models with Adaptive Weighted Rejection Sampling" (COLM 2025). Twists: Zhao et al., arXiv 2404.17546.
-    """
-
-    particles: int = 5
-    ess_threshold: float = 0.5
-    resampling: str = "stratified"
-
-    def __post_init__(self) -> None:
-        if self.particles < 1:
-            raise ValueError(f"particles is {self.particles}, and must be at least 1")
-        if not 0 <= self.ess_threshold <= 1:
-            raise ValueError(f"ess_threshold is {self.ess_threshold}, outside [0, 1]")
-        if self.resampling not in _resampling.SCHEMES:
-            names = ", ".join(_resampling.SCHEMES)
-            raise ValueError(f"resampling is {self.resampling!r}, and must be one of {names}")
+    def _population(
+        self,
+        model: LanguageModel,
+        token_sampler: TokenSampler,
+        max_tokens: int,
+        critic: Potential | None,
+        run: Run,
+    ) -> "Population":
+        raise NotImplementedError
 
     def run(
         self,
@@ -108,11 +86,9 @@ class SMC:
             The critic, or a predicate of the constraint, returned NaN or positive infinity.
         """
         with Run(seed, generator, progress, max_tokens) as run:
-            population = Population(
-                self.particles, model, token_sampler, max_tokens, critic, self, run, repr(self)
-            )
+            population = self._population(model, token_sampler, max_tokens, critic, run)
             advance([population], model, max_tokens, run)
-            return population.checked_result()
+            return population.checked_result(equal=self._equal)
 
     def run_prompts(
         self,
@@ -147,11 +123,61 @@ class SMC:
         """
         with Run(seed, generator, progress, max_tokens) as run:
             populations = [
-                Population(self.particles, model, token_sampler, max_tokens, critic, self, run, repr(self))
+                self._population(model, token_sampler, max_tokens, critic, run)
                 for _ in range(getattr(model, "prompts", 1))
             ]
             advance(populations, model, max_tokens, run)
-            return [population.result() for population in populations]
+            return [population.result(equal=self._equal) for population in populations]
+
+
+@dataclasses.dataclass(frozen=True)
+class SMC(ParticleSampler):
+    """Sequential Monte Carlo: particles that are weighted at every token and resampled.
+
+    The sequences with their weights estimate the model's distribution given that the output satisfies the
+    constraint and has at most `max_tokens` tokens, the end token included. Estimates of unnormalised
+    expectations, and so the evidence, are unbiased for any number of particles; those of normalised ones
+    converge as particles grow.
+
+    Parameters
+    ----------
+    particles : int
+        Number of particles N, which are the rows of one batch.
+    ess_threshold : float
+        Resample when the effective sample size falls under this share of N. 0 never resamples: importance
+        sampling. 1 resamples as soon as weights differ.
+    resampling : {"stratified", "systematic", "residual", "multinomial"}
+        The scheme.
+
+    References
+    ----------
+    Lew, Zhi-Xuan, Grand and Mansinghka, "Sequential Monte Carlo Steering of Large Language Models using
+    Probabilistic Programs" (arXiv 2306.03081). Lipkin et al., "Fast Controlled Generation from Language
+    Models with Adaptive Weighted Rejection Sampling" (COLM 2025). Twists: Zhao et al., arXiv 2404.17546.
+    """
+
+    particles: int = 5
+    ess_threshold: float = 0.5
+    resampling: str = "stratified"
+
+    def __post_init__(self) -> None:
+        if self.particles < 1:
+            raise ValueError(f"particles is {self.particles}, and must be at least 1")
+        if not 0 <= self.ess_threshold <= 1:
+            raise ValueError(f"ess_threshold is {self.ess_threshold}, outside [0, 1]")
+        if self.resampling not in _resampling.SCHEMES:
+            names = ", ".join(_resampling.SCHEMES)
+            raise ValueError(f"resampling is {self.resampling!r}, and must be one of {names}")
+
+    def _population(
+        self,
+        model: LanguageModel,
+        token_sampler: TokenSampler,
+        max_tokens: int,
+        critic: Potential | None,
+        run: Run,
+    ) -> "Population":
+        return Population(self.particles, model, token_sampler, max_tokens, critic, self, run, repr(self))
 
 
 def advance(populations: SequenceOf["Population"], model: LanguageModel, max_tokens: int, run: Run) -> None:
