@@ -1,14 +1,15 @@
 """Adjacent repeats at the end of a growing sequence, of any period, found as soon as they are complete.
 
-A *run* of period p is a stretch in which every symbol equals the one p before it, as long to both sides as that
-holds; it counts from two copies of its unit on, and only under its least period. In ``C A B A B`` the unit is
-``A B``: the run begins where the repeating does, and that is where its copies are counted from.
+A *run* of period p is a stretch in which every symbol equals the one p before it, as long to both sides as
+that holds; it counts from two copies of its unit on, and only under its least period. In ``C A B A B`` the
+unit is ``A B``: the run begins where the repeating does, and that is where its copies are counted from.
 
-A run of period p is first seen when its second copy is complete. For periods from m to 2m - 1, m a power of two,
-that is looked for at every (m / 2)-th symbol: one Z-function of the reversed last 4m symbols (Main and Lorentz,
-1984) says how far the end repeats what is p before it, for all p at once. Where less than m / 2 symbols are
-missing to a second copy, a check is scheduled for when they are there. That is a constant number of steps per
-symbol and power of two: O(log window), amortised. A check compares the texts themselves, no hashes.
+A run of period p is first seen when its second copy is complete. For periods from m to 2m - 1, m a power of
+two, that is looked for at every (m / 2)-th symbol: one Z-function of the reversed last 4m symbols (Main and
+Lorentz, 1984) says how far the end repeats what is p before it, for all p at once. Where less than m / 2
+symbols are missing to a second copy, a check is scheduled for when they are there. That is a constant
+number of steps per symbol and power of two: O(log window), amortised. A check compares the texts
+themselves, no hashes.
 """
 
 from typing import NamedTuple
@@ -53,7 +54,7 @@ class Repeats(NamedTuple):
     """Symbols so far."""
     runs: tuple[Run, ...] = ()
     due: tuple[tuple[int, int, int], ...] = ()
-    """Squares that may come: (length at which the second copy is complete, period, symbols that are missing)."""
+    """Squares that may come: (length at which the second copy is complete, period, missing symbols)."""
 
     def append(self, symbol: str) -> "Repeats":
         """Return the sequence with one more symbol."""
@@ -96,7 +97,7 @@ def _add(runs: list[Run], period: int) -> None:
 
 
 def _expected(text: str, length: int, window: int) -> list[tuple[int, int, int]]:
-    """Return the squares that may be complete within the next steps: (length then, period, missing symbols)."""
+    """Return the squares that may be complete soon: (length then, period, missing symbols)."""
     found = []
     least = 1
     while 2 * least <= window:
@@ -119,7 +120,7 @@ def _expected(text: str, length: int, window: int) -> list[tuple[int, int, int]]
 
 
 def _common_suffixes(text: str, highest: int) -> list[int]:
-    """Return, for every p up to `highest`, how many symbols at the end of `text` equal those p before them."""
+    """Return, for each p up to `highest`, how many symbols at the end of `text` equal those p before."""
     reverse = text[::-1]
     size = len(reverse)
     z = [0] * (max(highest, size) + 1)
