@@ -30,7 +30,7 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         or with such an end, read; any other name: what the rule or alias of this name reads. The symbol of a
         rule is the sequence of names of the terminals since the symbol before, so what stands between two
         such rules belongs to the second, and inner ones come out of the outer ones. An indent or dedent ends
-        a symbol.
+        a symbol; terminals that are only white space count as ignored text.
     window : int, default 128
         Symbols (and bytes, inside a lexeme) among which repeats are looked for: two copies must fit.
     end_boost : float, default 1.0

@@ -125,13 +125,13 @@ class StructurePath:
             if self._tokens[token].endswith(b"\n"):
                 state = self._states.start
             return Place(state, place.depth + 1, *self._nothing)
-        return self._read(place, token, state)
+        return self._read(place, token, state, self._content)
 
     @property
     def _nothing(self) -> tuple[Repeats, Repeats]:
         return self._empty, self._empty
 
-    def _read(self, place: Place, token: int, state: int) -> Place:
+    def _read(self, place: Place, token: int, state: int, content: bool) -> Place:
         after = Place(state, place.depth + 1, place.symbols, place.content)
         after.ends, after.shape, after.first = place.ends, place.shape, place.first
         after.ignored = place.ignored
@@ -145,11 +145,15 @@ class StructurePath:
             if event.kind not in ("open", "close"):
                 cut = max(cut, at)
         after.pending = text[cut:]
-        if self._content:
-            if cut:
-                after.content, data = self._empty, after.pending
-            for byte in data:
-                after.content = after.content.append(chr(byte))
+        if content:
+            # Most lexemes are too short to count.
+            if len(after.pending) < _CONTENT_BYTES:
+                after.content = self._empty
+            else:
+                known = 0 if cut else place.content.length
+                after.content = self._empty if cut else place.content
+                for byte in after.pending[known:]:
+                    after.content = after.content.append(chr(byte))
         return after
 
     def _take(self, after: Place, event: Event, lexeme: bytes, last: bytes) -> bytes:
@@ -159,6 +163,10 @@ class StructurePath:
                 # Indents and dedents have no text to begin with: they only end what is in front of them.
                 if self._level != "terminal":
                     self._complete(after, last)
+                return last
+            if self._level != "terminal" and lexeme.isspace():
+                # The ends of lines belong to no statement, or each copy would begin with one.
+                after.ignored += lexeme
                 return last
             if not after.shape:
                 after.first = (after.ignored, lexeme)
@@ -200,28 +208,41 @@ class StructurePath:
                 # The first lexeme of a unit longer than the window is forgotten.
                 if run.position == 0 and run.period <= len(place.ends):
                     ignored, lexeme, _ = place.ends[-run.period]
-                    if not ignored.startswith(place.pending):
+                    if place.pending and not place.pending.isspace():
                         continue
-                    for token in self._spelled(b"", ignored[len(place.pending) :], lexeme):
+                    rest = ignored[len(place.pending) :] if ignored.startswith(place.pending) else b""
+                    for token in self._spelled(b"", rest, lexeme):
                         found[token] = max(found.get(token, 0), run.repeats)
             if not place.pending:
                 return
-        # A lexeme or a symbol is under way: does it end with the token that begins the next copy?
-        for run in place.symbols.nearly():
-            symbol = place.symbols.expected(run)
-            shape = self._shapes[ord(symbol)]
-            missing = len(shape) - len(place.shape)
-            if shape[: len(place.shape)] != place.shape or missing > (1 if place.pending else 0):
+        # A symbol is under way: does it end with the token that begins the next copy?
+        symbols, ends, shape = place.symbols, place.ends, place.shape
+        probes: dict[int, Repeats] = {}
+        for run in symbols.nearly():
+            symbol = symbols.expected(run)
+            whole = self._shapes[ord(symbol)]
+            missing = len(whole) - len(shape)
+            if whole[: len(shape)] != shape or missing > (1 if place.pending else 0):
                 continue
-            ignored, lexeme, _ = place.ends[-max(run.period - 1, 1)]
-            whole = place.ends[-run.period][2] if missing else b""
-            rest = whole[len(place.pending) :] if missing and whole.startswith(place.pending) else b""
-            count = (run.matched + 1) // run.period
-            for head in {rest, b""}:
-                tokens = [t for t in self._spelled(head, ignored, lexeme) if t not in found]
-                for token in tokens:
-                    if self._ends_with(place, token, symbol):
-                        found[token] = max(found.get(token, 0), count)
+            if run.period > len(ends):
+                continue
+            ignored, lexeme, _ = ends[-max(run.period - 1, 1)]
+            last = ends[-run.period][2] if missing else b""
+            rest = last[len(place.pending) :] if last.startswith(place.pending) else b""
+            between = ignored[len(place.pending) :] if ignored.startswith(place.pending) else b""
+            for front in {b"", ignored, between, rest, rest + ignored}:
+                tokens = self._spelled(front, b"", lexeme)
+                if not tokens:
+                    continue
+                # One of them tells for all whether what is under way ends there, and as what.
+                probe = min(tokens, key=lambda token: (len(self._tokens[token]), token))
+                if probe not in probes:
+                    probes[probe] = self._probe(place, probe)
+                after = probes[probe]
+                back = after.length - symbols.length
+                if 0 < back <= len(after.text) and after.text[-back] == symbol:
+                    for token in tokens:
+                        found[token] = max(found.get(token, 0), (run.matched + 1) // run.period)
 
     def _spelled(self, head: bytes, ignored: bytes, lexeme: bytes) -> set[int]:
         """Return the tokens that spell `head` and then begin, or more than begin, `lexeme`."""
@@ -233,14 +254,10 @@ class StructurePath:
             tokens.update(self._spelling.longer(front + lexeme))
         return tokens
 
-    def _ends_with(self, place: Place, token: int, symbol: str) -> bool:
-        """Whether `token` completes what is under way, and it is `symbol`."""
+    def _probe(self, place: Place, token: int) -> Repeats:
+        """Return the symbols after `token`."""
         state = self._states.step(place.state, token)
-        if state == DEAD:
-            return False
-        after = self._read(place, token, state).symbols
-        new = after.length - place.symbols.length
-        return new > 0 and after.text[-new] == symbol
+        return self._empty if state == DEAD else self._read(place, token, state, False).symbols
 
     def _find_content(self, place: Place, found: dict[int, int]) -> None:
         for run in place.content.runs:

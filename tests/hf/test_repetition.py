@@ -175,3 +175,17 @@ def test_generation_with_the_constraint(
     generate(penalty, max_new_tokens=40, **options)
     generate(penalty, prompts=((50, 51, 52), (53, 54)), max_new_tokens=30, **options)
     assert seen
+
+
+def test_ends_of_lines_belong_to_no_statement(vocabulary: Vocabulary) -> None:
+    """As in Python, where the line's end is told only with the next line."""
+    lines = structgen.compile_lark(
+        "start: statement+\nstatement: simple_stmt NEWLINE\nsimple_stmt: NAME | NAME EQ NAME\n"
+        'NAME: /[a-z]+/\nEQ: "="\nNEWLINE: /\\n[ \\n]*/',
+        vocabulary,
+    )
+    critical = {"n": 1, "no": 1}
+    assert after(lines, "x=y\nno\nno\n") == critical
+    assert after(lines, "no\nx=y\nno\nx=y\n") == critical
+    assert after(lines, "no\nx=y\nno\n") == {}
+    assert after(lines, "no\nx=y\nno\nx=y") == {}
