@@ -9,6 +9,13 @@ except ImportError as error:
     ) from error
 
 from structgen.hf._processor import AutomatonLogitsProcessor
+from structgen.hf._repetition import GrammarRepetitionPenalty
 from structgen.hf._smc import SMCDecoderOnlyOutput, SMCGeneration, smc
 
-__all__ = ["AutomatonLogitsProcessor", "SMCDecoderOnlyOutput", "SMCGeneration", "smc"]
+__all__ = [
+    "AutomatonLogitsProcessor",
+    "GrammarRepetitionPenalty",
+    "SMCDecoderOnlyOutput",
+    "SMCGeneration",
+    "smc",
+]

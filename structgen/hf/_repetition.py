@@ -1,0 +1,158 @@
+"""A penalty on repeated structure."""
+
+import math
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor
+
+from structgen.hf._history import RowHistory
+from structgen.hf._structure_path import Place, StructurePath
+
+
+class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
+    r"""Make it less likely to begin another copy of a structure that the output has just repeated.
+
+    The grammar tells the output's structure, a sequence of symbols. Where a unit of symbols has been
+    followed by itself, the *critical* tokens are those that begin the next copy; their scores fall by
+    ``-log(decay)`` for each copy after the first. All other tokens keep their scores. The grammar is only
+    observed: use :class:`AutomatonLogitsProcessor` besides, in front of it, to enforce it.
+
+    Parameters
+    ----------
+    automaton : TokenAutomaton
+        Of a Lark grammar: an automaton with structure events. The generated text is read from its start.
+    decay : float, default 0.9
+        Factor on the probability of a critical token, before renormalisation, for each copy; in (0, 1].
+    level : str, default "statement"
+        What a symbol is. "terminal": a terminal. "statement": what the rules named ``stmt`` or ``statement``,
+        or with such an end, read; any other name: what the rule or alias of this name reads. The symbol of a
+        rule is the sequence of names of the terminals since the symbol before, so what stands between two
+        such rules belongs to the second, and inner ones come out of the outer ones. An indent or dedent ends
+        a symbol; terminals that are only white space count as ignored text.
+    window : int, default 128
+        Symbols (and bytes, inside a lexeme) among which repeats are looked for: two copies must fit.
+    end_boost : float, default 1.0
+        Factor, at least 1, on the probability of the end tokens for each copy, where a copy of symbols or of
+        text could begin. 1 leaves scores that never rise.
+    content : bool, default True
+        Whether repeated text inside one lexeme counts, too: strings and comments. Repeats have at least
+        8 bytes in all and a letter or digit in their unit, so rules, padding and delimiters are spared.
+    prompt_length : int, optional
+        As for :class:`AutomatonLogitsProcessor`.
+
+    Raises
+    ------
+    ValueError
+        An argument is out of range, or the automaton has no structure events.
+    TypeError
+        ``automaton`` is no automaton.
+
+    Notes
+    -----
+    A unit's copies are counted from where the repeating begins: after ``C A B A B`` the next ``A`` is
+    critical, and nothing after ``C A B A B A``.
+
+    Critical tokens are found by their text. Let r be the first lexeme of the unit, as it was spelled in the
+    last copy, with and without the ignored text in front of it. Where a lexeme of the copy before still
+    waits for its end, r may stand behind the rest of it, and only tokens are critical which the automaton
+    says complete the copy. A token is critical if it spells a beginning of r that reaches into the lexeme, or
+    begins with r. Inside a lexeme, it is a token that goes on with the repeated text and reaches into
+    the next copy.
+
+    Nothing is penalised where the grammar forces the text, nor the only token of a row that
+    other processors left one. What is unknown to the grammar (events of kind "unknown") ends all repeats.
+
+    Text outside the language switches the penalty off for its row. With the first token that ends with a line
+    feed, reading begins anew at the grammar's start, and repeats are counted anew.
+
+    Rows may be reordered, dropped or rewound between calls, as for :class:`AutomatonLogitsProcessor`; an
+    object serves one generation at a time, and any number one after the other.
+
+    References
+    ----------
+    Dong et al., "Rethinking Repetition Problems of LLMs in Code Generation", ACL 2025 (RPG). There the
+    penalty is on logits; here it is on log-probabilities, so that it never raises a score.
+    """
+
+    # As for the constraint: packed rows are not rows.
+    supports_continuous_batching = False
+
+    def __init__(
+        self,
+        automaton: Any,
+        decay: float = 0.9,
+        level: str = "statement",
+        window: int = 128,
+        end_boost: float = 1.0,
+        content: bool = True,
+        *,
+        prompt_length: int | None = None,
+    ) -> None:
+        if not 0 < decay <= 1:
+            raise ValueError(f"decay must be in (0, 1], not {decay}")
+        if not 1 <= end_boost < math.inf:
+            raise ValueError(f"end_boost must be at least 1 and finite, not {end_boost}")
+        if window < 2:
+            raise ValueError(f"window must be at least 2, not {window}")
+        if not level:
+            raise ValueError("level must be 'statement', 'terminal' or the name of a rule")
+        if prompt_length is not None and prompt_length < 0:
+            raise ValueError(f"prompt_length must not be negative, but is {prompt_length}")
+        if not hasattr(automaton, "events") or not hasattr(automaton, "vocabulary"):
+            raise TypeError(f"expected a TokenAutomaton, not {type(automaton).__name__}")
+        try:
+            automaton.open_rules(automaton.start)
+        except ValueError as error:
+            raise ValueError(
+                "the automaton has no structure events: pass one of compile_lark; for JSON, "
+                'compile_lark("grammars:json", vocabulary)'
+            ) from error
+        self._decay = math.log(decay)
+        self._boost = math.log(end_boost)
+        self._path = StructurePath(automaton, level, window, content)
+        self._ends = sorted(automaton.vocabulary.eos_token_ids)
+        # The history asks constraints for nothing but root(), child() and the children of a node.
+        self._history = RowHistory([cast(Any, self._path)], prompt_length)
+
+    def reset(self) -> None:
+        """Forget all rows: the next call starts a generation."""
+        self._history.reset()
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Tensor) -> Tensor:
+        """Return `scores` with those of critical tokens lowered, a copy if any is.
+
+        Parameters
+        ----------
+        input_ids : LongTensor
+            Prompt and generated tokens, shape ``(B, L)``.
+        scores : Tensor
+            Logits or log-probabilities of the next token, floating point, shape ``(B, V)``.
+
+        Returns
+        -------
+        Tensor
+            Shape, dtype and device of `scores`.
+        """
+        rows: list[int] = []
+        tokens: list[int] = []
+        changes: list[float] = []
+        for row, node in enumerate(self._history.update(input_ids)):
+            critical = self._path.critical(cast(Place, node))
+            if not critical or int(scores[row].isfinite().sum()) < 2:
+                continue
+            change = {token: count * self._decay for token, count in critical.items()}
+            if self._boost:
+                boost = max(critical.values()) * self._boost
+                change.update((end, boost) for end in self._ends)
+            rows += [row] * len(change)
+            tokens += change
+            changes += change.values()
+        if not rows:
+            return scores
+        penalised = scores.clone()
+        values = torch.tensor(changes, dtype=scores.dtype, device=scores.device)
+        where = (torch.tensor(rows, device=scores.device), torch.tensor(tokens, device=scores.device))
+        penalised[where] += values
+        return penalised

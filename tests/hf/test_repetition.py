@@ -1,0 +1,191 @@
+"""The penalty on repeated structure, by hand and in generation."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+import structgen
+from structgen import TokenAutomaton, Vocabulary
+from structgen.hf import AutomatonLogitsProcessor, GrammarRepetitionPenalty
+from tests.hf.conftest import EOS, PADDED, Generate, build_vocabulary, encode
+
+PROMPT = [40, 41]
+
+# Statements end with their semicolon, lists don't tell where their numbers end.
+GRAMMAR = r"""
+start: statement+
+statement: NAME "=" (NUMBER | STRING) ";" | "call" "(" NAME ")" ";"
+NAME: /[a-z]+/
+NUMBER: /[0-9]+/
+STRING: /"[^"]*"/
+%ignore " "
+%ignore "\n"
+"""
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    return build_vocabulary()
+
+
+@pytest.fixture(scope="module")
+def automaton(vocabulary: Vocabulary) -> TokenAutomaton:
+    return structgen.compile_lark(GRAMMAR, vocabulary)
+
+
+def changes(penalty: GrammarRepetitionPenalty, *rows: list[int]) -> list[dict[int, float]]:
+    """Return, for each row, by how much each score that changes does."""
+    scores = torch.randn(len(rows), PADDED, dtype=torch.float64)
+    before = scores.clone()
+    out = penalty(torch.tensor([PROMPT + row for row in rows]), scores)
+    assert torch.equal(scores, before)
+    return [{int(t): float(row[t]) for t in row.nonzero()} for row in out - scores]
+
+
+def after(automaton: TokenAutomaton, text: str, **options: Any) -> dict[str, int]:
+    """Return the critical texts after `text`, read byte by byte, and their counts."""
+    penalty = GrammarRepetitionPenalty(automaton, prompt_length=len(PROMPT), **options)
+    (change,) = changes(penalty, encode(automaton.vocabulary, text))
+    tokens = automaton.vocabulary.tokens
+    return {tokens[t].decode("latin-1"): round(c / math.log(0.9)) for t, c in change.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a=1;a=2;", {"a": 1, "ab": 1, "abc": 1, "aa": 1}),
+        ("a=1;a=2;a=3;", {"a": 2, "ab": 2, "abc": 2, "aa": 2}),
+        ("call(b);no=1;no=2;", {"n": 1, "no": 1}),  # C A A
+        ("a=1;call(b);no=2;call(d);no=2;", {}),  # A B A B A: the copy has begun
+        ('no="x";call(b);no=2;call(d);no=2;', {"c": 1}),
+        ("a=1;call(b);a=2;", {}),
+        ("a=1;", {}),
+        ("a=1;a=2;a", {}),
+        ("a=1;a=2;a=", {}),
+        ("a=1;a=2; ", {"a": 1, "ab": 1, "abc": 1, "aa": 1}),
+        ("a=1; a=2;", {"a": 1, "ab": 1, "abc": 1, "aa": 1}),
+    ],
+)
+def test_statements(automaton: TokenAutomaton, text: str, expected: dict[str, int]) -> None:
+    assert after(automaton, text) == expected
+
+
+def test_terminals_that_the_next_token_ends(vocabulary: Vocabulary) -> None:
+    numbers = structgen.compile_lark('start: "<" ("," NUMBER)*\nNUMBER: /[0-9]+/', vocabulary)
+    # The unit is ", NUMBER": its second copy is complete only with the comma that begins a third.
+    assert after(numbers, "<,2", level="terminal") == {}
+    assert after(numbers, "<,2,3", level="terminal") == {",": 1}
+    assert after(numbers, "<,2,3,4", level="terminal") == {",": 2}
+    assert after(numbers, "<,2,3,", level="terminal") == {}
+    # By the rule's name nothing is told before the end.
+    assert after(numbers, "<,2,3", level="start") == {}
+
+
+def test_text_repeated_inside_a_lexeme(automaton: TokenAutomaton) -> None:
+    assert after(automaton, 'a="yes yes ') == {"y": 1, "ye": 1, "yes": 1}
+    assert after(automaton, 'a="yes yes yes ') == {"y": 2, "ye": 2, "yes": 2}
+    assert after(automaton, 'a="yes yes ', content=False) == {}
+    assert after(automaton, 'a="yes yes y') == {}
+    assert after(automaton, 'a="-- -- -- -- ') == {}
+    assert after(automaton, 'a="abab') == {}
+    assert after(automaton, 'a="yes yes "') == {}
+
+
+def test_outside_the_language_and_back(automaton: TokenAutomaton) -> None:
+    critical = {"a", "ab", "abc", "aa"}
+    assert set(after(automaton, "a=1;a=2;")) == critical
+    assert after(automaton, "!a=1;a=2;") == {}
+    assert after(automaton, "a=1;!!\na=2;") == {}
+    assert set(after(automaton, "a=1;!!\na=2;a=3;")) == critical
+
+
+def test_rows_are_what_their_suffixes_are(automaton: TokenAutomaton, vocabulary: Vocabulary) -> None:
+    penalty = GrammarRepetitionPenalty(automaton)
+    good, bad = encode(vocabulary, "a=1;a=2;"), encode(vocabulary, 'a=1;c="x')
+    assert changes(penalty, [], []) == [{}, {}]
+    for length in range(1, 8):
+        assert changes(penalty, good[:length], bad[:length]) == [{}, {}]
+    first, second = changes(penalty, bad, good)  # reordered
+    assert first == {}
+    assert min(second.values()) == pytest.approx(math.log(0.9))
+    assert set(second) == {vocabulary.tokens.index(t) for t in (b"a", b"ab", b"abc", b"aa")}
+    assert changes(penalty, [*good, EOS], [*good, 1]) == [{}, {}]
+    assert changes(penalty, [*good, EOS, 1], [*good, 1, 319]) == [{}, {}]
+    assert changes(penalty, good[:5], good[:5]) == [{}, {}]  # shrunk
+    penalty.reset()
+    assert changes(penalty, good) == [{}]  # all of it is prompt now
+
+
+def test_options(automaton: TokenAutomaton, vocabulary: Vocabulary) -> None:
+    row = encode(vocabulary, "a=1;a=2;a=3;")
+    boosted = GrammarRepetitionPenalty(automaton, decay=0.5, end_boost=1.25, prompt_length=2)
+    (change,) = changes(boosted, row)
+    assert change.pop(EOS) == pytest.approx(2 * math.log(1.25))
+    assert list(change.values()) == pytest.approx([2 * math.log(0.5)] * 4)
+    assert changes(GrammarRepetitionPenalty(automaton, window=2, prompt_length=2), row) != [{}]
+    two = encode(vocabulary, "a=1;call(b);a=2;call(b);")
+    assert changes(GrammarRepetitionPenalty(automaton, window=3, prompt_length=2), two) == [{}]
+    assert changes(GrammarRepetitionPenalty(automaton, window=4, prompt_length=2), two) != [{}]
+
+
+def test_forced_tokens_are_spared(vocabulary: Vocabulary) -> None:
+    forced = structgen.compile_lark('start: "a" "b" "a" "b" "a" "b"', vocabulary)
+    assert after(forced, "abab", level="terminal") == {}
+    free = structgen.compile_lark('start: "a" "b" "a" "b" ("a" "b" | "c")', vocabulary)
+    assert set(after(free, "abab", level="terminal")) == {"a", "ab", "abc", "aa"}
+    penalty = GrammarRepetitionPenalty(free, level="terminal", prompt_length=0)
+    scores = torch.full((1, PADDED), -math.inf)
+    scores[0, encode(vocabulary, "a")] = 1.0
+    assert penalty(torch.tensor([encode(vocabulary, "abab")]), scores) is scores
+
+
+def test_arguments(automaton: TokenAutomaton, vocabulary: Vocabulary) -> None:
+    options: Any
+    for options in ({"decay": 0}, {"decay": 1.1}, {"end_boost": 0.5}, {"window": 1}, {"level": ""}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            GrammarRepetitionPenalty(automaton, **options)
+    with pytest.raises(ValueError, match="no structure events"):
+        GrammarRepetitionPenalty(structgen.compile_regex("a+", vocabulary))
+    with pytest.raises(TypeError, match="TokenAutomaton"):
+        GrammarRepetitionPenalty("a+")
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True, "num_return_sequences": 3}])
+def test_generation_with_the_constraint(
+    automaton: TokenAutomaton, generate: Generate, model: Any, options: dict[str, Any]
+) -> None:
+    """Every call in a generation changes what a processor that starts afresh changes."""
+    seen = 0
+
+    class Checked(GrammarRepetitionPenalty):
+        def __call__(self, input_ids: Any, scores: torch.Tensor) -> torch.Tensor:
+            nonlocal seen
+            masked = constraint(input_ids, scores)
+            out = super().__call__(input_ids, masked)
+            fresh = GrammarRepetitionPenalty(automaton, decay=0.5, prompt_length=3)
+            assert torch.equal(out, fresh(input_ids, masked))
+            assert bool((out <= masked).all())
+            seen += not torch.equal(out, masked)
+            return out
+
+    constraint = AutomatonLogitsProcessor(automaton)
+    penalty: Any = Checked(automaton, decay=0.5)
+    generate(penalty, max_new_tokens=40, **options)
+    generate(penalty, prompts=((50, 51, 52), (53, 54)), max_new_tokens=30, **options)
+    assert seen
+
+
+def test_ends_of_lines_belong_to_no_statement(vocabulary: Vocabulary) -> None:
+    """As in Python, where the line's end is told only with the next line."""
+    lines = structgen.compile_lark(
+        "start: statement+\nstatement: simple_stmt NEWLINE\nsimple_stmt: NAME | NAME EQ NAME\n"
+        'NAME: /[a-z]+/\nEQ: "="\nNEWLINE: /\\n[ \\n]*/',
+        vocabulary,
+    )
+    critical = {"n": 1, "no": 1}
+    assert after(lines, "x=y\nno\nno\n") == critical
+    assert after(lines, "no\nx=y\nno\nx=y\n") == critical
+    assert after(lines, "no\nx=y\nno\n") == {}
+    assert after(lines, "no\nx=y\nno\nx=y") == {}
