@@ -1,11 +1,10 @@
 """Diverse beam search through ``model.generate``."""
 
-import math
 from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, StoppingCriteria
+from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.generation import GenerateBeamDecoderOnlyOutput
 
 from structgen import TokenAutomaton, Vocabulary, compile_regex
