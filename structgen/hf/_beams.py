@@ -36,11 +36,12 @@ def diverse_beam_search(
     ----------
     groups : int, optional
         Number of groups. The default is ``num_beam_groups`` of ``generate``, and where that is not given
-        either, one group per beam.
+        either, or is 1, one group per beam.
     beams_per_group : int, optional
         Number of beams in each. By default the groups share ``num_beams`` of ``generate``.
     diversity_strength : float, optional
-        Factor of the diversity terms. The default is ``diversity_penalty`` of ``generate``, or 0.5.
+        Factor of the diversity terms. The default is ``diversity_penalty`` of ``generate``, or 0.5 where
+        that is not given or 0.
     dissimilarity
         As of :class:`structgen.samplers.DiverseBeamSearch`.
     vocabulary : Vocabulary or tokenizer, optional
@@ -143,11 +144,11 @@ class DiverseBeamGeneration:
         found: Any = self._vocabulary
         prepared = _Prepared(model, found, input_ids, logits_processor, config, model_kwargs, expanded)
         length = input_ids.shape[1]
-        strength = config.diversity_penalty if self._strength is None else self._strength
+        strength = (config.diversity_penalty or 0.5) if self._strength is None else self._strength
         search = BeamGroups(
             groups,
             beams,
-            0.5 if strength is None else strength,
+            strength,
             named_dissimilarity(
                 self._dissimilarity, self._vocabulary, lambda: model.get_input_embeddings().weight
             ),
@@ -190,7 +191,10 @@ class DiverseBeamGeneration:
     def _shape(self, config: GenerationConfig) -> tuple[int, int]:
         """Return the number of groups and of beams in each."""
         asked = config.num_beams or 1
-        groups = self._groups or config.num_beam_groups or None
+        groups = self._groups
+        # generate() puts 1 and 0.0 for what nobody has given.
+        if groups is None and (config.num_beam_groups or 1) > 1:
+            groups = config.num_beam_groups
         if groups is None:
             groups = max(1, asked // (self._beams or 1))
         beams = self._beams or max(1, asked // groups)

@@ -234,10 +234,15 @@ class BeamGroups:
         taken: set[tuple[int, ...]],
     ) -> None:
         """Let a group's candidates run on or finish."""
-        pairs = list(zip(candidates, finished, strict=True))
+        # What a group before has finished leaves its place to the next best.
+        pairs = [
+            (c, ends)
+            for c, ends in zip(candidates, finished, strict=True)
+            if not ends or c.tokens not in taken
+        ]
         running = [candidate for candidate, ends in pairs if not ends][: self._beams]
         # Only the best may finish: the others are there to have enough that run on.
-        ended = [c for c, ends in pairs[: self._beams] if ends and c.tokens not in taken]
+        ended = [c for c, ends in pairs[: self._beams] if ends]
         if ended:
             scores = group.scores.new_tensor([c.score for c in ended]) / self._norm(self._length)
             ended = [

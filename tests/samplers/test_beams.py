@@ -50,12 +50,13 @@ def plain_search(
                     term = 0 if t in ends or len(allowed) == 1 else chosen[t]
                     candidates.append(((*text, t), score + row[t] - strength * term, log_p + row[t]))
             candidates.sort(key=lambda candidate: -candidate[1])
-            for text, score, log_p in candidates[:beams]:
-                if text[-1] in ends and not any(text in before for before in finished[:g]):
+            kept = candidates[: (1 + len(ends)) * beams]
+            kept = [c for c in kept if not any(c[0] in before for before in finished[:g])]
+            for text, score, log_p in kept[:beams]:
+                if text[-1] in ends:
                     finished[g][text] = (score / length**length_penalty, log_p)
             best = sorted(finished[g], key=lambda text: -finished[g][text][0])[:beams]
             finished[g] = {text: finished[g][text] for text in best}
-            kept = candidates[: (1 + len(ends)) * beams]
             running[g] = [c for c in kept if c[0][-1] not in ends][:beams]
             chosen.update(text[-1] for text, _, _ in running[g])
             # A group that stops no longer chooses anything: later groups must not see it go on.
