@@ -8,14 +8,17 @@ except ImportError as error:
         f"structgen.hf needs PyTorch and Transformers ({error}): pip install 'structgen[hf]'"
     ) from error
 
+from structgen.hf._beams import DiverseBeamGeneration, diverse_beam_search
 from structgen.hf._processor import AutomatonLogitsProcessor
 from structgen.hf._repetition import GrammarRepetitionPenalty
 from structgen.hf._smc import SMCDecoderOnlyOutput, SMCGeneration, smc
 
 __all__ = [
     "AutomatonLogitsProcessor",
+    "DiverseBeamGeneration",
     "GrammarRepetitionPenalty",
     "SMCDecoderOnlyOutput",
     "SMCGeneration",
+    "diverse_beam_search",
     "smc",
 ]

@@ -5,7 +5,9 @@ try:
 except ImportError as error:
     raise ImportError(f"structgen.samplers needs PyTorch ({error}): pip install 'structgen[hf]'") from error
 
+from structgen.samplers._beams import BeamSequence, DiverseBeamSearch, Hypothesis
 from structgen.samplers._context import Context
+from structgen.samplers._dissimilarity import Cumulative, Embedding, NGram, Structural
 from structgen.samplers._draws import Draw, awrs_draw, mask_draw
 from structgen.samplers._guards import JsonSchemaGuard, LanguageModelPotential, Predicate, SuffixRegex
 from structgen.samplers._language_models import HuggingFaceModel, LanguageModel, Rows, TableModel
@@ -21,18 +23,24 @@ __all__ = [
     "SMC",
     "AutomatonPotential",
     "BasePotential",
+    "BeamSequence",
     "Context",
+    "Cumulative",
     "Death",
+    "DiverseBeamSearch",
     "Draw",
+    "Embedding",
     "ExactRejection",
     "GrammarAligned",
     "HuggingFaceModel",
+    "Hypothesis",
     "JsonSchemaGuard",
     "LanguageModel",
     "LanguageModelPotential",
     "LocallyConstrained",
     "MaskSampler",
     "MaskThenAWRS",
+    "NGram",
     "Potential",
     "Predicate",
     "Product",
@@ -41,6 +49,7 @@ __all__ = [
     "SampleAndRerank",
     "SamplingResult",
     "Sequence",
+    "Structural",
     "SuffixMCMC",
     "SuffixRegex",
     "TableModel",

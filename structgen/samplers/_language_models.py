@@ -192,6 +192,11 @@ class HuggingFaceModel:
         cache, logprobs = self._read[key]
         return HuggingFaceRows(self, copy.deepcopy(cache), logprobs, self._mask, rows)
 
+    def input_embeddings(self) -> Tensor:
+        """Return the model's vectors of the tokens, (V, d)."""
+        weight: Tensor = self._model.get_input_embeddings().weight
+        return weight
+
     def _read_prompt(self, length: int) -> tuple[Any, Tensor]:
         empty = None
         if callable(self._cache):
