@@ -344,11 +344,11 @@ def test_ambiguity_is_polynomial(grammar: str) -> None:
     for text in ("a", "aa", "aaaaa", "", "aab"):
         state = automaton.advance_bytes(automaton.start, text.encode())
         assert automaton.accepts(state) == oracle.accepts(text)
-    begin = time.monotonic()
+    begin = time.process_time()
     state = automaton.advance_bytes(automaton.start, b"a" * 800)
     assert automaton.accepts(state)
     assert automaton.advance_bytes(state, b"b") == DEAD
-    assert time.monotonic() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 # -- Python ------------------------------------------------------------------------------------------------

@@ -174,10 +174,10 @@ def test_128_tools(style: Any) -> None:
     ]
     best = float("inf")
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         automaton = structgen.compile_lark(tool_calls(tools, style=style), VOCABULARY)
         automaton.mask(automaton.start)
-        best = min(best, time.perf_counter() - begin)
+        best = min(best, time.thread_time() - begin)
     assert best < 0.1
     key = "parameters" if style == "llama3" else "arguments"
     for limit, fits in ((127, True), (128, False)):
