@@ -90,16 +90,18 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> npt.NDAr
     return np.concatenate(rows)
 
 
-def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """Return an untrained model in float32: 4 layers of width 160, embeddings tied."""
+def new_model(
+    tokenizer: PreTrainedTokenizerFast, width: int = 160, inner: int = 448, context: int = CONTEXT
+) -> LlamaForCausalLM:
+    """Return an untrained model in float32: 4 layers, embeddings tied."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=160,
-        intermediate_size=448,
+        hidden_size=width,
+        intermediate_size=inner,
         num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -1,5 +1,6 @@
 """Sequential Monte Carlo over sequences, and the population of weighted particles that it is made of."""
 
+import abc
 import dataclasses
 import math
 from collections.abc import Sequence as SequenceOf
@@ -22,12 +23,13 @@ from structgen.samplers._token_samplers import TokenSampler
 _NEVER = -math.inf
 
 
-class ParticleSampler:
+class ParticleSampler(abc.ABC):
     """A sampler whose sequences grow side by side, as the particles of one population."""
 
     particles: int
     _equal: ClassVar[bool] = False  # whether finished sequences count the same
 
+    @abc.abstractmethod
     def _population(
         self,
         model: LanguageModel,
@@ -36,7 +38,7 @@ class ParticleSampler:
         critic: Potential | None,
         run: Run,
     ) -> "Population":
-        raise NotImplementedError
+        """Begin one prompt's particles."""
 
     def run(
         self,

@@ -4,38 +4,21 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 from transformers.generation import GenerateBeamDecoderOnlyOutput
 
-from structgen import TokenAutomaton, Vocabulary, compile_regex
+from structgen import TokenAutomaton, compile_regex
 from structgen.hf import AutomatonLogitsProcessor, diverse_beam_search
+from tests.hf.small import END, PAD, VOCABULARY, A, B, small_model
 
-END, A, B, PAD = range(4)
-WIDTH = 8
 IDS = torch.tensor([[1, 2, 5, 4], [PAD, PAD, 2, 1]])
 MASK = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
 ONE = IDS[:1]
-VOCABULARY = Vocabulary(
-    [b"", b"a", b"b", b"", b"c", b"d"], eos_token_ids=END, special_token_ids=PAD, logits_size=WIDTH
-)
 
 
 @pytest.fixture(scope="module")
 def model() -> LlamaForCausalLM:
-    torch.manual_seed(2)
-    config = LlamaConfig(
-        vocab_size=WIDTH,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-        eos_token_id=END,
-        pad_token_id=PAD,
-        bos_token_id=PAD,
-        initializer_range=0.6,
-    )
-    return LlamaForCausalLM(config).eval()
+    return small_model()
 
 
 @pytest.fixture(scope="module")

@@ -13,34 +13,17 @@ from transformers.generation import GenerateDecoderOnlyOutput, TopKLogitsWarper
 from structgen import AllParticlesDeadError, BudgetError, TokenAutomaton, Vocabulary, compile_regex
 from structgen.hf import AutomatonLogitsProcessor, SMCDecoderOnlyOutput, smc
 from structgen.samplers import SMC, HuggingFaceModel, MaskSampler, Predicate
+from tests.hf.small import END, PAD, VOCABULARY, A, B, small_model
 
-END, A, B, PAD = range(4)
-WIDTH = 8
 PROMPTS = [[1, 2, 5, 4], [2, 1]]
 IDS = torch.tensor([PROMPTS[0], [PAD, PAD, *PROMPTS[1]]])
 MASK = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
 ONE = torch.tensor([PROMPTS[0]])
-VOCABULARY = Vocabulary(
-    [b"", b"a", b"b", b"", b"c", b"d"], eos_token_ids=END, special_token_ids=PAD, logits_size=WIDTH
-)
 
 
 @pytest.fixture(scope="module")
 def model() -> LlamaForCausalLM:
-    torch.manual_seed(2)
-    config = LlamaConfig(
-        vocab_size=WIDTH,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-        eos_token_id=END,
-        pad_token_id=PAD,
-        bos_token_id=PAD,
-        initializer_range=0.6,
-    )
-    return LlamaForCausalLM(config).eval()
+    return small_model()
 
 
 @pytest.fixture(scope="module")

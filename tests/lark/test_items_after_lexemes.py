@@ -108,6 +108,20 @@ def test_special_token_behind_a_bound_item() -> None:
     assert not accepts(0, 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "accepted"),
+    [("a[1,2]", True), ("a[11,1]", True), ("a[1,1]", False), ("a[11,11]", False), ("a[2,;]", False)],
+)
+def test_checked_item_under_a_lasting_obligation(text: str, accepted: bool) -> None:
+    vocabulary = structgen.Vocabulary([bytes([i]) for i in range(256)] + [b""], eos_token_ids=256)
+    item = '%json {"type": "array", "uniqueItems": true, "items": {"type": "integer"}}'
+    automaton = structgen.compile_lark(f"start: NAME {item}\nNAME: /a+(?!.*;)/", vocabulary).session()
+    state = automaton.start
+    for byte in text.encode():
+        state = automaton.step(state, byte)
+    assert (state != DEAD and automaton.accepts(state)) == accepted
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     name=st.sampled_from(["a", "b", "ab", "[ab]+", "a+", "a*b", "1a?", "[a1]+"]),

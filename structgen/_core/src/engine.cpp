@@ -118,6 +118,17 @@ bool Engine::enter(const Item& begin, std::uint8_t byte, Items& out, const Text*
   return guarded;
 }
 
+// Adds what a byte leads to within a lexeme. Tells whether a guard is at work there.
+bool Engine::go_on(const Item& item, std::uint8_t byte, Items& out) {
+  const Lex to = lexer_.next(item.lex, byte);
+  if (to == kDeadLex) return false;
+  const StackSet& set = sets_[static_cast<std::size_t>(item.stacks)];
+  const bool guarded = set.guarded();
+  unsure_ = unsure_ || set.unsure;
+  out.push_back({to, set.captures ? capture(item.stacks, byte, lexer_[to].kind == Kind::kText) : item.stacks});
+  return guarded;
+}
+
 void Engine::advance(const Items& in, std::uint8_t byte, Items& out, Text* text) {
   out.clear();
   bool guarded = false;
@@ -131,13 +142,7 @@ void Engine::advance(const Items& in, std::uint8_t byte, Items& out, Text* text)
       guarded = advance_bound(item, byte, out, text) || guarded;
       continue;
     }
-    const Lex to = lexer_.next(item.lex, byte);
-    if (to != kDeadLex) {
-      const StackSet& set = sets_[static_cast<std::size_t>(item.stacks)];
-      guarded = guarded || set.guarded();
-      unsure_ = unsure_ || set.unsure;
-      out.push_back({to, set.captures ? capture(item.stacks, byte, lexer_[to].kind == Kind::kText) : item.stacks});
-    }
+    guarded = go_on(item, byte, out) || guarded;
     if (!lexer_[item.lex].accepting) continue;
     if (sets_[static_cast<std::size_t>(item.stacks)].checks && !may_follow(item.stacks, byte)) continue;
     for (const Item& begin : expand(ended(item, text)).items) guarded = enter(begin, byte, out, text) || guarded;

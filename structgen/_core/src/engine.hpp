@@ -254,6 +254,7 @@ class Engine {
   void normalize(Items& items);
   // `text` is the captured text before the byte, and becomes that after it; null where it is unknown.
   void advance(const Items& in, std::uint8_t byte, Items& out, Text* text);
+  bool go_on(const Item& item, std::uint8_t byte, Items& out);
   bool enter(const Item& begin, std::uint8_t byte, Items& out, const Text* text);
   void advance(Level& in, std::uint8_t byte, Items& out);
   Items items(State s) const;

@@ -67,7 +67,7 @@ bool Engine::advance_bound(const Item& item, std::uint8_t byte, Items& out, cons
   bool guarded = false;
   if (to != kDeadScan) {
     const std::size_t before = out.size();
-    guarded = enter({b.lex, item.stacks}, byte, out, text);
+    guarded = go_on({b.lex, item.stacks}, byte, out);
     keep_bound(to, before, out);
   }
   Items within, behind;
