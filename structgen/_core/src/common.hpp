@@ -27,6 +27,11 @@ inline std::uint64_t mix(std::uint64_t x) {
   return x;
 }
 
+// Two numbers as one key.
+inline std::uint64_t pair_key(std::int32_t a, std::int32_t b) {
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32 | static_cast<std::uint32_t>(b);
+}
+
 inline std::uint64_t combine(std::uint64_t seed, std::uint64_t value) {
   return mix(seed * 0x9e3779b97f4a7c15ULL + value);
 }

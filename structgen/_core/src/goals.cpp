@@ -13,8 +13,6 @@ namespace {
 constexpr std::size_t kStepLimit = 5000000;  // of one compilation, and of each call of its automaton
 constexpr std::size_t kMostBytes = std::size_t{1} << 29;
 
-std::uint64_t pair_key(std::int32_t a, std::int32_t b) { return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32) | static_cast<std::uint32_t>(b); }
-
 }  // namespace
 
 std::int32_t SetStore::intern(std::vector<std::int32_t> members) {

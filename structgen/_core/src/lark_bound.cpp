@@ -9,7 +9,7 @@ namespace structgen {
 Lex LarkGrammar::bind(Scan promise, Lex lex) {
   const std::vector<std::int32_t>& kept = scanner.exits(promise);
   if (!kept.empty() && scanner.exit(kept[0]).obligation == 0) return lex;
-  const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(promise)) << 32) | static_cast<std::uint32_t>(lex);
+  const std::uint64_t key = pair_key(promise, lex);
   const std::int32_t known = bound_index_.get(key, -1);
   if (known >= 0) return kBoundBase + known;
   bounds_.push_back({promise, lex});

@@ -107,7 +107,7 @@ Engine::Outlook Engine::outlook(const Item& item) {
 // Whether anything completes an item of the scanner, or a bound one; exactly.
 bool Engine::live(const Item& item) {
   if (searching_ || careful()) return true;  // decided for the state as a whole
-  const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(item.lex)) << 32) | static_cast<std::uint32_t>(item.stacks);
+  const std::uint64_t key = pair_key(item.lex, item.stacks);
   std::int32_t known = live_index_.get(key, -1);
   if (known < 0) {
     const std::int32_t lowest = lowest_;

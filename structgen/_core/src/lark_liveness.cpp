@@ -11,8 +11,6 @@ constexpr std::size_t kMostPlaces = 400;
 constexpr std::size_t kMostHopeless = 50;     // places from which nothing may lead on
 constexpr std::size_t kMostSearched = 500;   // states of the scanner, to tell whether a terminal can match
 
-std::uint64_t pair_key(std::int32_t a, std::int32_t b) { return static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32 | static_cast<std::uint32_t>(b); }
-
 }  // namespace
 
 Liveness::Liveness(LarkGrammar& lark) : lark_(lark), scanner_(lark.scanner) {}

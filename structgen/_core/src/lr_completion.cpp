@@ -13,8 +13,6 @@ constexpr std::size_t kMostSets = 16;
 constexpr std::size_t kMostRemembered = std::size_t{1} << 18;
 constexpr std::int64_t kMostCost = LrCompletion::kImpossible - 1;
 
-std::uint64_t pair_key(std::int32_t a, std::int32_t b) { return static_cast<std::uint64_t>(a) << 32 | static_cast<std::uint32_t>(b); }
-
 }  // namespace
 
 LrCompletion::Cost LrCompletion::Cost::operator+(const Cost& o) const {
