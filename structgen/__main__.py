@@ -1,0 +1,5 @@
+"""``python -m structgen``."""
+
+from structgen.cli import main
+
+main()
