@@ -2,24 +2,33 @@
 
 Commands live in modules of their own and are imported when they are called, so that ``structgen --help`` and
 shell completion are quick and ``structgen validate`` needs nothing of a model.
+
+A command ends with ``ctx.exit(code)`` or returns the code; :mod:`structgen.cli._common` has the codes.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 import structgen
+from structgen.cli._common import EXIT_INTERRUPTED
 
 __all__ = ["cli", "main"]
 
-_COMMANDS: dict[str, str] = {}
+_COMMANDS: dict[str, str] = {
+    "bench": "structgen.cli._bench:bench",
+}
 """Commands as ``module:attribute``, in the order of ``--help``."""
 
 
 class _LazyGroup(click.Group):
-    """A group whose commands are imported on demand."""
+    """A group whose commands are imported on demand, and whose exit codes are ours."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -32,11 +41,44 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command as click does, but leave 1 for "not valid": click aborts with it on Ctrl-C."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("structgen: interrupted", err=True)
+            sys.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read our output has left (`structgen ... | head`): not an error. What is still
+            # buffered has nowhere to go, and the interpreter would complain of it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        sys.exit(code if isinstance(code, int) else 0)
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(structgen.__version__)
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Structured generation: texts that conform to a JSON Schema, a Lark grammar or a regular expression."""
+    # Click colours only what goes to a terminal; NO_COLOR (https://no-color.org) turns that off too.
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
 
 
 def main() -> None:
