@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from jsonschemabench import import_time as import_times
 from jsonschemabench import sampler_quality
-from jsonschemabench.commands import import_time, lark, masks, memory, report, samplers, suite
+from jsonschemabench.commands import import_time, lark, masks, memory, report, run, samplers, suite
 from jsonschemabench.datasets import DatasetError
 from jsonschemabench.engines import EngineUnavailableError
 from jsonschemabench.progress import progress
+from jsonschemabench.runs.executors import ExecutorError
 from jsonschemabench.vocabularies import VocabularyError
 
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         VocabularyError,
         EngineUnavailableError,
         import_times.ImportTimeError,
+        ExecutorError,
         ValueError,
     ) as error:
         print(f"jsonschemabench: {error}", file=sys.stderr)
@@ -56,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
         module.add_parser(commands)
     quality = sampler_quality.add_parser(commands)
     quality.set_defaults(run=lambda options: sampler_quality.command(options, progress))
-    for module in (samplers, report, memory, import_time):
+    for module in (samplers, run, report, memory, import_time):
         module.add_parser(commands)
     return parser
