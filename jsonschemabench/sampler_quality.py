@@ -412,7 +412,7 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
             f"the quality run needs PyTorch and transformers ({error}): pip install 'structgen[hf]'"
         ) from error
     bench = Bench.load(folder)
-    settings = Settings(_digest(folder), plan.particles)
+    settings = Settings(digest(folder), plan.particles)
     done = _resumed(options.out, settings) if options.out is not None else []
     with progress(len(plan.keys())) as bar:
         kept = {row.key for row in done}
@@ -462,5 +462,6 @@ def _names(text: str, known: Iterable[str], option: str) -> list[str]:
     return names
 
 
-def _digest(folder: Path) -> str:
+def digest(folder: Path) -> str:
+    """Return the beginning of the SHA-256 of a model's weights."""
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:12]
