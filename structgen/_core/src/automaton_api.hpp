@@ -30,8 +30,12 @@ class OutBuffer {
   Py_buffer view_{};
 };
 
-// What guards call. Freed with the GIL held, as the objects of Python that own it are.
-using Predicates = std::vector<nanobind::object>;
+// What is asked of Python: what guards call, and what names the nodes of a schema. Freed with the GIL held, as the objects of Python
+// that own it are.
+struct Predicates {
+  std::vector<nanobind::object> guards;
+  nanobind::object names;
+};
 
 // The methods that TokenAutomaton and Session share.
 class StateView {
@@ -72,6 +76,7 @@ class StateView {
   template <class Work>
   auto judged(Work&& work);
   void judge(const std::vector<Verdicts::Question>& questions);
+  void name_nodes();
   Engine& own();
   State homeward(State local);
 

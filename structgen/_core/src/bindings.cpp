@@ -229,9 +229,14 @@ void bind_expressions(nb::class_<Builder>& c) {
            [](Builder& b, std::string name, nb::object predicate) {
              if (!predicate.is_none() && !PyCallable_Check(predicate.ptr())) throw nb::type_error("a guard's predicate must be callable, or None");
              G g(b);
-             b.predicates->push_back(predicate);
+             b.predicates->guards.push_back(predicate);
              return b.grammar->guard({std::move(name), predicate.is_none()});
            }, "name"_a, "predicate"_a.none())
+      .def("name_nodes",
+           [](Builder& b, nb::object names) {
+             G g(b);
+             b.predicates->names = std::move(names);
+           }, "names"_a)
       .def("guarded",
            [](Builder& b, Expr e, std::int32_t guard, bool negated) {
              G g(b);
