@@ -18,6 +18,7 @@ from jsonschemabench import (
     masks,
     memory,
     official_suite,
+    repetition,
     results,
     sampler_quality,
     suite,
@@ -113,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
 
     quality_parser = sampler_quality.add_parser(commands)
     quality_parser.set_defaults(run=lambda options: sampler_quality.command(options, progress))
+    repetition_parser = repetition.add_parser(commands)
+    repetition_parser.set_defaults(run=lambda options: repetition.command(options, progress))
     samplers_parser = commands.add_parser(
         "samplers", help="adaptive weighted rejection next to masks: predicate calls and time per token"
     )
