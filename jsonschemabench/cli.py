@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from jsonschemabench import import_time as import_times
-from jsonschemabench import sampler_quality
+from jsonschemabench import repetition, sampler_quality
 from jsonschemabench.commands import import_time, lark, masks, memory, report, run, samplers, suite
 from jsonschemabench.datasets import DatasetError
 from jsonschemabench.engines import EngineUnavailableError
@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
         module.add_parser(commands)
     quality = sampler_quality.add_parser(commands)
     quality.set_defaults(run=lambda options: sampler_quality.command(options, progress))
+    repeats = repetition.add_parser(commands)
+    repeats.set_defaults(run=lambda options: repetition.command(options, progress))
     for module in (samplers, run, report, memory, import_time):
         module.add_parser(commands)
     return parser
