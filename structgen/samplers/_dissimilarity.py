@@ -14,7 +14,7 @@ from torch import Tensor
 from structgen._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from structgen.samplers._beams import Hypothesis
+    from structgen.samplers._beam_groups import Hypothesis
 
 DissimilarityName = Literal["hamming", "cumulative", "ngram", "embedding", "structural"]
 
