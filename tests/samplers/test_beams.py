@@ -171,6 +171,16 @@ def test_cumulative_terms_add_up_to_the_loss_of_the_sum() -> None:
         assert total == pytest.approx(math.exp(-3 / gamma) + math.exp(-2 / gamma) - 2)
 
 
+def test_cumulative_terms_fade_as_texts_go_apart() -> None:
+    """Two of three positions differ from the first beam, none from the second."""
+    terms = Cumulative(2.0, counted="different")(beam(1, 2, 3), [beam(1, 5, 5, 4), beam(1, 2, 3, 6)])
+    assert terms == pytest.approx({4: -math.exp(-1.0), 6: -1.0})
+    same = Cumulative(2.0, counted="different")(beam(1), [beam(1, 4), beam(2, 4)])
+    assert same == pytest.approx({4: -1.0 - math.exp(-0.5)})
+    with pytest.raises(ValueError, match="counted"):
+        Cumulative(counted="both")  # type: ignore[arg-type]
+
+
 def test_ngram_counts_occurrences_anywhere() -> None:
     earlier = [beam(1, 2, 1, 2, 3), beam(4, 4, 4, 1, 3)]
     assert NGram(2)(beam(0, 0, 0, 1), earlier) == {2: -2.0, 3: -1.0}
