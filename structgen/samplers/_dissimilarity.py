@@ -33,10 +33,10 @@ def hamming(beam: Hypothesis, earlier: Sequence[Hypothesis]) -> Terms:
 class Cumulative:
     """What the beams before have in common with this one so far, so that the terms of a step fade.
 
-    With ``counted="equal"`` the dissimilarity is the sum of exp(-n / gamma) over the beams before, n being the
-    number of positions with equal tokens. The terms are by how much the sum falls with the token; so all that
-    a beam got add up to the sum of its text, less that of the empty text. The more two beams share, the less
-    one token more counts.
+    With ``counted="equal"`` the dissimilarity is the sum of exp(-n / gamma) over the beams before, n being
+    the number of positions with equal tokens. The terms are by how much the sum falls with the token; so all
+    that a beam got add up to the sum of its text, less that of the empty text. The more two beams share, the
+    less one token more counts.
 
     With ``counted="different"`` a term is that of Hamming, times exp(-n / gamma), n being the number of
     positions so far with different tokens: texts that have gone apart are left alone.
