@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jsonschemabench import (
     datasets,
+    diversity,
     failures,
     import_time,
     lark_bench,
@@ -113,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
 
     quality_parser = sampler_quality.add_parser(commands)
     quality_parser.set_defaults(run=lambda options: sampler_quality.command(options, progress))
+    diversity_parser = diversity.add_parser(commands)
+    diversity_parser.set_defaults(run=lambda options: diversity.command(options, progress))
     samplers_parser = commands.add_parser(
         "samplers", help="adaptive weighted rejection next to masks: predicate calls and time per token"
     )
