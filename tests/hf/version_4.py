@@ -36,6 +36,8 @@ class Case:
     prompts: tuple[tuple[int, ...], ...]
     ends: tuple[int, ...]
     pad: int
+    forced: bool
+    """Whether only 8 may follow 5."""
 
     def generate(self, model: Any, **options: Any) -> Any:
         """Call ``generate``; all sequences are returned, with their scores."""
@@ -57,6 +59,7 @@ class Case:
             do_sample=False,
             return_dict_in_generate=True,
             output_scores=True,
+            prefix_allowed_tokens_fn=_after if self.forced else None,
             **options,
         )
 
@@ -71,6 +74,10 @@ class Case:
         return [texts[i : i + count] for i in range(0, len(texts), count)]
 
 
+def _after(_: int, ids: torch.Tensor) -> list[int]:
+    return [8] if ids[-1] == 5 else list(range(VOCABULARY))
+
+
 def cases() -> list[Case]:
     """Return the cases, made from a seed."""
     found = []
@@ -79,20 +86,23 @@ def cases() -> list[Case]:
         prompts = tuple(
             tuple(rng.choices([1, 2, 4, 5], k=rng.randint(1, 4))) for _ in range(rng.choice([1, 1, 2]))
         )
-        found.append(
-            Case(
-                seed % 6,
-                rng.choice([2, 2, 3, 4]),
-                rng.choice([1, 2, 3]),
-                rng.choice([0.2, 0.5, 1.0, 5.0]),
-                rng.choice([-0.5, 0.0, 1.0, 1.0, 2.0]),
-                rng.choice([False, False, True, "never"]),
-                rng.choice([3, 6, 10]),
-                prompts,
-                rng.choice([(END,), (END,), (END, OTHER_END)]),
-                rng.choice([PAD, PAD, END]),
-            )
+        case = Case(
+            seed % 6,
+            rng.choice([2, 2, 3, 4]),
+            rng.choice([1, 2, 3]),
+            rng.choice([0.2, 0.5, 1.0, 5.0]),
+            rng.choice([-0.5, 0.0, 1.0, 1.0, 2.0]),
+            rng.choice([False, False, True, "never"]),
+            rng.choice([3, 6, 10]),
+            prompts,
+            rng.choice([(END,), (END,), (END, OTHER_END)]),
+            rng.choice([PAD, PAD, END]),
+            rng.choice([False, False, True]),
         )
+        if case.forced:
+            # With a forced first token there is one beam, and version 4 makes copies of it with -1e9.
+            case = dataclasses.replace(case, prompts=tuple((*prompt, 4) for prompt in prompts))
+        found.append(case)
     return found
 
 
