@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
+from types import ModuleType
 
 from jsonschemabench import import_time as import_times
-from jsonschemabench import repetition, sampler_quality
+from jsonschemabench import diversity, repetition, sampler_quality
 from jsonschemabench.commands import import_time, lark, masks, memory, report, run, samplers, suite
 from jsonschemabench.datasets import DatasetError
 from jsonschemabench.engines import EngineUnavailableError
@@ -56,10 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (masks, suite, lark):
         module.add_parser(commands)
-    quality = sampler_quality.add_parser(commands)
-    quality.set_defaults(run=lambda options: sampler_quality.command(options, progress))
-    repeats = repetition.add_parser(commands)
-    repeats.set_defaults(run=lambda options: repetition.command(options, progress))
+    for study in (sampler_quality, repetition, diversity):
+        study.add_parser(commands).set_defaults(run=partial(_run_study, study))
     for module in (samplers, run, report, memory, import_time):
         module.add_parser(commands)
     return parser
+
+
+def _run_study(study: ModuleType, options: argparse.Namespace) -> int:
+    code: int = study.command(options, progress)
+    return code

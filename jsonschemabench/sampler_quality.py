@@ -396,8 +396,8 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
         Something is not installed, or there is no model.
     """
     plan = Plan(
-        _names(options.domains, DOMAINS, "--domains"),
-        _names(options.methods, METHODS, "--methods"),
+        names(options.domains, DOMAINS, "--domains"),
+        names(options.methods, METHODS, "--methods"),
         4 if options.quick else options.tasks,
         1 if options.quick else options.seeds,
         options.particles,
@@ -454,12 +454,19 @@ def default_model() -> Path:
     )
 
 
-def _names(text: str, known: Iterable[str], option: str) -> list[str]:
+def names(text: str, known: Iterable[str], option: str) -> list[str]:
+    """Return the names that an option lists.
+
+    Raises
+    ------
+    ValueError
+        One is unknown, or is there twice, or there is none.
+    """
     known = list(known)
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names or len(set(names)) != len(names) or not set(names) <= set(known):
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found or len(set(found)) != len(found) or not set(found) <= set(known):
         raise ValueError(f"{option} wants different names of {', '.join(known)}, separated by commas")
-    return names
+    return found
 
 
 def digest(folder: Path) -> str:

@@ -116,7 +116,7 @@ def test_scores_are_the_models_with_the_terms(model: Any) -> None:
 def test_options_of_version_4_are_read(model: Any) -> None:
     old = model.generate(
         ONE,
-        custom_generate=diverse_beam_search(),
+        custom_generate=diverse_beam_search(version_4=False),
         num_beams=4,
         num_beam_groups=2,
         diversity_penalty=1.5,
