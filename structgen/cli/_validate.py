@@ -22,7 +22,6 @@ from structgen.cli._common import (
     decode,
     display_name,
     open_input,
-    read_bytes,
 )
 
 if TYPE_CHECKING:
@@ -232,8 +231,9 @@ def _check(checker: Checker, task: _Task, max_bytes: int) -> Outcome:
             if data is None and task.form == "jsonl":
                 raise UnusableInputError(name, *_too_long(max_bytes), line=number, column=1)
             if data is None:
-                data = read_bytes(task.path, max_bytes)
-            elif len(data) > max_bytes:
+                with open_input(task.path) as stream:
+                    data = stream.read(max_bytes + 1)
+            if len(data) > max_bytes:
                 raise UnusableInputError(name, *_too_long(max_bytes))
             _check_text(checker, decode(data, name, number), name, task.form, number, outcome)
         except UnusableInputError as error:
