@@ -9,7 +9,9 @@ A command ends with ``ctx.exit(code)`` or returns the code; :mod:`structgen.cli.
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +19,12 @@ from typing import Any
 import click
 
 import structgen
-from structgen.cli._common import EXIT_INTERRUPTED
+from structgen.cli._common import EXIT_INTERRUPTED, EXIT_TERMINATED
 
 __all__ = ["cli", "main"]
 
 _COMMANDS: dict[str, str] = {
+    "validate": "structgen.cli._validate:validate",
     "bench": "structgen.cli._bench:bench",
 }
 """Commands as ``module:attribute``, in the order of ``--help``."""
@@ -52,6 +55,9 @@ class _LazyGroup(click.Group):
         """Run a command as click does, but leave 1 for "not valid": click aborts with it on Ctrl-C."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Whatever the locale can encode, an é of a document must not end the command.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
@@ -83,4 +89,6 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Entry point of the ``structgen`` command."""
+    # An exception, so that temporary files are removed.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(EXIT_TERMINATED))
     cli(prog_name="structgen")

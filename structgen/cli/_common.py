@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +18,8 @@ EXIT_PROBLEMS = 1
 EXIT_UNUSABLE = 2
 """An input (or the command line itself) could not be used."""
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+"""As shells report the signals SIGINT and SIGTERM."""
 
 STDIN = "-"
 MAX_BYTES = 256 << 20
@@ -30,26 +31,38 @@ class UnusableInputError(click.ClickException):
 
     Parameters
     ----------
-    place : str
-        The file, with line and column where they are known (``data.json:3:7``).
+    file : str
+        The file, as messages call it.
     reason : str
         What is wrong, without a full stop.
     hint : str, optional
         What to do about it.
+    line, column : int, optional
+        Where, from 1; columns count code points.
     """
 
     exit_code = EXIT_UNUSABLE
 
-    def __init__(self, place: str, reason: str, hint: str | None = None) -> None:
-        self.place = place
+    def __init__(
+        self,
+        file: str,
+        reason: str,
+        hint: str | None = None,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        self.file = file
         self.reason = reason
         self.hint = hint
+        self.line = line
+        self.column = column
+        place = ":".join(str(part) for part in (file, line, column) if part is not None)
         super().__init__(f"{place}: {reason}" + (f"; {hint}" if hint else ""))
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(
-            click.style("error: ", fg="red", bold=True) + printable(self.message), file=file, err=file is None
-        )
+        label = click.style("error: ", fg="red", bold=True)
+        click.echo(label + printable(self.message), file=file, err=file is None)
 
 
 def display_name(path: str) -> str:
@@ -127,9 +140,11 @@ def decode(data: bytes, name: str, first_line: int = 1) -> str:
         # All before the byte at fault is valid.
         column = len(before[before.rfind(b"\n") + 1 :].decode()) + 1
         raise UnusableInputError(
-            f"{name}:{line}:{column}",
+            name,
             f"is not UTF-8 (byte 0x{data[error.start]:02x})",
             "convert it, for example with `iconv -f ISO-8859-1 -t UTF-8`",
+            line=line,
+            column=column,
         ) from None
 
 
@@ -150,7 +165,7 @@ def atomic_output(path: str | None) -> Iterator[IO[str]]:
         If the file cannot be written.
     """
     if path is None or path == STDIN:
-        yield click.get_text_stream("stdout")
+        yield sys.stdout
         return
     target = Path(path)
     try:
@@ -190,36 +205,14 @@ def read_schema(path: str) -> Any:
     Returns
     -------
     Any
-        Its value; numbers as Python has them.
+        Its value; numbers that are no integer literals are decimals, as they were written.
 
     Raises
     ------
     UnusableInputError
         If it cannot be read or parsed; with the place.
     """
-    import json
+    # Imported late: it needs this module, and few commands need it.
+    from structgen.cli._documents import read_schema_document
 
-    text, name = read_text(path), display_name(path)
-    suffix = Path(path).suffix.lower()
-    try:
-        if suffix in (".yaml", ".yml"):
-            import yaml
-
-            try:
-                return yaml.safe_load(text)
-            except yaml.MarkedYAMLError as error:
-                mark = error.problem_mark
-                place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark is not None else name
-                raise UnusableInputError(place, f"is not YAML ({error.problem})") from None
-            except yaml.YAMLError as error:
-                raise UnusableInputError(name, f"is not YAML ({error})") from None
-        if suffix == ".toml":
-            return tomllib.loads(text)
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        place = f"{name}:{error.lineno}:{error.colno}"
-        raise UnusableInputError(place, f"is not JSON ({error.msg})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UnusableInputError(name, f"is not TOML ({error})") from None
-    except RecursionError:
-        raise UnusableInputError(name, "is nested too deeply") from None
+    return read_schema_document(path).value
