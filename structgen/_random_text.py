@@ -21,6 +21,9 @@ __all__ = ["random_texts"]
 # Where guards leave a walk no way on, it goes back further each time, and after so many times it is given up.
 _MAX_DEAD_ENDS = 40
 
+# Searches for a way to the end that may run into their limit.
+_MAX_LIMITS_MET = 2
+
 # What uniform sampling remembers: states, and pairs of a state and a number of bytes.
 _MAX_STATES = 20_000
 _MAX_COUNTS = 2_000_000
@@ -98,7 +101,7 @@ def random_texts(
     ValueError
         `n` or `max_bytes` is negative, the vocabulary lacks a byte, or every text is longer than `max_bytes`.
     LimitError
-        Uniform sampling would have to count for too many states.
+        Uniform sampling would have to count for too many states; or ways to the end take too long to find.
     GuardDeadEnd
         Checks on whole values refused all that was tried.
 
@@ -147,6 +150,7 @@ class _States:
         self._tokens = tokens
         self.start = session.start
         self._mask = np.zeros_like(session.mask(FINISHED))
+        self._limits_met = 0
 
     def successors(self, state: int) -> dict[int, bytearray]:
         """Return the bytes that lead to each next state."""
@@ -163,10 +167,21 @@ class _States:
         return self._session.accepts(state)
 
     def shortest(self, state: int) -> bytes | None:
-        """Return a shortest text to an end; None where guards, or limits, keep it from being found."""
+        """Return a shortest text to an end; None where guards, or limits, keep it from being found.
+
+        Raises
+        ------
+        LimitError
+            Limits were in the way several times, each of which takes seconds.
+        """
         try:
             return self._session.shortest(state)
-        except (GuardDeadEnd, LimitError):
+        except GuardDeadEnd:
+            return None
+        except LimitError:
+            self._limits_met += 1
+            if self._limits_met > _MAX_LIMITS_MET:
+                raise
             return None
 
 
