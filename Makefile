@@ -15,7 +15,7 @@ SAMPLE ?= 200
 ENGINES ?= structgen,llguidance
 CMAKE_FLAGS := -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 
-.PHONY: setup build test demo lint sanitize bench clean
+.PHONY: setup build test demo lint man sanitize bench clean
 
 setup: $(VENV)/.installed build
 
@@ -48,6 +48,10 @@ lint: build
 	mypy
 	$(BIN)/python -m mypy.stubtest structgen._core._native --mypy-config-file pyproject.toml \
 		--allowlist .ci/stubtest-allowlist.txt
+
+# From the help of the commands; a test says when they are out of date.
+man: build
+	PYTHONPATH=. $(BIN)/python docs/man_pages.py
 
 # A copy of the package and of its tests around the instrumented module, so that the usual build stays as it is.
 # Leaks are not reported: the interpreter keeps objects on purpose. Captured by file descriptor, reports would be lost.

@@ -91,6 +91,9 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Entry point of the ``structgen`` command."""
+    # The library jsonschema imports it where it is installed, which takes a second, for a format that it
+    # would check. We check formats ourselves.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     # An exception, so that temporary files are removed.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(EXIT_TERMINATED))
     cli(prog_name="structgen")

@@ -193,6 +193,8 @@ def atomic_output(path: str | None) -> Iterator[IO[str]]:
 
 def printable(text: str) -> str:
     """Escape what a terminal would act upon, and surrogates, which cannot be encoded."""
+    if text.isprintable():
+        return text
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode()
         for c in text

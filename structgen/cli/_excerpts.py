@@ -19,14 +19,20 @@ def excerpt(document: Document, start: int, end: int) -> tuple[str, str]:
     before, marked = len(shown), 0
     # A container spans lines, and all of it is rarely meant: one caret.
     stop = start + 1 if document.text[start : start + 1] in ("{", "[", "") else end
-    for index in range(first, last):
-        piece = " " if line[index] == "\t" else printable(line[index])
-        width = sum(_columns(character) for character in piece)
-        shown += piece
-        if index < column:
-            before += width
-        elif index < column + stop - start:
-            marked += width
+    window = line[first:last]
+    if window.isascii() and window.isprintable():
+        shown += window
+        before += column - first
+        marked = min(stop - start, last - column)
+    else:
+        for index, character in enumerate(window, first):
+            piece = " " if character == "\t" else printable(character)
+            width = sum(map(_columns, piece))
+            shown += piece
+            if index < column:
+                before += width
+            elif index < column + stop - start:
+                marked += width
     if last < len(line):
         shown += "…"
     return shown.rstrip(), " " * before + "^" + "~" * max(0, marked - 1)

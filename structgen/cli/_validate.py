@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ from structgen.cli._common import (
     decode,
     display_name,
     open_input,
-    read_bytes,
 )
 
 if TYPE_CHECKING:
@@ -34,8 +34,13 @@ _BATCH_BYTES = 256 << 10
 _RECURSION_LIMIT = 5000
 """Frames: a level of a document takes about six. The main thread's stack holds four times as many."""
 
-_EPILOG = """\b
+_PATH = click.Path(readable=False)
+"""What shells complete as files. Whether they can be read is said when they are."""
+
+_EPILOG = """
 Examples:
+
+\b
   structgen validate schema.json data.json
   structgen validate schema.yaml config/*.yaml --assert-formats
   structgen validate schema.json events.jsonl --jobs 4
@@ -58,8 +63,8 @@ class _Task:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("schema")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("schema", type=_PATH)
+@click.argument("files", nargs=-1, required=True, type=_PATH, metavar="FILE...")
 @click.option(
     "--format",
     "report_format",
@@ -68,7 +73,9 @@ class _Task:
     show_default=True,
     help="How violations are reported.",
 )
-@click.option("--output", "-o", metavar="FILE", help="Write the report to a file, once it is complete.")
+@click.option(
+    "--output", "-o", type=_PATH, metavar="FILE", help="Write the report to a file, once it is complete."
+)
 @click.option(
     "--input-format",
     type=click.Choice(["json", "jsonl", "yaml", "toml"]),
@@ -91,15 +98,19 @@ class _Task:
     "--ref-dir",
     "folders",
     multiple=True,
+    type=_PATH,
     metavar="DIR",
     help="A folder of schemas, known by their $id; relative references lead into it, too.",
 )
-@click.option("--jobs", "-j", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--jobs", "-j", type=click.IntRange(min=1), default=1, show_default="1", metavar="N", help="Processes."
+)
 @click.option(
     "--max-bytes",
     type=click.IntRange(min=1),
     default=_MAX_BYTES,
-    show_default=True,
+    show_default=f"{_MAX_BYTES}",
+    metavar="N",
     help="Longest document, or line of JSON lines; longer ones are refused unread.",
 )
 @click.option(
@@ -232,8 +243,9 @@ def _check(checker: Checker, task: _Task, max_bytes: int) -> Outcome:
             if data is None and task.form == "jsonl":
                 raise UnusableInputError(name, *_too_long(max_bytes), line=number, column=1)
             if data is None:
-                data = read_bytes(task.path, max_bytes)
-            elif len(data) > max_bytes:
+                with open_input(task.path) as stream:
+                    data = stream.read(max_bytes + 1)
+            if len(data) > max_bytes:
                 raise UnusableInputError(name, *_too_long(max_bytes))
             _check_text(checker, decode(data, name, number), name, task.form, number, outcome)
         except UnusableInputError as error:
@@ -264,6 +276,7 @@ _worker: Checker | None = None
 
 def _start_worker(*arguments: Any) -> None:
     global _worker
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     # Ctrl-C reaches all processes of a terminal; this one's parent ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker = _prepare(*arguments)
@@ -287,6 +300,10 @@ def _in_parallel(tasks: Iterator[_Task], jobs: int, arguments: Any, max_bytes: i
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    except BrokenProcessPool:
+        raise UnusableInputError(
+            f"{jobs} processes", "one of them was killed", "if memory ran out, use fewer --jobs"
+        ) from None
     except BaseException:
         for future in pending:
             future.cancel()

@@ -80,6 +80,7 @@ class Report:
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
         self.documents = self.violations = self.problems = self.warnings = 0
+        self._whole: set[Problem] = set()
 
     def begin(self) -> None:
         """Write what comes first."""
@@ -89,6 +90,11 @@ class Report:
         self.documents += outcome.documents
         for problem in outcome.problems:
             self.problems += 1
+            # What is wrong with the schema comes up with every document.
+            if problem in self._whole:
+                continue
+            if problem.line is None:
+                self._whole.add(problem)
             self.problem(problem)
         for warning in outcome.warnings:
             self.warnings += 1
@@ -139,21 +145,21 @@ class TextReport(Report):
     def violation(self, violation: Violation) -> None:
         document = "" if violation.document is None else f" of document {violation.document}"
         place = f"{violation.file}:{violation.line}:{violation.column}:"
-        self._line(f"{click.style(place, bold=True)} {printable(violation.message)}")
-        instance = violation.instance or "the root"
-        self._line(
-            click.style(printable(f"  {instance}{document}, by {violation.schema or 'the schema'}"), dim=True)
-        )
+        pointers = f"  {violation.instance or 'the root'}{document}, by {violation.schema or 'the schema'}"
         line, carets = violation.excerpt
         number = f"{violation.line:>5} | "
-        self._line(f"{number}{line}")
-        self._line(" " * (len(number) - 2) + "| " + click.style(carets, fg="red"))
+        lines = [
+            f"{click.style(place, bold=True)} {printable(violation.message)}",
+            click.style(printable(pointers), dim=True),
+            f"{number}{line}",
+            " " * (len(number) - 2) + "| " + click.style(carets, fg="red"),
+        ]
         for cause in violation.causes[:_TEXT_CAUSES]:
-            self._line(
-                printable(f"      branch {cause.branch}: {cause.instance or 'the root'}: {cause.message}")
-            )
+            text = f"      branch {cause.branch}: {cause.instance or 'the root'}: {cause.message}"
+            lines.append(printable(text))
         if len(violation.causes) > _TEXT_CAUSES:
-            self._line(f"      and {len(violation.causes) - _TEXT_CAUSES} more")
+            lines.append(f"      and {len(violation.causes) - _TEXT_CAUSES} more")
+        click.echo("\n".join(lines), file=self.stream)
 
     def problem(self, problem: Problem) -> None:
         self._message("error", "red", problem)
@@ -164,9 +170,6 @@ class TextReport(Report):
     def _message(self, kind: str, colour: str, problem: Problem) -> None:
         label = click.style(f"{kind}: ", fg=colour, bold=True)
         click.echo(label + printable(f"{problem.place}: {problem.text}"), err=True)
-
-    def _line(self, text: str) -> None:
-        click.echo(text, file=self.stream)
 
 
 class JSONReport(Report):

@@ -28,6 +28,7 @@ _SPECIFICATIONS = {
     "2019-09": DRAFT201909,
     "2020-12": DRAFT202012,
 }
+_NOWHERE = (referencing.exceptions.PointerToNowhere, referencing.exceptions.NoSuchAnchor)
 _VALUES = ("const", "default", "enum", "examples")
 """Keywords that hold no schemas."""
 
@@ -210,6 +211,9 @@ class Checker:
             return
         path = tuple(error.absolute_path)
         problem = messages.sentence(*messages.describe(error, []))
+        branches = messages.causes(error, messages.pointer(path), lambda child: "")[:3]
+        if branches:
+            problem += f" ({'; '.join(branch.message for branch in branches)})"
         raise self._unusable(
             path,
             f"is no valid schema of draft {self.draft}: at {messages.pointer(path)!r} {problem}",
@@ -250,6 +254,13 @@ class Checker:
                 "is nested too deeply, or the schema refers to itself without end",
                 f"check the references of {self._document.name}",
             ) from None
+        except Exception as error:
+            # Documents that references lead to are not checked themselves.
+            raise UnusableInputError(
+                self._document.name,
+                f"refers to something that is no schema ({type(error).__name__}: {error})",
+                "check what its references lead to",
+            ) from error
         if not errors:
             return []
         # Where each is: a key too many is at the key itself, so is one that is misnamed.
@@ -291,6 +302,12 @@ class Checker:
         while seen is not None:
             if isinstance(seen, UnusableInputError):
                 return seen
+            if isinstance(seen, _NOWHERE):
+                return UnusableInputError(
+                    self._document.name,
+                    f"the reference {'#' + reference!r} leads to nothing in its document",
+                    "check its spelling",
+                )
             seen = seen.__cause__ or seen.__context__
         return UnusableInputError(
             self._document.name,
