@@ -30,6 +30,7 @@ from structgen._vocabulary import Vocabulary
 if _typing.TYPE_CHECKING:
     from structgen._explain import Explanation, explain
     from structgen._generate import generate
+    from structgen._random_text import random_texts
     from structgen._types import compile_type, parse_output, schema_of
 
 __version__ = "0.1.0"
@@ -65,6 +66,7 @@ __all__ = [
     "generate",
     "load_grammar",
     "parse_output",
+    "random_texts",
     "register_format",
     "schema_of",
     "tool_calls",
@@ -86,6 +88,10 @@ def __getattr__(name: str) -> _typing.Any:
         from structgen._generate import generate
 
         return globals().setdefault(name, generate)
+    if name == "random_texts":
+        from structgen._random_text import random_texts
+
+        return globals().setdefault(name, random_texts)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -38,6 +38,7 @@ PUBLIC = [
     "generate",
     "load_grammar",
     "parse_output",
+    "random_texts",
     "register_format",
     "schema_of",
     "tool_calls",

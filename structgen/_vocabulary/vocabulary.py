@@ -95,6 +95,19 @@ class Vocabulary:
         self._special_tokens: dict[str, int] | None = None
 
     @classmethod
+    def of_bytes(cls) -> Vocabulary:
+        """Return a vocabulary of all single bytes: token ``b`` is the byte ``b``, and 256 is the end token.
+
+        It needs no tokenizer, and serves to look into a constraint itself: tests, examples, random texts.
+
+        Returns
+        -------
+        Vocabulary
+            257 tokens.
+        """
+        return cls([*(bytes([byte]) for byte in range(256)), b""], eos_token_ids=256)
+
+    @classmethod
     def from_tokenizer(
         cls,
         tokenizer: Any,

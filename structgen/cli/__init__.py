@@ -25,6 +25,8 @@ __all__ = ["cli", "main"]
 
 _COMMANDS: dict[str, str] = {
     "validate": "structgen.cli._validate:validate",
+    "check": "structgen.cli._check:check",
+    "sample": "structgen.cli._sample:sample",
     "bench": "structgen.cli._bench:bench",
 }
 """Commands as ``module:attribute``, in the order of ``--help``."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from structgen._errors import GrammarError, LimitError
 
+from ._ast import references
 from ._lower import Lowering
 from ._parser import parse_gbnf, place
 from ._recursion import endless_rules, nullable_rules, order_of_beginnings, with_loops
@@ -11,7 +12,7 @@ from ._recursion import endless_rules, nullable_rules, order_of_beginnings, with
 if TYPE_CHECKING:
     from structgen._core import Builder
 
-__all__ = ["lower_gbnf", "nothing_matches"]
+__all__ = ["find_useless", "lower_gbnf", "nothing_matches"]
 
 
 def lower_gbnf(grammar: str, builder: "Builder", root: str = "root") -> int:
@@ -50,3 +51,25 @@ def nothing_matches(grammar: str, root: str) -> GrammarError:
     line, column = place(grammar, rules[first].position)
     hint = "these never end: " + ", ".join(endless[:10]) + (", …" if len(endless) > 10 else "")
     return GrammarError(reason, source=grammar, line=line, column=column, hint=hint)
+
+
+def find_useless(grammar: str, root: str) -> list[tuple[str, str, int, int]]:
+    """Return the rules that no text needs: name, reason, line and column of each, in the order of the text.
+
+    Raises
+    ------
+    GrammarError, LimitError
+        As :func:`lower_gbnf`.
+    """
+    rules = parse_gbnf(grammar, root)
+    reached = {root}
+    waiting = [root]
+    while waiting:
+        for reference in references(rules[waiting.pop()].body):
+            if reference.name not in reached:
+                reached.add(reference.name)
+                waiting.append(reference.name)
+    reasons = dict.fromkeys(endless_rules(rules), "has no text: every option needs a rule that never ends")
+    reasons |= {name: f"is never reached from {root!r}" for name in rules if name not in reached}
+    found = [(name, reason, *place(grammar, rules[name].position)) for name, reason in reasons.items()]
+    return sorted(found, key=lambda one: one[2:])
