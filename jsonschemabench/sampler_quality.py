@@ -303,7 +303,7 @@ def run(
 
 # -- tables ------------------------------------------------------------------------------------------------
 
-_HEADER = (
+HEADER = (
     "",
     "accuracy",
     "posterior accuracy",
@@ -326,7 +326,8 @@ def tables(rows: Sequence[QualityRow]) -> list[tuple[str, list[list[str]]]]:
 
 
 def _table(rows: Sequence[QualityRow]) -> list[list[str]]:
-    methods = [name for name in METHODS if any(row.method == name for row in rows)]
+    found = dict.fromkeys(row.method for row in rows)
+    methods = [name for name in METHODS if name in found] + [name for name in found if name not in METHODS]
     others = [row for row in rows if row.method == REFERENCE]
     table = []
     for name in methods:
@@ -352,7 +353,7 @@ def markdown(rows: Sequence[QualityRow]) -> str:
     """Return the tables as Markdown."""
     text = []
     for title, table in tables(rows):
-        lines = [(title, *_HEADER[1:]), ("---",) * len(_HEADER), *table]
+        lines = [(title, *HEADER[1:]), ("---",) * len(HEADER), *table]
         text.append("".join(f"| {' | '.join(cells)} |\n" for cells in lines))
     return "\n".join(text)
 
@@ -430,7 +431,7 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
         f"{plan.tasks} tasks per domain, {plan.seeds} seeds; [{_LEVEL} percent intervals over tasks]"
     )
     for title, table in tables(rows):
-        printer.table(title, _HEADER, table)
+        printer.table(title, HEADER, table)
     if options.markdown is not None:
         options.markdown.write_text(markdown(rows), encoding="utf-8")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 
 from jsonschemabench import vocabularies
 from jsonschemabench.commands.options import split_names
+from jsonschemabench.commands.report import write as write_report
 from jsonschemabench.progress import progress
 from jsonschemabench.report import Printer
-from jsonschemabench.runs import drive, plan
+from jsonschemabench.runs import drive, plan, reading
 from jsonschemabench.runs.plan import Plan
-from jsonschemabench.runs.store import RunFolder
+from jsonschemabench.runs.store import MANIFEST, RunFolder
 
 _MEASURED = "engines data sample seed vocabulary timeout_s memory_limit_mib fresh_process_every".split()
 
@@ -112,4 +114,10 @@ def _run(options: argparse.Namespace) -> int:
     for measure, missing in folder.manifest.unavailable.items():
         for name, reason in missing.items():
             printer.line(f"{measure}: {name} did not run: {reason}")
+    if todo.report is not None and rows.done:
+        todo.report.mkdir(parents=True, exist_ok=True)
+        parts = reading.read(todo.out)
+        write_report(parts, todo.name, html=todo.report / "report.html", markdown=todo.report / "report.md")
+        shutil.copyfile(todo.out / MANIFEST, todo.report / MANIFEST)
+        printer.line(f"report in {todo.report}")
     return 0 if rows.done or not rows.wanted else 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import traceback
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ from jsonschemabench.worker import die_with_parent
 
 STARTS = 3
 """How often in a row a worker may die before it is ready, until the run is given up."""
+
+
+_TIDY_S = 10.0
 
 
 class ExecutorError(Exception):
@@ -149,7 +153,12 @@ class LocalExecutor:
     def close(self) -> None:
         """See :class:`Executor`."""
         for slot in self._slots:
-            self._end(slot)
+            # The end of its pipe ends a worker that waits for work, tidily.
+            slot.connection.close()
+        for slot in self._slots:
+            slot.process.join(timeout=0 if slot.unit is not None else _TIDY_S)
+            slot.process.kill()
+            slot.process.join()
         self._slots = []
 
 
@@ -159,6 +168,8 @@ def serve(connection: Connection, measures: Sequence[Measure]) -> None:
     It sends what :func:`machine` returns when it is ready, or a text that says why it can't start.
     """
     die_with_parent()
+    # Bars of the libraries would write over that of the run.
+    os.environ["TQDM_DISABLE"] = "1"
     # An interrupt from the terminal reaches all processes: the parent ends the run, and this one with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
