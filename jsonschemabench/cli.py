@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 
-from jsonschemabench import import_time as import_times
 from jsonschemabench import diversity, repetition, sampler_quality
+from jsonschemabench import import_time as import_times
 from jsonschemabench.commands import import_time, lark, masks, memory, report, run, samplers, suite
 from jsonschemabench.datasets import DatasetError
 from jsonschemabench.engines import EngineUnavailableError
