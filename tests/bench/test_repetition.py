@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib.util
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from jsonschemabench.repetition_methods import Bench
 from jsonschemabench.repetition_prompts import Prompt
 from structgen import DEAD
 
+ROOT = Path(__file__).parents[2]
 LOOPING = Prompt("synthetic", 0, "def f(self):\n    self.x = None\n    self.x = None\n    self.x = None", 3)
 
 LOOPS = [
@@ -47,7 +50,8 @@ def bench() -> Iterator[Bench]:
 def run(
     bench: Bench, method: str, prompt: Prompt = LOOPING, tokens: int = 48, seed: int = 0
 ) -> RepetitionRow:
-    return dataclasses.replace(bench, max_new_tokens=tokens).run(prompt, method, seed)
+    bench.max_new_tokens = tokens
+    return bench.run(prompt, method, seed)
 
 
 # -- methods -----------------------------------------------------------------------------------------------
@@ -140,6 +144,7 @@ def test_the_end_token_counts_and_is_no_text(bench: Bench) -> None:
 def test_what_is_no_python_or_too_long_is_known(bench: Bench) -> None:
     assert bench.is_python(LOOPING)
     assert not bench.is_python(Prompt("x", 0, "if a:\n    b\nelse:\n    c\nelse:\n    d", 0))
+    bench.max_new_tokens = 48
     assert bench.fits(LOOPING)
     assert not bench.fits(Prompt("x", 0, "x = 1\n" * 400, 0))
 
@@ -354,3 +359,25 @@ def test_files_begin_with_their_settings(tmp_path: Path) -> None:
     out.write_text(json.dumps(lines[1]) + "\n")
     with pytest.raises(ValueError, match="does not begin with"):
         repetition.read(out)
+
+
+def test_the_plot_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "rows.jsonl"
+    options = ("--methods", "greedy,rpg,grammar,grammar-rpg", "--out", str(out))
+    assert main([*QUICK, *options]) == 0
+    spec = importlib.util.spec_from_file_location("plot_repetition", ROOT / "docs" / "plot_repetition.py")
+    assert spec is not None
+    assert spec.loader is not None
+    plots = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plots)
+    monkeypatch.setattr(sys, "argv", ["plot", str(out), "--into", str(tmp_path)])
+    plots.main()
+    drawn = (tmp_path / "repetition.svg").read_text()
+    assert all(f">{name}</text>" in drawn for name in ("EGP", "greedy", "rpg", "grammar-rpg"))
+    assert ">top-p</text>" not in drawn
+    assert {plots.family(method) for method in METHODS} == set(plots.COLOURS)
+    assert (ROOT / "docs" / "images" / "repetition.svg").is_file()
+    out.unlink()
+    with pytest.raises(SystemExit):
+        plots.main()
+    plots.plt.close("all")
