@@ -29,6 +29,9 @@ _SPECIFICATIONS = {
     "2020-12": DRAFT202012,
 }
 _NOWHERE = (referencing.exceptions.PointerToNowhere, referencing.exceptions.NoSuchAnchor)
+_SHALLOW = 100
+"""Documents with fewer levels are checked, whatever the schema, unless that is endless."""
+
 _VALUES = ("const", "default", "enum", "examples")
 """Keywords that hold no schemas."""
 
@@ -249,10 +252,16 @@ class Checker:
         except dialect.PatternError as error:
             raise UnusableInputError(self._document.name, str(error)) from None
         except RecursionError:
+            if _depth(document.value) < _SHALLOW:
+                raise UnusableInputError(
+                    self._document.name, "refers to itself without end", "check its references"
+                ) from None
             raise UnusableInputError(
                 document.name,
-                "is nested too deeply, or the schema refers to itself without end",
-                f"check the references of {self._document.name}",
+                "is nested too deeply for a schema that refers to itself",
+                "some hundred levels can be checked",
+                line=document.first_line,
+                column=1,
             ) from None
         except Exception as error:
             # Documents that references lead to are not checked themselves.
@@ -358,6 +367,20 @@ def _place(error: Any, value: Any) -> tuple[Path, bool, list[str]]:
         # A name that "propertyNames" refuses: the path is that of its object.
         return (*path, error.instance), True, []
     return path, False, []
+
+
+def _depth(value: Any) -> int:
+    """Return how deep a value is nested, or a number from :data:`_SHALLOW` on."""
+    level, depth = [value], 0
+    while level and depth < _SHALLOW:
+        level = [
+            child
+            for node in level
+            if isinstance(node, (dict, list))
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        depth += 1
+    return depth
 
 
 def _part(value: Any, path: Path) -> Any:
