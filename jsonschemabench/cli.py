@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from jsonschemabench import import_time as import_times
 from jsonschemabench import sampler_quality
-from jsonschemabench.commands import import_time, lark, masks, memory, report, run, samplers, suite
+from jsonschemabench.commands import compare, import_time, lark, masks, memory, report, run, samplers, suite
 from jsonschemabench.datasets import DatasetError
 from jsonschemabench.engines import EngineUnavailableError
 from jsonschemabench.progress import progress
@@ -58,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
         module.add_parser(commands)
     quality = sampler_quality.add_parser(commands)
     quality.set_defaults(run=lambda options: sampler_quality.command(options, progress))
-    for module in (samplers, run, report, memory, import_time):
+    for module in (samplers, run, report, compare, memory, import_time):
         module.add_parser(commands)
     return parser
