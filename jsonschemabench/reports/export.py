@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
 from jsonschemabench.reports.sections import Table, collect
@@ -23,19 +23,24 @@ CSV_COLUMNS = (
 
 def markdown(parts: Sequence[Part], title: str, *, reference: str | None = None) -> str:
     """Write a report as Markdown: how each part was run, and its tables."""
-    text = [f"# {_escape(title)}"]
-    for part in parts:
-        text.append(f"## {_escape(part.title)}")
-        lines: list[str] = []
-        for item in [*collect(part, reference=reference), None]:
-            if isinstance(item, str):
-                lines.append(f"- {_escape(item)}")
-                continue
-            if lines:
-                text.append("\n".join(lines))
-                lines = []
-            if item is not None:
-                text += [f"**{_escape(item.title)}**", _table(item)]
+    text = [f"# {_escape(title)}\n"]
+    text += [items(part.title, collect(part, reference=reference)) for part in parts]
+    return "\n".join(text)
+
+
+def items(title: str, content: Iterable[str | Table]) -> str:
+    """Write lines and tables under a title as Markdown."""
+    text = [f"## {_escape(title)}"]
+    lines: list[str] = []
+    for item in [*content, None]:
+        if isinstance(item, str):
+            lines.append(f"- {_escape(item)}")
+            continue
+        if lines:
+            text.append("\n".join(lines))
+            lines = []
+        if item is not None:
+            text += [f"**{_escape(item.title)}**", _table(item)]
     return "\n\n".join(text) + "\n"
 
 
