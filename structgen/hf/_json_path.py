@@ -4,8 +4,11 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from structgen._core import DEAD, Repeats
-from structgen.hf._structure_path import Place, StructurePath
+from structgen._structure import Event
+from structgen.hf._structure_path import Found, Ids, Place, StructurePath
 
 _BLANK = b" \t\r\n"
 _LITERALS = (b"true", b"false", b"null")
@@ -15,8 +18,14 @@ _COMMA = rb'([ \t\r\n}\]]*),[ \t\r\n]*(?:$|["\[{0-9tfn-])'
 _REST_OF_STRING = rb'(?:[^"\\\x00-\x1f]|\\.)*"'
 _REST_OF_NUMBER = rb"[0-9.eE+-]*"
 
-# By the closing brackets in front of their comma: tokens.
-Commas = dict[bytes, tuple[int, ...]]
+
+class Commas(NamedTuple):
+    """Tokens that end a value, close brackets and have a comma."""
+
+    tokens: dict[bytes, Ids]
+    """By the brackets."""
+    beginnings: frozenset[bytes]
+    """Of the brackets."""
 
 
 class Level(NamedTuple):
@@ -64,6 +73,9 @@ class JsonPath(StructurePath[JsonPlace]):
 
     # -- reading -----------------------------------------------------------------------------
 
+    def _wanted(self, events: list[Event]) -> list[Event]:
+        return events
+
     def _read(self, place: JsonPlace, token: int) -> JsonPlace:
         state, events = self._tell(place.state, token)
         after = JsonPlace(state, place.content)
@@ -99,7 +111,7 @@ class JsonPath(StructurePath[JsonPlace]):
         return after
 
     @staticmethod
-    def _names(events: list[Any], kind: str) -> tuple[str, ...]:
+    def _names(events: list[Event], kind: str) -> tuple[str, ...]:
         """Return the schemas that are opened or closed with a bracket, from the events behind it."""
         names = []
         for event in events:
@@ -128,7 +140,7 @@ class JsonPath(StructurePath[JsonPlace]):
 
     # -- critical tokens ---------------------------------------------------------------------
 
-    def _find_structure(self, place: JsonPlace, found: dict[int, int]) -> None:
+    def _find_structure(self, place: JsonPlace, found: Found) -> None:
         level = place.level
         if level is None:
             return
@@ -143,15 +155,17 @@ class JsonPath(StructurePath[JsonPlace]):
         closers = b""
         while level is not None:
             closer = "]" if level.is_array else "}"
-            repeats = max((n // p for p, n in level.elements.runs if n % p == 0), default=0)
-            if repeats and closers in commas:
+            repeats = 0
+            for period, matched in level.elements.runs:
+                if matched % period == 0:
+                    repeats = max(repeats, matched // period)
+            if repeats and closers in commas.tokens:
                 # Where the array may not end, another element is no choice.
                 text = ending + closers + closer.encode()
                 if self._states.advance_bytes(place.state, text) != DEAD:
-                    for token in commas[closers]:
-                        found[token] = max(found.get(token, 0), repeats)
+                    found.append((repeats, commas.tokens[closers]))
             closers += closer.encode()
-            if not any(brackets.startswith(closers) for brackets in commas):
+            if closers not in commas.beginnings:
                 return
             level = self._with_value(level.outer, self._shape(level.shape, closer), level.names)
 
@@ -171,8 +185,9 @@ class JsonPath(StructurePath[JsonPlace]):
     def _find_commas(self, rest: bytes) -> Commas:
         """Return the tokens that end a value, close brackets and have a comma, by the brackets."""
         match = re.compile(rest + _COMMA, re.DOTALL).match
-        commas: dict[bytes, list[int]] = {}
+        tokens: dict[bytes, list[int]] = {}
         for token, data in self._with_commas:
             if found := match(data):
-                commas.setdefault(bytes(found[1].translate(None, _BLANK)), []).append(token)
-        return {closers: tuple(tokens) for closers, tokens in commas.items()}
+                tokens.setdefault(bytes(found[1].translate(None, _BLANK)), []).append(token)
+        beginnings = frozenset(closers[:length] for closers in tokens for length in range(len(closers) + 1))
+        return Commas({closers: np.array(ids, np.int64) for closers, ids in tokens.items()}, beginnings)

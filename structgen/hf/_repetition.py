@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
 from structgen.hf._history import RowHistory
 from structgen.hf._json_path import JsonPath
-from structgen.hf._structure_path import StructurePath
+from structgen.hf._structure_path import Critical, StructurePath
 from structgen.hf._symbol_path import SymbolPath, names_statements
 
 
@@ -142,33 +143,33 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
             Shape, dtype and device of `scores`.
         """
         rows: list[int] = []
-        tokens: list[int] = []
-        changes: list[float] = []
-        ends: list[int] = []
-        boosts: list[float] = []
+        found: list[Critical] = []
         for row, node in enumerate(self._history.update(input_ids)):
             critical = self._path.critical(node)
-            if not critical:
-                continue
-            rows += [row] * len(critical)
-            tokens += critical
-            changes += [count * self._decay for count in critical.values()]
-            ends.append(row)
-            boosts.append(max(critical.values()) * self._boost)
+            if len(critical[0]):
+                rows.append(row)
+                found.append(critical)
         if not rows:
             return scores
-        device, dtype = scores.device, scores.dtype
+        ids, counts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        lengths = [len(tokens) for tokens, _ in found]
+
+        def on_device(array: Any) -> Tensor:
+            return torch.from_numpy(np.asarray(array)).to(scores.device)
+
+        where = on_device(np.repeat(rows, lengths)), on_device(ids)
+        changes = on_device(counts * self._decay).to(scores.dtype)
         penalised = scores.clone()
-        where = (torch.tensor(rows, device=device), torch.tensor(tokens, device=device))
         # Rows that have nothing else to choose are left alone. This is not asked on the host, which would
         # have to wait for the device.
         penalised[where] = -math.inf
         free = penalised.amax(-1) > -math.inf
-        penalised[where] = scores[where] + torch.tensor(changes, dtype=dtype, device=device) * free[where[0]]
+        penalised[where] = scores[where] + changes * free[where[0]]
         if self._boost:
-            row_numbers = torch.tensor(ends, device=device)
-            boost = torch.tensor(boosts, dtype=dtype, device=device) * free[row_numbers]
-            penalised[row_numbers[:, None], torch.tensor(self._ends, device=device)] += boost[:, None]
+            row_numbers = on_device(rows)
+            most = on_device([int(counts.max()) for _, counts in found])
+            boosts = most.to(scores.dtype) * self._boost * free[row_numbers]
+            penalised[row_numbers[:, None], on_device(self._ends)] += boosts[:, None]
         return penalised
 
 

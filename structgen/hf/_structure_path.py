@@ -9,6 +9,9 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from structgen._core import DEAD, FINISHED, Repeats
 from structgen._structure import Event
 
@@ -17,6 +20,16 @@ _CONTENT_BYTES = 8
 
 # Transitions that are remembered; loops and the insides of strings come back to the same states.
 _REMEMBERED = 1 << 16
+
+Ids = npt.NDArray[np.int64]
+
+# Tokens, each once, and how often what they begin was repeated.
+Critical = tuple[Ids, Ids]
+
+# Groups of tokens with their counts; the greatest count of a token holds.
+Found = list[tuple[int, Ids]]
+
+_NONE: Critical = np.empty(0, np.int64), np.empty(0, np.int64)
 
 
 class Place:
@@ -30,7 +43,7 @@ class Place:
         """Bytes of the lexeme under way."""
         self.pending = b""
         """Text of the lexeme under way."""
-        self.critical: dict[int, int] | None = None
+        self.critical: Critical | None = None
         self.children: dict[int, Any] = {}
 
 
@@ -65,15 +78,15 @@ class StructurePath(ABC, Generic[P]):
             after = place.children[token] = self._step(place, token)
         return after
 
-    def critical(self, place: P) -> dict[int, int]:
-        """Return the tokens that begin another copy of what was repeated, with how often it was."""
+    def critical(self, place: P) -> Critical:
+        """Return the tokens that begin another copy of what was repeated."""
         if place.critical is None:
-            found: dict[int, int] = {}
+            found: Found = []
             if place.state not in (DEAD, FINISHED):
                 self._find_structure(place, found)
                 self._find_content(place, found)
             # Where the grammar forces the text, nothing could be chosen instead.
-            place.critical = {} if found and self._states.forced(place.state) else found
+            place.critical = _NONE if not found or self._states.forced(place.state) else _merged(found)
         return place.critical
 
     # -- what paths differ in ----------------------------------------------------------------
@@ -83,21 +96,25 @@ class StructurePath(ABC, Generic[P]):
         """Return a place at which nothing has been read."""
 
     @abstractmethod
+    def _wanted(self, events: list[Event]) -> list[Event]:
+        """Return the events that :meth:`_read` takes."""
+
+    @abstractmethod
     def _read(self, place: P, token: int) -> P:
         """Return the place after a token of the language, with the content of the lexeme that goes on."""
 
     @abstractmethod
-    def _find_structure(self, place: P, found: dict[int, int]) -> None:
+    def _find_structure(self, place: P, found: Found) -> None:
         """Find the tokens that begin another copy of repeated symbols."""
 
     # -- what they share ---------------------------------------------------------------------
 
     def _tell(self, state: int, token: int) -> tuple[int, list[Event]]:
-        """Return the state after a token and what happens; DEAD and nothing if it is not allowed."""
+        """Return the state after a token and the events wanted; DEAD and none if it is not allowed."""
         told = self._told.get((state, token))
         if told is None:
             after = self._states.step(state, token)
-            told = after, [] if after == DEAD else self._states.events(state, token)
+            told = after, [] if after == DEAD else self._wanted(self._states.events(state, token))
             if len(self._told) >= _REMEMBERED:
                 self._told.clear()
             self._told[state, token] = told
@@ -117,15 +134,26 @@ class StructurePath(ABC, Generic[P]):
             after.content = after.content.extend(after.pending[after.content.length :])
         return after
 
-    def _find_content(self, place: P, found: dict[int, int]) -> None:
+    def _find_content(self, place: P, found: Found) -> None:
         for period, matched in place.content.runs:
             unit = bytes(place.content.last(period))
             if matched + period < _CONTENT_BYTES or not any(map(str.isalnum, unit.decode("latin-1"))):
                 continue
             # What would follow, and how much of it belongs to the copy under way.
             follows = unit * (2 + 64 // period)
-            for token in self._spelling.beginnings(follows, -matched % period):
-                found[token] = max(found.get(token, 0), matched // period)
+            tokens = list(self._spelling.beginnings(follows, -matched % period))
+            if tokens:
+                found.append((matched // period, np.array(tokens, np.int64)))
+
+
+def _merged(found: Found) -> Critical:
+    if len(found) == 1:
+        repeats, ids = found[0]
+        return ids, np.full(len(ids), repeats, np.int64)
+    counts: dict[int, int] = {}
+    for repeats, ids in sorted(found, key=lambda group: group[0]):
+        counts.update(dict.fromkeys(ids.tolist(), repeats))
+    return np.fromiter(counts, np.int64, len(counts)), np.fromiter(counts.values(), np.int64, len(counts))
 
 
 class Spelling:

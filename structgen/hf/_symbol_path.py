@@ -4,9 +4,11 @@ import re
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from structgen._core import DEAD, Repeats
 from structgen._structure import Event
-from structgen.hf._structure_path import Place, StructurePath
+from structgen.hf._structure_path import Found, Ids, Place, StructurePath
 
 # What rules of statements are called where nothing else is said.
 _STATEMENT = re.compile(r"(^|_)(stmt|statement)s?$")
@@ -56,6 +58,16 @@ class SymbolPath(StructurePath[SymbolPlace]):
 
     # -- reading -----------------------------------------------------------------------------
 
+    def _wanted(self, events: list[Event]) -> list[Event]:
+        return [
+            event
+            for event in events
+            if event.kind in ("terminal", "ignored")
+            or (event.kind == "close" and not self._terminals and self._closes(event.name))
+            # JSON's terminals are certain all the same.
+            or (event.kind == "unknown" and not self._json)
+        ]
+
     def _read(self, place: SymbolPlace, token: int) -> SymbolPlace:
         state, events = self._tell(place.state, token)
         after = SymbolPlace(state, place.symbols, place.content)
@@ -68,7 +80,7 @@ class SymbolPath(StructurePath[SymbolPlace]):
             for event in events:
                 at = len(place.pending) + event.position
                 last = self._take(after, event, text[cut:at], last)
-                if event.kind not in ("open", "close"):
+                if event.kind != "close":
                     cut = max(cut, at)
             if cut:
                 text, after.content = text[cut:], self._empty
@@ -105,10 +117,8 @@ class SymbolPath(StructurePath[SymbolPlace]):
         if event.kind == "ignored":
             after.ignored += lexeme
         elif event.kind == "unknown":
-            # JSON's terminals are certain all the same.
-            if not self._json:
-                after.symbols, after.ends, after.shape, after.ignored = self._empty, (), (), b""
-        elif event.kind == "close" and self._closes(event.name):
+            after.symbols, after.ends, after.shape, after.ignored = self._empty, (), (), b""
+        else:
             self._complete(after, last)
         return last
 
@@ -131,7 +141,7 @@ class SymbolPath(StructurePath[SymbolPlace]):
 
     # -- critical tokens ---------------------------------------------------------------------
 
-    def _find_structure(self, place: SymbolPlace, found: dict[int, int]) -> None:
+    def _find_structure(self, place: SymbolPlace, found: Found) -> None:
         ends, pending = place.ends, place.pending
         if not place.shape:
             for period, matched in place.symbols.runs:
@@ -142,8 +152,9 @@ class SymbolPath(StructurePath[SymbolPlace]):
                         continue
                     rest = ignored[len(pending) :] if ignored.startswith(pending) else b""
                     for front in {b"", rest}:
-                        for token in self._spelled(front, lexeme):
-                            found[token] = max(found.get(token, 0), matched // period)
+                        tokens = self._spelled(front, lexeme)
+                        if len(tokens):
+                            found.append((matched // period, tokens))
             if not pending:
                 return
         # A symbol is under way: does it end with the token that begins the next copy?
@@ -167,18 +178,17 @@ class SymbolPath(StructurePath[SymbolPlace]):
         for (front, lexeme, symbol), repeats in asked.items():
             tokens = self._spelled(front, lexeme)
             # One of them tells for all whether what is under way ends there, and as what.
-            if tokens and self._completes(place, tokens[0], symbol):
-                for token in tokens:
-                    found[token] = max(found.get(token, 0), repeats)
+            if len(tokens) and self._completes(place, int(tokens[0]), symbol):
+                found.append((repeats, tokens))
 
-    def _spell(self, front: bytes, lexeme: bytes) -> tuple[int, ...]:
+    def _spell(self, front: bytes, lexeme: bytes) -> Ids:
         """Return the tokens that spell `front` and a beginning of `lexeme`, or more; the shortest first."""
         # A closing bracket never begins what could go on for ever.
         if not lexeme or (self._terminals and lexeme in _CLOSING):
-            return ()
+            return np.empty(0, np.int64)
         text = front + lexeme
         tokens = {*self._spelling.beginnings(text, len(front)), *self._spelling.longer(text)}
-        return tuple(sorted(tokens, key=lambda token: (len(self._tokens[token]), token)))
+        return np.array(sorted(tokens, key=lambda token: (len(self._tokens[token]), token)), np.int64)
 
     def _completes(self, place: SymbolPlace, token: int, symbol: int) -> bool:
         """Tell whether `token` makes the symbol under way `symbol`."""
