@@ -1,14 +1,19 @@
 """A penalty on repeated structure."""
 
 import math
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
 from structgen.hf._history import RowHistory
-from structgen.hf._structure_path import Place, StructurePath
+from structgen.hf._json_path import JsonPath
+from structgen.hf._structure_path import Critical, StructurePath
+from structgen.hf._symbol_path import SymbolPath, names_statements
 
 
 class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
@@ -103,15 +108,17 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         if not hasattr(automaton, "events") or not hasattr(automaton, "vocabulary"):
             raise TypeError(f"expected a TokenAutomaton, not {type(automaton).__name__}")
         try:
-            automaton.open_rules(automaton.start)
+            names = automaton.rule_names
         except ValueError as error:
             raise ValueError(
-                "the automaton has no structure events: pass one of compile_lark; for JSON, "
-                'compile_lark("grammars:json", vocabulary)'
+                "the automaton has no structure events: pass one of compile_lark or compile_json_schema"
             ) from error
+        json = automaton.reads_json
+        _check_level(level, names, json, content)
         self._decay = math.log(decay)
         self._boost = math.log(end_boost)
-        self._path = StructurePath(automaton, level, window, content)
+        kind = JsonPath if json and level != "terminal" else SymbolPath
+        self._path: StructurePath[Any] = kind(automaton, level, window, content)
         self._ends = sorted(automaton.vocabulary.eos_token_ids)
         # The history asks constraints for nothing but root(), child() and the children of a node.
         self._history = RowHistory([cast(Any, self._path)], prompt_length)
@@ -136,23 +143,48 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
             Shape, dtype and device of `scores`.
         """
         rows: list[int] = []
-        tokens: list[int] = []
-        changes: list[float] = []
+        found: list[Critical] = []
         for row, node in enumerate(self._history.update(input_ids)):
-            critical = self._path.critical(cast(Place, node))
-            if not critical or int(scores[row].isfinite().sum()) < 2:
-                continue
-            change = {token: count * self._decay for token, count in critical.items()}
-            if self._boost:
-                boost = max(critical.values()) * self._boost
-                change.update((end, boost) for end in self._ends)
-            rows += [row] * len(change)
-            tokens += change
-            changes += change.values()
+            critical = self._path.critical(node)
+            if len(critical[0]):
+                rows.append(row)
+                found.append(critical)
         if not rows:
             return scores
+        ids, counts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        lengths = [len(tokens) for tokens, _ in found]
+
+        def on_device(array: Any) -> Tensor:
+            return torch.from_numpy(np.asarray(array)).to(scores.device)
+
+        where = on_device(np.repeat(rows, lengths)), on_device(ids)
+        changes = on_device(counts * self._decay).to(scores.dtype)
         penalised = scores.clone()
-        values = torch.tensor(changes, dtype=scores.dtype, device=scores.device)
-        where = (torch.tensor(rows, device=scores.device), torch.tensor(tokens, device=scores.device))
-        penalised[where] += values
+        # Rows that have nothing else to choose are left alone. This is not asked on the host, which would
+        # have to wait for the device.
+        penalised[where] = -math.inf
+        free = penalised.amax(-1) > -math.inf
+        penalised[where] = scores[where] + changes * free[where[0]]
+        if self._boost:
+            row_numbers = on_device(rows)
+            most = on_device([int(counts.max()) for _, counts in found])
+            boosts = most.to(scores.dtype) * self._boost * free[row_numbers]
+            penalised[row_numbers[:, None], on_device(self._ends)] += boosts[:, None]
         return penalised
+
+
+def _check_level(level: str, names: Sequence[str], json: bool, content: bool) -> None:
+    """Raise where nothing could ever be repeated."""
+    kind = "schema of objects or arrays" if json else "rule"
+    if level in ("terminal", *names) or (level == "statement" and (json or content)):
+        return
+    if level == "statement":
+        if any(map(names_statements, names)):
+            return
+        raise ValueError(
+            "level is 'statement', but no rule is called stmt or statement, or has such an end: "
+            "pass 'terminal' or the name of a rule"
+        )
+    near = get_close_matches(level, ["statement", "terminal", *names], 1)
+    hint = f"did you mean {near[0]!r}?" if near else "pass 'statement', 'terminal' or the name of one"
+    raise ValueError(f"level is {level!r}, but there is no {kind} of this name: {hint}")

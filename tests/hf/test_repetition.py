@@ -138,7 +138,10 @@ def test_forced_tokens_are_spared(vocabulary: Vocabulary) -> None:
     penalty = GrammarRepetitionPenalty(free, level="terminal", prompt_length=0)
     scores = torch.full((1, PADDED), -math.inf)
     scores[0, encode(vocabulary, "a")] = 1.0
-    assert penalty(torch.tensor([encode(vocabulary, "abab")]), scores) is scores
+    rows = torch.tensor([encode(vocabulary, "abab")])
+    assert torch.equal(penalty(rows, scores), scores)
+    scores[0, encode(vocabulary, "c")] = -100.0
+    assert float(penalty(rows, scores)[0, encode(vocabulary, "a")]) == pytest.approx(1 + math.log(0.9))
 
 
 def test_arguments(automaton: TokenAutomaton, vocabulary: Vocabulary) -> None:

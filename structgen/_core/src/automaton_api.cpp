@@ -262,7 +262,7 @@ nb::list as_list(const Events& events) {
 
 // Nodes have their names from the first question about them on: to find names takes longer than most schemas take to compile.
 void StateView::name_nodes() {
-  if (!core_->grammar->json() || core_->grammar->lark() || core_->named.load(std::memory_order_acquire)) return;
+  if (!reads_json() || core_->named.load(std::memory_order_acquire)) return;
   std::vector<std::pair<Expr, std::vector<std::string>>> named;
   if (predicates_->names.is_valid()) named = nb::cast<std::vector<std::pair<Expr, std::vector<std::string>>>>(predicates_->names());
   nb::gil_scoped_release release;
@@ -291,15 +291,32 @@ nb::list StateView::events_at_end(State s) {
   return as_list(found);
 }
 
+namespace {
+
+nb::tuple as_tuple(const std::vector<std::string>& names) {
+  nb::list out;
+  for (const std::string& name : names) out.append(nb::str(name.data(), name.size()));
+  return nb::tuple(out);
+}
+
+}  // namespace
+
 nb::tuple StateView::open_rules(State s) {
   name_nodes();
   std::vector<std::string> names;
   read(s, [&](Engine& e, State local) {
     names = e.open_rules(local);
   });
-  nb::list out;
-  for (const std::string& name : names) out.append(nb::str(name.data(), name.size()));
-  return nb::tuple(out);
+  return as_tuple(names);
+}
+
+nb::tuple StateView::rule_names() {
+  name_nodes();
+  std::vector<std::string> names;
+  read(kDead, [&](Engine& e, State) {
+    names = e.rule_names();
+  });
+  return as_tuple(names);
 }
 
 nb::dict StateView::stats() {

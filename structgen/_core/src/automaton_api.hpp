@@ -58,6 +58,8 @@ class StateView {
   nanobind::list events(State s, std::int64_t token);
   nanobind::list events_at_end(State s);
   nanobind::tuple open_rules(State s);
+  nanobind::tuple rule_names();
+  bool reads_json() const { return core_->grammar->json() && !core_->grammar->lark(); }
   nanobind::dict stats();
   // Whether the language has a text that tokens can spell.
   bool completable();

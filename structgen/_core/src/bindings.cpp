@@ -12,6 +12,7 @@
 #include "automaton_api.hpp"
 #include "builder.hpp"
 #include "bindings_lr.hpp"
+#include "bindings_repeats.hpp"
 #include "docstrings.hpp"
 #include "handles.hpp"
 
@@ -281,6 +282,8 @@ void bind_automaton(nb::class_<T>& c) {
       .def("events", &T::events, "state"_a, "token"_a, doc::kEvents)
       .def("events_at_end", &T::events_at_end, "state"_a, doc::kEventsAtEnd)
       .def("open_rules", &T::open_rules, "state"_a, doc::kOpenRules)
+      .def_prop_ro("rule_names", &T::rule_names, doc::kRuleNames)
+      .def_prop_ro("reads_json", &T::reads_json, "Whether events are those of JSON: the automaton is that of a JSON Schema.")
       .def("stats", &T::stats, doc::kStats);
 }
 
@@ -352,6 +355,7 @@ NB_MODULE(_native, m) {
   bind_automaton(session);
   bind_lr(m);
   bind_lark_loader(m);
+  bind_repeats(m);
 }
 
 }  // namespace structgen

@@ -173,6 +173,19 @@ ValueError
     The automaton is neither that of a Lark grammar nor of a JSON Schema, or the state is unknown.
 )";
 
+inline constexpr const char* kRuleNames = R"(The names that events of rules, or of the nodes of a JSON Schema, can have.
+
+Returns
+-------
+tuple[str, ...]
+    Each once, in the order of the grammar.
+
+Raises
+------
+ValueError
+    The automaton is neither that of a Lark grammar nor of a JSON Schema.
+)";
+
 inline constexpr const char* kSessionMethod = R"(Open a session: states of one request that are freed with it.)";
 
 inline constexpr const char* kStats = R"(Sizes and counters.

@@ -129,6 +129,7 @@ class Engine {
   Events events(State s, std::uint32_t token);
   Events events_at_end(State s);
   std::vector<std::string> open_rules(State s);
+  std::vector<std::string> rule_names();
 
   // Refuses (CapturedStateError) to make states that hold captured text.
   bool shared_only = false;

@@ -207,6 +207,15 @@ Events Engine::json_events_at_end(State s) {
   return recorder.events;
 }
 
+std::vector<std::string> Engine::rule_names() {
+  if (grammar_->json() && !grammar_->lark()) return grammar_->names()->names;
+  know_structure();
+  std::vector<std::string> names;
+  for (const std::string& name : grammar_->lark()->rule_names)
+    if (ParserStructure::reported(name) && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  return names;
+}
+
 // The nodes of the open objects and arrays that are certain, from the outermost on.
 std::vector<std::string> Engine::open_nodes(State s) {
   std::vector<std::string> names;
