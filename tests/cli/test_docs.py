@@ -1,8 +1,8 @@
 """The commands of docs/cli.md and README.md: run as they are printed, with what they print.
 
-A block of the language ``json title="NAME"`` (or another, with a title) is a file. In a ``console`` block, lines
-after ``$`` are commands, and the others what they print, standard error included; a line ``...`` stands for any
-lines. The blocks of a page run in order, in one folder.
+A block of the language ``json title="NAME"`` (or another, with a title) is a file. In a ``console`` block,
+lines after ``$`` are commands, and the others what they print, standard error included; a line ``...`` stands
+for any lines. The blocks of a page run in order, in one folder.
 """
 
 import os
