@@ -27,6 +27,7 @@ _COMMANDS: dict[str, str] = {
     "validate": "structgen.cli._validate:validate",
     "check": "structgen.cli._check:check",
     "sample": "structgen.cli._sample:sample",
+    "generate": "structgen.cli._generate:generate",
     "bench": "structgen.cli._bench:bench",
 }
 """Commands as ``module:attribute``, in the order of ``--help``."""
