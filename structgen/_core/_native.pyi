@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from structgen._structure import Event
 
+# The ranges of characters that one item of a pattern of re matches under flags of it.
+Ask = Callable[[str, int], Sequence[tuple[int, int]]]
+
 DEAD: int
 FINISHED: int
 
@@ -151,6 +154,12 @@ class Builder:
         mode: str,
         indenter: tuple[int, int, int, Sequence[int], Sequence[int], int] | None,
     ) -> int: ...
+    def loaded_parser(
+        self, loaded: LoadedGrammar, starts: Sequence[str], shared: Sequence[str], mode: str
+    ) -> int | None: ...
+    def python_patterns(
+        self, patterns: Sequence[str], ask: Ask
+    ) -> tuple[list[int], tuple[list[list[tuple[int, int]]], list[list[int]]]] | None: ...
     def finish(
         self, start: int, *, max_states: int = ..., mask_cache_bytes: int = ...
     ) -> TokenAutomaton | None: ...
@@ -265,32 +274,66 @@ def lr_tables(
     else all actions are kept.
     """
 
+@final
+class LoadedGrammar:
+    """What Lark's loader makes of a grammar, made by the core.
+
+    Attributes
+    ----------
+    scanned
+        Whether the core has read the terminals, too, so that :meth:`Builder.loaded_parser` may take it.
+    asserts
+        Whether some terminal then has an assertion.
+    shown
+        The terminals as the grammar writes them.
+    unless
+        If ``scanned``: which strings take over texts of which patterns, as for :meth:`Builder.lr_parser`.
+    """
+
+    scanned: bool
+    asserts: bool
+    shown: list[str]
+    unless: list[tuple[int, int, bool]]
+    def described(
+        self,
+    ) -> tuple[
+        list[tuple[str, str, bool, str, str | None, int, tuple[int, int], tuple[int, int]]],
+        list[str],
+        list[str],
+        list[tuple[int, tuple[int, ...], int, str]],
+        list[str],
+        bool,
+    ]:
+        """Tell everything about the grammar.
+
+        The terminals (name, value, whether it is a string, flag, spelling of a literal, priority, least and
+        greatest width, each as the quotient and remainder by 2**32) in the order of Lark's scanner, those
+        only declared, the nonterminals, the rules (nonterminal, symbols, priority, name) as for
+        :func:`lr_tables`, what is ignored, and whether every rule derives a text if declared terminals have
+        some.
+        """
+
 def lark_load(
     text: str,
     starts: Sequence[str],
     keep: builtins.set[str],
     width: Callable[[str], tuple[tuple[int, int], tuple[int, int]]],
     find: Callable[[str], str],
-) -> (
-    tuple[
-        list[tuple[str, str, bool, str, str | None, int]],
-        list[str],
-        list[str],
-        list[tuple[int, tuple[int, ...], int, str]],
-        list[str],
-        bool,
-    ]
-    | None
-):
+    ask: Ask | None,
+) -> LoadedGrammar | None:
     """What Lark's loader makes of the text of a grammar; None where that loader is needed.
 
-    The terminals (name, value, whether it is a string, flag, spelling of a literal, priority) in the order of
-    Lark's scanner, those only declared, the nonterminals, the rules (nonterminal, symbols, priority, name) as
-    for :func:`lr_tables`, what is ignored, and whether every rule derives a text if declared terminals have
-    some. ``keep`` are terminals to keep though no rule has them, ``width`` returns least and greatest widths
-    of regular expressions, each as the quotient and remainder by 2**32, and ``find`` the text of a file that
-    is imported from anywhere but the own folder.
+    ``keep`` are terminals to keep though no rule has them, ``width`` returns least and greatest widths of
+    regular expressions, each as the quotient and remainder by 2**32, and ``find`` the text of a file that is
+    imported from anywhere but the own folder. ``ask`` returns the characters that one item of a pattern
+    matches under flags of :mod:`re`; without it, patterns are left to Python.
     """
+
+def pattern_width(pattern: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """The widths of a pattern of :mod:`re` as quotients and remainders; None where Python has to read it."""
+
+def pattern_matches(pattern: str, text: str, ask: Ask) -> bool | None:
+    """Whether the first match of a pattern at the start of a text is all of it; None if Python has to say."""
 
 def lr_prune(
     rules: Sequence[tuple[int, Sequence[int], int]],
