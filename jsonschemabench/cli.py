@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when it ran, 1 when a bound was missed, 2 when it could not run.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         code: int = options.run(options)
     except (
@@ -48,16 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    found = argparse.ArgumentParser(
         prog="python -m jsonschemabench",
         description="Benchmarks of structured-generation engines, side by side.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = found.add_subparsers(required=True, metavar="COMMAND")
     for module in (masks, suite, lark):
         module.add_parser(commands)
     quality = sampler_quality.add_parser(commands)
     quality.set_defaults(run=lambda options: sampler_quality.command(options, progress))
     for module in (samplers, run, report, compare, memory, import_time):
         module.add_parser(commands)
-    return parser
+    return found
