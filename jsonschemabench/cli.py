@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when it ran, 1 when a bound was missed, 2 when it could not run.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         code: int = options.run(options)
     except (
@@ -50,19 +50,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    found = argparse.ArgumentParser(
         prog="python -m jsonschemabench",
         description="Benchmarks of structured-generation engines, side by side.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = found.add_subparsers(required=True, metavar="COMMAND")
     for module in (masks, suite, lark):
         module.add_parser(commands)
     for study in (sampler_quality, repetition, diversity):
         study.add_parser(commands).set_defaults(run=partial(_run_study, study))
     for module in (samplers, run, report, compare, memory, import_time):
         module.add_parser(commands)
-    return parser
+    return found
 
 
 def _run_study(study: ModuleType, options: argparse.Namespace) -> int:

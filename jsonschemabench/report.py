@@ -127,7 +127,8 @@ def report(
 def print_manifest(manifest: Manifest, printer: Sink) -> None:
     """Print how a run was made."""
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
-    printer.line(f"{manifest.schemas} schemas of {manifest.data}, seed {manifest.seed}")
+    what = "schemas" if manifest.vocabulary else "tasks"
+    printer.line(f"{manifest.schemas} {what} of {manifest.data}, seed {manifest.seed}")
     if manifest.vocabulary:
         printer.line(f"vocabulary {manifest.vocabulary}, {manifest.vocabulary_size} ids")
     printer.line(f"{manifest.cpu}, {manifest.cpus} CPUs; {manifest.system}; Python {manifest.python}")

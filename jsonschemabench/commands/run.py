@@ -106,8 +106,12 @@ def _run(options: argparse.Namespace) -> int:
         rows = drive.count(units, folder)
         if rows.done:
             print(f"{rows.done} of {rows.wanted} rows are there already", file=sys.stderr)
-        with progress(rows.wanted, rows.done) as bar:
-            drive.drive(todo, units, folder, lambda: drive.executor(todo), bar)
+        try:
+            with progress(rows.wanted, rows.done) as bar:
+                drive.drive(todo, units, folder, lambda: drive.executor(todo), bar)
+        except KeyboardInterrupt:
+            print(f"what is done is in {todo.out}; --resume goes on with it", file=sys.stderr)
+            raise
         rows = drive.count(units, folder)
     printer = Printer(plain=options.plain)
     printer.line(f"{todo.out}: {rows.done} of {rows.wanted} rows")

@@ -21,6 +21,8 @@ WIDTH, HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 30, 14, 50
 _POINTS = 160
 _BINS = 48
+# Of a label, about.
+_CHARACTER, _LINE = 7.0, 13.0
 
 
 class _Frame:
@@ -143,6 +145,7 @@ def scatter(points: Sequence[Point], cost: str, quality: str) -> str:
     low, high = _log_range([np.array([max(point.cost, 1e-6) for point in points])])
     frame = _Frame((low, high), (0.0, 1.05), f"{quality} against {cost}")
     frame.axes(_decades(low, high), [(i / 5, f"{i * 20}%") for i in range(6)], cost, quality)
+    marks = []
     for number, point in enumerate(points):
         x, y = frame.x(math.log10(max(point.cost, 1e-6))), frame.y(point.quality)
         name = f"{point.name}: {point.quality:.1%} at {figure(point.cost)}"
@@ -153,13 +156,27 @@ def scatter(points: Sequence[Point], cost: str, quality: str) -> str:
         frame.parts.append(
             f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="5"><title>{escape(name)}</title></circle>'
         )
-        # Names stay inside the plot.
-        left = x > WIDTH * 0.7
-        frame.parts.append(
-            f'<text class="name{" end" if left else ""}" x="{x + (-9 if left else 9):.1f}" y="{y + 4:.1f}">'
-            f"{escape(point.name)}</text>"
-        )
+        marks.append((x, y, point.name))
+    frame.parts += _labels(marks)
     return frame.done()
+
+
+def _labels(marks: Sequence[tuple[float, float, str]]) -> list[str]:
+    """Write names beside their marks, inside the plot, each moved down until it is clear of those above."""
+    parts = []
+    taken: list[tuple[float, float, float]] = []
+    for x, y, name in sorted(marks, key=lambda mark: mark[1]):
+        width = _CHARACTER * len(name)
+        at_left = x + 9 + width > WIDTH
+        left = x - 9 - width if at_left else x + 9
+        while any(
+            left < right and begin < left + width and abs(y - other) < _LINE for begin, right, other in taken
+        ):
+            y += 1
+        taken.append((left, left + width, y))
+        where = f'class="name end" x="{x - 9:.1f}"' if at_left else f'class="name" x="{left:.1f}"'
+        parts.append(f'<text {where} y="{y + 4:.1f}">{escape(name)}</text>')
+    return parts
 
 
 def _log_range(series: Iterable[Values]) -> tuple[float, float]:
@@ -170,8 +187,15 @@ def _log_range(series: Iterable[Values]) -> tuple[float, float]:
 
 
 def _decades(low: float, high: float) -> list[tuple[float, str]]:
-    powers = range(math.ceil(low), math.floor(high) + 1)
-    return [(float(power), f"{10**power:,}" if power >= 0 else f"{10.0**power:g}") for power in powers]
+    # Between few powers of ten there is room for more.
+    factors = (1, 2, 5) if high - low <= 2 else (1,)
+    ticks = []
+    for power in range(math.floor(low), math.floor(high) + 1):
+        for factor in factors:
+            at = power + math.log10(factor)
+            if low <= at <= high:
+                ticks.append((at, f"{factor * 10**power:,}" if power >= 0 else f"{factor * 10.0**power:g}"))
+    return ticks
 
 
 def _round_steps(top: int) -> list[tuple[float, str]]:

@@ -41,7 +41,8 @@ table{{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.86r
 th,td{{padding:.2rem .6rem;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top}}
 th{{background:var(--head);font-weight:600}}
 th:first-child,td:first-child{{text-align:left;max-width:34rem;overflow-wrap:anywhere}}
-.plots{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:1rem 2rem}}
+.plots{{display:grid;gap:1rem 2rem;margin:1rem 0;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr))}}
 figure{{margin:0}}figcaption{{font-weight:600;margin-bottom:.3rem}}
 svg{{width:100%;height:auto;display:block}}
 svg text{{fill:var(--soft);font-size:12px}}svg text.title,svg text.name{{fill:var(--fg)}}

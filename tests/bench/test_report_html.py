@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 import shutil
 import subprocess
@@ -140,8 +141,17 @@ def test_points_lie_where_quality_and_cost_are() -> None:
     centres = [(float(x), float(y)) for x, y in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', svg)]
     assert centres[0] == pytest.approx((xs["10"], (ys["40%"] + ys["60%"]) / 2 - 4), abs=0.2)
     assert centres[1] == pytest.approx((xs["1,000"], ys["100%"] - 4), abs=0.2)
+    assert len(re.findall(r'<text class="name', svg)) == 2
     # Only what has an interval gets a whisker.
     assert len(re.findall(r'class="line c', svg)) == 1
+
+
+def test_names_of_neighbouring_points_do_not_overlap() -> None:
+    points = [sections.Point(f"method {i}", 100.0 + i, 0.5, 0.5, 0.5) for i in range(6)]
+    svg = charts.scatter(points, "cost", "quality")
+    heights = sorted(float(y) for y in re.findall(r'class="name"[^>]* y="([\d.]+)"', svg))
+    assert len(heights) == 6
+    assert min(b - a for a, b in itertools.pairwise(heights)) >= 12
 
 
 # -- pages -------------------------------------------------------------------------------------------------

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jsonschemabench import cli
 from jsonschemabench.cli import main
+from jsonschemabench.engines import ENGINES
 from jsonschemabench.runs import drive, plan, store, units
 from jsonschemabench.runs.executors import End, ExecutorError
 from jsonschemabench.runs.plan import PlanError
@@ -443,7 +448,8 @@ def ray_run(data: Path, out: Path, more: Sequence[str]) -> subprocess.CompletedP
 
 
 def test_a_node_of_a_ray_cluster_dies_mid_run(write_cases: Write, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'structgen[ray]'")
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed: pip install 'structgen[ray]'")
     pytest.importorskip("psutil", reason="psutil is not installed: pip install 'structgen[bench]'")
     nap = {"schema": {"compile": "nap", "language": ["1"]}, "valid": [1], "invalid": [2]}
     data = write_cases({**CASES, **{f"nap{i}": nap for i in range(110)}})
@@ -465,3 +471,33 @@ def test_finished_says_what_is_missing() -> None:
     rows = units.failed(unit, measure, "why", Finished({"a": {}}, {}))
     assert list(rows) == ["b"]
     assert (rows["b"]["status"], rows["b"]["detail"]) == ("crash", "why")
+
+
+# -- examples and documents --------------------------------------------------------------------------------
+
+ROOT = HERE.parents[1]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "bench").iterdir()), ids=lambda path: path.name)
+def test_examples_are_run_files(path: Path) -> None:
+    found = plan.check(plan.read(path), path.stem)
+    assert found.name == path.stem
+    for measure in found.measures:
+        assert set(getattr(measure, "engines", ())) <= set(ENGINES)
+
+
+def test_the_document_names_every_key_and_flag() -> None:
+    text = (ROOT / "docs" / "benchmark-module.md").read_text(encoding="utf-8")
+    [toml] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert [measure.kind for measure in plan.check(tomllib.loads(toml)).measures] == ["masks", "suite"]
+    for kind in plan.KINDS:
+        for key in plan.keys_of(kind):
+            assert f"`{key}`" in text, key
+    for command in re.findall(r"^python -m jsonschemabench (.*)$", text, re.MULTILINE):
+        parsed = cli.parser().parse_args(command.split())
+        assert callable(parsed.run)
+    [actions] = [one for one in cli.parser()._actions if one.choices]
+    assert isinstance(actions.choices, dict)
+    for action in actions.choices["run"]._actions:
+        for flag in action.option_strings:
+            assert flag in ("-h", "--help", "--plain") or f"`{flag}" in text, flag
