@@ -10,7 +10,18 @@ from types import ModuleType
 
 from jsonschemabench import diversity, repetition, sampler_quality
 from jsonschemabench import import_time as import_times
-from jsonschemabench.commands import compare, import_time, lark, masks, memory, report, run, samplers, suite
+from jsonschemabench.commands import (
+    compare,
+    exact,
+    import_time,
+    lark,
+    masks,
+    memory,
+    report,
+    run,
+    samplers,
+    suite,
+)
 from jsonschemabench.datasets import DatasetError
 from jsonschemabench.engines import EngineUnavailableError
 from jsonschemabench.progress import progress
@@ -61,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         module.add_parser(commands)
     for study in (sampler_quality, repetition, diversity):
         study.add_parser(commands).set_defaults(run=partial(_run_study, study))
-    for module in (samplers, run, report, compare, memory, import_time):
+    for module in (samplers, exact, run, report, compare, memory, import_time):
         module.add_parser(commands)
     return found
 
