@@ -67,19 +67,14 @@ bool Scanner::clearly_alive(const Core& core) const {
   return false;
 }
 
-// Whether all that is wanted would go on with a character that is forbidden next.
-bool Scanner::clearly_dead(const Core& core) {
-  for (const Reading& r : core.readings) {
-    const bool free = r.never.empty() && r.rest == RegexStore::kAnyStar;
-    if (r.matched >= 0 || free) return false;
-    for (std::size_t cls = 0; cls < members_.size(); ++cls) {
-      const std::vector<std::uint64_t>& sets = class_sets_[cls];
-      const auto reads = [&](std::int32_t chars) { return (sets[static_cast<std::size_t>(chars) / 64] >> (chars % 64) & 1) != 0; };
-      const bool some = std::any_of(r.contenders.begin(), r.contenders.end(), [&](const Contender& c) { return (c.wanted || !r.shadows.empty()) && reads(c.chars); });
-      const auto forbids = [&](Thread t) { return patterns.optional(patterns.tail(t)) && reads(patterns[patterns.head(t)].a); };
-      if (!some || std::any_of(r.never.begin(), r.never.end(), forbids)) continue;
+// Whether no character leaves anything of a core.
+bool Scanner::clearly_dead(std::int32_t number) {
+  const Core& core = cores_[static_cast<std::size_t>(number)];
+  if (std::any_of(core.readings.begin(), core.readings.end(), [](const Reading& r) { return r.matched >= 0; })) return false;
+  for (std::size_t cls = 0; cls < members_.size(); ++cls) {
+    if (!reads(number, static_cast<std::int32_t>(cls))) continue;
+    for (const Reading& r : core.readings)
       if (r.rest == RegexStore::kAnyStar || !re_.is_empty(re_.derive(r.rest, members_[cls]))) return false;
-    }
   }
   return true;
 }
@@ -118,7 +113,7 @@ bool Scanner::soon_alive(std::int32_t start) {
 // Whether the lexeme can end as something that is wanted, decided by search.
 bool Scanner::alive(std::int32_t start) {
   if (cores_[static_cast<std::size_t>(start)].alive >= 0) return cores_[static_cast<std::size_t>(start)].alive != 0;
-  if (clearly_dead(cores_[static_cast<std::size_t>(start)])) {
+  if (clearly_dead(start)) {
     cores_[static_cast<std::size_t>(start)].alive = 0;
     return false;
   }

@@ -38,6 +38,8 @@ class Trie {
   // The bit of a kind of bytes below 0x80.
   static Kinds kind(std::uint8_t byte);
   std::uint32_t ordered(std::uint32_t i) const { return ordered_[i]; }
+  // All ids that are not in the trie.
+  const std::vector<std::uint32_t>& absent() const { return absent_; }
   std::uint32_t tokens() const { return static_cast<std::uint32_t>(ids_.size()); }
   std::uint32_t max_depth() const { return max_depth_; }
 
@@ -67,6 +69,7 @@ class Trie {
   std::vector<Node> nodes_;
   std::vector<std::uint32_t> ids_;
   std::vector<std::uint32_t> ordered_;  // ids by their bytes
+  std::vector<std::uint32_t> absent_;
   std::vector<Below> below_;
   std::uint32_t max_depth_ = 0;
 };
