@@ -1,8 +1,10 @@
 """The penalty on repeated elements of JSON arrays: by hand, against a parser of JSON, and in generation."""
 
+import importlib.util
 import json
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -327,3 +329,17 @@ def test_rows_are_told_apart() -> None:
     out = penalty(ids, torch.zeros(3, VOCABULARY.logits_size))
     alone = [penalty(ids[i : i + 1], torch.zeros(1, VOCABULARY.logits_size)) for i in range(3)]
     assert torch.equal(out, torch.cat(alone))
+
+
+def test_the_example_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).parents[2] / "examples" / "repetition.py"
+    spec = importlib.util.spec_from_file_location("repetition", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main()
+    lines = capsys.readouterr().out.splitlines()
+    tokens = [int(line.split()[2]) for line in lines]
+    assert ["cut off" in line for line in lines] == [True, False, False]
+    assert module.LIMIT == tokens[0] > tokens[1] > tokens[2]

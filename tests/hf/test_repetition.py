@@ -195,19 +195,18 @@ def test_ends_of_lines_belong_to_no_statement(vocabulary: Vocabulary) -> None:
 
 
 def test_statements_within_statements(vocabulary: Vocabulary) -> None:
-    """What stands in front of the first inner statement belongs to it, what is behind the last is a symbol."""
+    """What is in front of the first inner statement belongs to it; what is behind the last is a symbol."""
     nested = structgen.compile_lark(
-        'start: statement+\nstatement: NAME ";" | "<" statement+ ">"\nNAME: /[a-z]+/', vocabulary
+        'start: statement+\nstatement: NAME ";" | "{" statement+ "}"\nNAME: /[a-z]+/', vocabulary
     )
-    # < a ;   b ;   >   < c ;   d ;   >: the unit has three symbols.
-    once = {"<": 1, "</": 1}
-    assert after(nested, "<a;b;><c;d;>") == once
-    assert after(nested, "x;<a;b;><c;d;>") == once
+    # { a ;   b ;   }   { c ;   d ;   }: the unit has three symbols.
+    assert after(nested, "{a;b;}{c;d;}") == {"{": 1}
+    assert after(nested, "x;{a;b;}{c;d;}") == {"{": 1}
     # Another body is another unit; two of its statements alike are a unit themselves.
-    assert after(nested, "<a;b;><c;>") == {}
-    assert after(nested, "<a;b;c;") == {"c": 1}
-    # Headers alike in front of bodies that differ are not repeats of their own.
-    assert after(nested, "<a;><<b;>>") == {}
+    assert after(nested, "{a;b;}{c;}") == {}
+    assert after(nested, "{a;b;c;") == {"c": 1}
+    # Headers alike in front of bodies that differ are no repeats, and closing brackets never are.
+    assert after(nested, "{a;}{{b;}}") == {}
 
 
 def test_closing_brackets_are_spared(vocabulary: Vocabulary) -> None:
