@@ -166,26 +166,49 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
                 found.append(critical)
         if not rows:
             return scores
-        ids, counts = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        lengths = [len(tokens) for tokens, _ in found]
+        on_host = scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64)
+        penalise = penalised_on_host if on_host else penalised_on_device
+        return penalise(scores, rows, found, self._decay, self._boost, self._ends)
 
-        def on_device(array: Any) -> Tensor:
-            return torch.from_numpy(np.asarray(array)).to(scores.device)
 
-        where = on_device(np.repeat(rows, lengths)), on_device(ids)
-        changes = on_device(counts * self._decay).to(scores.dtype)
-        penalised = scores.clone()
-        # Rows that have nothing else to choose are left alone. This is not asked on the host, which would
-        # have to wait for the device.
-        penalised[where] = -math.inf
-        free = penalised.amax(-1) > -math.inf
-        penalised[where] = scores[where] + changes * free[where[0]]
-        if self._boost:
-            row_numbers = on_device(rows)
-            most = on_device([int(counts.max()) for _, counts in found])
-            boosts = most.to(scores.dtype) * self._boost * free[row_numbers]
-            penalised[row_numbers[:, None], on_device(self._ends)] += boosts[:, None]
-        return penalised
+def penalised_on_host(
+    scores: Tensor, rows: list[int], found: list[Critical], decay: float, boost: float, ends: list[int]
+) -> Tensor:
+    """Return `scores` with logarithms of factors added in some rows: a few NumPy calls each."""
+    penalised = scores.detach().numpy().copy()
+    for row, (ids, counts) in zip(rows, found, strict=True):
+        line = penalised[row]
+        before = line[ids]
+        line[ids] = -math.inf
+        # Rows that have nothing else to choose are left alone.
+        if line.max() > -math.inf:
+            line[ids] = before + counts * decay
+            if boost:
+                line[ends] += counts.max() * boost
+        else:
+            line[ids] = before
+    return torch.from_numpy(penalised)
+
+
+def penalised_on_device(
+    scores: Tensor, rows: list[int], found: list[Critical], decay: float, boost: float, ends: list[int]
+) -> Tensor:
+    """Return what :func:`penalised_on_host` does, without the host waiting for the device."""
+
+    def on_device(array: Any) -> Tensor:
+        return torch.from_numpy(np.asarray(array)).to(scores.device)
+
+    ids, counts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    where = on_device(np.repeat(rows, [len(tokens) for tokens, _ in found])), on_device(ids)
+    penalised = scores.clone()
+    penalised[where] = -math.inf
+    free = penalised.amax(-1) > -math.inf
+    penalised[where] = scores[where] + on_device(counts * decay).to(scores.dtype) * free[where[0]]
+    if boost:
+        row_numbers = on_device(rows)
+        most = on_device([int(counts.max()) for _, counts in found]).to(scores.dtype)
+        penalised[row_numbers[:, None], on_device(ends)] += (most * boost * free[row_numbers])[:, None]
+    return penalised
 
 
 def _check_level(level: str, names: Sequence[str], json: bool, content: bool) -> None:

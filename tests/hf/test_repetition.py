@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import structgen
 from structgen import TokenAutomaton, Vocabulary
 from structgen.hf import AutomatonLogitsProcessor, GrammarRepetitionPenalty
+from structgen.hf._repetition import penalised_on_device, penalised_on_host
 from tests.hf.conftest import EOS, PADDED, Generate, build_vocabulary, encode
 
 PROMPT = [40, 41]
@@ -214,3 +216,18 @@ def test_closing_brackets_are_spared(vocabulary: Vocabulary) -> None:
     assert after(brackets, "((", level="terminal") == {"(": 1}
     assert after(brackets, "((xx!!", level="terminal") == {"!": 1}
     assert after(brackets, "((((x))", level="terminal") == {}
+
+
+@pytest.mark.parametrize("boost", [0.0, 0.25])
+def test_host_and_device_do_the_same(boost: float) -> None:
+    scores = torch.randn(4, 9, dtype=torch.float64)
+    scores[1] = -math.inf
+    scores[2, [0, 1, 2, 3, 6, 7, 8]] = -math.inf
+    ids, counts = np.array([4, 5]), np.array([1, 3])
+    rows, found = [0, 1, 2], [(ids, counts), (ids, counts), (ids[:2], counts[:2])]
+    out = penalised_on_host(scores, rows, found, -0.5, boost, [7, 8])
+    torch.testing.assert_close(penalised_on_device(scores, rows, found, -0.5, boost, [7, 8]), out)
+    # Rows 1 and 2 have nothing but critical tokens; row 3 has none.
+    assert torch.equal(out[1:], scores[1:])
+    expected = [0, 0, 0, 0, -0.5, -1.5, 0, 3 * boost, 3 * boost]
+    assert (out - scores)[0].tolist() == pytest.approx(expected)
