@@ -85,9 +85,20 @@ class StructurePath(ABC, Generic[P]):
             if place.state not in (DEAD, FINISHED):
                 self._find_structure(place, found)
                 self._find_content(place, found)
-            # Where the grammar forces the text, nothing could be chosen instead.
-            place.critical = _NONE if not found or self._states.forced(place.state) else _merged(found)
+            place.critical = _merged(self._chosen(place.state, found)) if found else _NONE
         return place.critical
+
+    def _chosen(self, state: int, found: Found) -> Found:
+        """Leave out what the grammar forces: only tokens that go beyond that could have been others."""
+        forced = self._states.forced(state)
+        if not forced:
+            return found
+        chosen = []
+        for repeats, ids in found:
+            longer = [token for token in ids.tolist() if self._tokens[token].startswith(forced)]
+            beyond = [t for t in longer if self._tokens[t] != forced and self._tell(state, t)[0] != DEAD]
+            chosen.append((repeats, np.array(beyond, np.int64)))
+        return chosen
 
     # -- what paths differ in ----------------------------------------------------------------
 

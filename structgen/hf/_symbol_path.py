@@ -184,7 +184,7 @@ class SymbolPath(StructurePath[SymbolPlace]):
     def _spell(self, front: bytes, lexeme: bytes) -> Ids:
         """Return the tokens that spell `front` and a beginning of `lexeme`, or more; the shortest first."""
         # A closing bracket never begins what could go on for ever.
-        if not lexeme or (self._terminals and lexeme in _CLOSING):
+        if not lexeme or lexeme in _CLOSING:
             return np.empty(0, np.int64)
         text = front + lexeme
         tokens = {*self._spelling.beginnings(text, len(front)), *self._spelling.longer(text)}
