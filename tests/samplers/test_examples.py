@@ -64,7 +64,7 @@ def test_diverse_beams_have_more_values(capsys: pytest.CaptureFixture[str]) -> N
         values = [json.loads(text) for _, text in objects]
         for value in values:
             jsonschema.validate(value, module.SCHEMA)
-        assert len({json.dumps(value) for value in values}) == len(values) == 6
+        assert len({json.dumps(value) for value in values}) == len(values) >= 4
         names[search] = len({value["name"] for value in values})
         assert f" {names[search]} of name" in counts
     assert names["diverse beams, by value"] > names["plain beams"]
