@@ -34,5 +34,5 @@ def test_the_potential_of_the_guide_obeys_the_laws(names: dict[str, Any], law: s
 
 def test_images_exist() -> None:
     images = re.findall(r"!\[.*?\]\((.*?)\)", TEXT)
-    assert len(images) == 3
+    assert len(images) == 5
     assert all((GUIDE.parent / image).is_file() for image in images)
