@@ -72,7 +72,14 @@ class References:
             if resource is not None and resource.id() is not None:
                 resources.append((resource.id(), resource))
         empty: Any = referencing.Registry(retrieve=functools.cache(self._retrieve))  # type: ignore[call-arg]
-        self.registry: Any = empty.with_resources(resources).crawl()
+        try:
+            self.registry: Any = empty.with_resources(resources).crawl()
+        except Exception as error:
+            raise UnusableInputError(
+                "--ref and --ref-dir",
+                f"name a document that is no schema ({type(error).__name__}: {error})",
+                "name schemas only",
+            ) from error
 
     def places(self) -> Iterator[tuple[str, Any]]:
         """Yield the documents that have been read, as address and value."""
@@ -176,7 +183,11 @@ class Checker:
         self._check_schema(dialect.validator_class(self.draft))
         self.warnings = [] if document.value in (True, False) else list(self._inexact_patterns())
         checker = dialect.format_checker() if formats else None
-        self._validator = cls(document.value, registry=self._references.registry, format_checker=checker)
+        self._schema = document.value
+        if draft is not None and said is not None:
+            # jsonschema would go by it wherever a reference leads to the root.
+            self._schema = {key: value for key, value in document.value.items() if key != "$schema"}
+        self._validator = cls(self._schema, registry=self._references.registry, format_checker=checker)
 
     # -- the schema itself -----------------------------------------------------------------
 
@@ -337,7 +348,7 @@ class Checker:
         if not isinstance(node, dict):
             return None
         if not self._places:
-            self._note("", self._document.value)
+            self._note("", self._schema)
         if id(node) not in self._places:
             for address, value in self._references.places():
                 self._note(address, value)
