@@ -183,7 +183,7 @@ class Checker:
         )
         cls = dialect.validator_class(self.draft, ignored)
         self._check_schema(dialect.validator_class(self.draft))
-        self.warnings = [] if document.value in (True, False) else list(self._inexact_patterns())
+        self.warnings = list(self._inexact_patterns())
         checker = dialect.format_checker() if formats else None
         self._schema = document.value
         if draft is not None and said is not None:
