@@ -14,12 +14,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 import structgen
-from structgen.cli._common import EXIT_INTERRUPTED, EXIT_TERMINATED
+from structgen.cli._common import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_TERMINATED
 
 __all__ = ["cli", "main"]
 
@@ -32,6 +32,13 @@ _COMMANDS: dict[str, str] = {
     "bench": "structgen.cli._bench:bench",
 }
 """Commands as ``module:attribute``, in the order of ``--help``."""
+
+
+def _leave_pipe() -> NoReturn:
+    """End because whoever read our output has left (``structgen ... | head``)."""
+    # What is still buffered has nowhere to go, and the interpreter would complain of it at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(EXIT_BROKEN_PIPE)
 
 
 class _LazyGroup(click.Group):
@@ -47,6 +54,13 @@ class _LazyGroup(click.Group):
         module, _, attribute = place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Here, since click's own handler would end with 1.
+            _leave_pipe()
 
     def main(
         self,
@@ -72,10 +86,7 @@ class _LazyGroup(click.Group):
             click.echo("structgen: interrupted", err=True)
             sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
-            # Whoever read our output has left (`structgen ... | head`): not an error. What is still
-            # buffered has nowhere to go, and the interpreter would complain of it at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
+            _leave_pipe()
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -18,8 +18,9 @@ EXIT_PROBLEMS = 1
 EXIT_UNUSABLE = 2
 """An input (or the command line itself) could not be used."""
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143
-"""As shells report the signals SIGINT and SIGTERM."""
+"""As shells report the signals SIGINT, SIGPIPE and SIGTERM."""
 
 STDIN = "-"
 MAX_BYTES = 256 << 20

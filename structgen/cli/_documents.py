@@ -39,12 +39,26 @@ class Number(Decimal):
         return str(self)
 
 
+class ExponentError(ValueError):
+    """A number that is beyond decimals.
+
+    Parameters
+    ----------
+    literal : str
+        As it is written.
+    """
+
+    def __init__(self, literal: str) -> None:
+        self.literal = literal
+        super().__init__(f"the exponent of {literal[:40]} is out of range")
+
+
 def read_number(text: str) -> Number:
-    """Read a literal with a fraction or an exponent; ``ValueError`` if it is beyond decimals."""
+    """Read a literal with a fraction or an exponent; :class:`ExponentError` if it is beyond decimals."""
     try:
         return Number(text)
     except InvalidOperation:
-        raise ValueError(f"the exponent of {text[:40]} is out of range") from None
+        raise ExponentError(text) from None
 
 
 def read_integer(text: str) -> int | Number:

@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
-from structgen.cli._documents import Document, ParseError, Path, Span, read_integer, read_number
+from structgen.cli._documents import (
+    Document,
+    ExponentError,
+    ParseError,
+    Path,
+    Span,
+    read_integer,
+    read_number,
+)
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
@@ -45,23 +53,24 @@ def document(text: str, name: str, first_line: int = 1) -> Document:
     except json.JSONDecodeError as error:
         raise _explained(text, error) from None
     except _NotJSONError as error:
-        word = str(error)
-        place = next((m.start() for m in _TOKEN.finditer(text) if m[0] == word), 0)
         raise ParseError(
-            f"is not JSON: {word} is no JSON number",
-            place,
+            f"is not JSON: {error} is no JSON number",
+            _find(text, str(error)),
             "write null, or a string where the schema allows one",
         ) from None
     except RecursionError:
-        raise ParseError(
-            "is nested too deeply", hint="no more than some thousand levels can be read"
-        ) from None
-    except ValueError as error:
-        raise ParseError(f"cannot be read: {error}") from None
+        raise ParseError("is nested too deeply", 0, "no more than some thousand levels can be read") from None
+    except ExponentError as error:
+        raise ParseError(f"cannot be read: {error}", _find(text, error.literal)) from None
     found = Document(name, text, value, locate, first_line)
     if repeats:
         found.repeated = _repeated(text)
     return found
+
+
+def _find(text: str, token: str) -> int:
+    """Return the offset of a token, outside of strings."""
+    return next(match.start() for match in _TOKEN.finditer(text) if match[0] == token)
 
 
 def _explained(text: str, error: json.JSONDecodeError) -> ParseError:

@@ -103,13 +103,13 @@ class _Task:
     help="A folder of schemas, known by their $id; relative references lead into it, too.",
 )
 @click.option(
-    "--jobs", "-j", type=click.IntRange(min=1), default=1, show_default="1", metavar="N", help="Processes."
+    "--jobs", "-j", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Processes."
 )
 @click.option(
     "--max-bytes",
     type=click.IntRange(min=1),
     default=_MAX_BYTES,
-    show_default=f"{_MAX_BYTES}",
+    show_default=True,
     metavar="N",
     help="Longest document, or line of JSON lines; longer ones are refused unread.",
 )

@@ -29,6 +29,9 @@ _SPECIFICATIONS = {
     "2020-12": DRAFT202012,
 }
 _NOWHERE = (referencing.exceptions.PointerToNowhere, referencing.exceptions.NoSuchAnchor)
+_SHALLOW = 100
+"""Documents with fewer levels are checked, whatever the schema, unless that is endless."""
+
 _VALUES = ("const", "default", "enum", "examples")
 """Keywords that hold no schemas."""
 
@@ -69,7 +72,14 @@ class References:
             if resource is not None and resource.id() is not None:
                 resources.append((resource.id(), resource))
         empty: Any = referencing.Registry(retrieve=functools.cache(self._retrieve))  # type: ignore[call-arg]
-        self.registry: Any = empty.with_resources(resources).crawl()
+        try:
+            self.registry: Any = empty.with_resources(resources).crawl()
+        except Exception as error:
+            raise UnusableInputError(
+                "--ref and --ref-dir",
+                f"name a document that is no schema ({type(error).__name__}: {error})",
+                "name schemas only",
+            ) from error
 
     def places(self) -> Iterator[tuple[str, Any]]:
         """Yield the documents that have been read, as address and value."""
@@ -173,7 +183,11 @@ class Checker:
         self._check_schema(dialect.validator_class(self.draft))
         self.warnings = [] if document.value in (True, False) else list(self._inexact_patterns())
         checker = dialect.format_checker() if formats else None
-        self._validator = cls(document.value, registry=self._references.registry, format_checker=checker)
+        self._schema = document.value
+        if draft is not None and said is not None:
+            # jsonschema would go by it wherever a reference leads to the root.
+            self._schema = {key: value for key, value in document.value.items() if key != "$schema"}
+        self._validator = cls(self._schema, registry=self._references.registry, format_checker=checker)
 
     # -- the schema itself -----------------------------------------------------------------
 
@@ -249,10 +263,16 @@ class Checker:
         except dialect.PatternError as error:
             raise UnusableInputError(self._document.name, str(error)) from None
         except RecursionError:
+            if _depth(document.value) < _SHALLOW:
+                raise UnusableInputError(
+                    self._document.name, "refers to itself without end", "check its references"
+                ) from None
             raise UnusableInputError(
                 document.name,
-                "is nested too deeply, or the schema refers to itself without end",
-                f"check the references of {self._document.name}",
+                "is nested too deeply for a schema that refers to itself",
+                "some hundred levels can be checked",
+                line=document.first_line,
+                column=1,
             ) from None
         except Exception as error:
             # Documents that references lead to are not checked themselves.
@@ -328,7 +348,7 @@ class Checker:
         if not isinstance(node, dict):
             return None
         if not self._places:
-            self._note("", self._document.value)
+            self._note("", self._schema)
         if id(node) not in self._places:
             for address, value in self._references.places():
                 self._note(address, value)
@@ -358,6 +378,20 @@ def _place(error: Any, value: Any) -> tuple[Path, bool, list[str]]:
         # A name that "propertyNames" refuses: the path is that of its object.
         return (*path, error.instance), True, []
     return path, False, []
+
+
+def _depth(value: Any) -> int:
+    """Return how deep a value is nested, or a number from :data:`_SHALLOW` on."""
+    level, depth = [value], 0
+    while level and depth < _SHALLOW:
+        level = [
+            child
+            for node in level
+            if isinstance(node, (dict, list))
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        depth += 1
+    return depth
 
 
 def _part(value: Any, path: Path) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
@@ -34,32 +34,51 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-_Key = tuple[int, int]
+_Span = int
+"""Where something begins and ends, in one number: a document has many."""
 
 
-class _Node:
-    """A value under construction; `parts` are the nodes of its members, with where their keys are."""
+def _span(start: int, end: int) -> _Span:
+    return start << 32 | end
 
-    __slots__ = ("anchor", "end", "explicit", "key", "merged", "parts", "size", "start", "value")
 
-    def __init__(
-        self, value: Any, start: int, end: int, parts: dict[str | int, tuple[_Key | None, _Node]] | None
-    ):
-        self.value = value
+def _ends(span: _Span) -> tuple[int, int]:
+    return span >> 32, span & 0xFFFFFFFF
+
+
+class _Done(NamedTuple):
+    """A value, where it is, and how many values it is made of; of a scalar that may be a key, its text.
+
+    The place of a scalar is a span. That of a mapping or sequence is a span and the places of its members,
+    in a list, or by keys together with the spans of the keys.
+    """
+
+    value: Any
+    place: Any
+    size: int
+    text: str | None = None
+    merge: bool = False
+
+
+class _Open:
+    """A mapping or sequence under construction."""
+
+    __slots__ = ("anchor", "key", "merged", "parts", "size", "start", "value")
+
+    def __init__(self, is_map: bool, start: int, anchor: str | None) -> None:
+        self.value: Any = {} if is_map else []
+        self.parts: Any = {} if is_map else []
         self.start = start
-        self.end = end
-        self.parts = parts
+        self.anchor = anchor
         self.size = 1
-        self.anchor: str | None = None
-        # Of a mapping: the key that waits for its value, keys of its own, and what is to be merged into it.
-        self.key: tuple[str, _Key, bool] | None = None
-        self.explicit: set[str] = set()
-        self.merged: list[_Node] = []
+        # Of a mapping: the key that waits for its value, and what is to be merged into it.
+        self.key: _Done | None = None
+        self.merged: list[_Done] = []
 
 
 def documents(text: str, name: str) -> list[Document]:
     """Parse a stream of documents."""
-    found: list[tuple[_Node, list[tuple[str, int]]]] = []
+    found: list[tuple[_Done, list[tuple[str, int]]]] = []
     try:
         events = iter(yaml.parse(text, Loader=getattr(yaml, "CLoader", yaml.Loader)))
         for event in events:
@@ -79,8 +98,10 @@ def documents(text: str, name: str) -> list[Document]:
         raise ParseError("is empty", 0, "a YAML document is expected")
     several = len(found) > 1
     return [
-        Document(name, text, node.value, _locator(node), index=index if several else None, repeated=repeated)
-        for index, (node, repeated) in enumerate(found)
+        Document(
+            name, text, root.value, _locator(root.place), index=index if several else None, repeated=repeated
+        )
+        for index, (root, repeated) in enumerate(found)
     ]
 
 
@@ -89,118 +110,117 @@ class _Composer:
 
     def __init__(self) -> None:
         self.repeated: list[tuple[str, int]] = []
-        self._anchors: dict[str, _Node] = {}
-        self._open: list[_Node] = []
+        self._anchors: dict[str, _Done | _Open] = {}
+        self._open: list[_Open] = []
         self._count = 0
         self._aliased = False
 
-    def compose(self, events: Iterator[Any]) -> _Node:
+    def compose(self, events: Iterator[Any]) -> _Done:
         """Read the events of a document, up to its end."""
-        root: _Node | None = None
+        root: _Done | None = None
         for event in events:
             if isinstance(event, yaml.DocumentEndEvent):
                 break
-            node = self._read(event)
-            if node is None:
+            done = self._read(event)
+            if done is None:
                 continue
             if self._open:
-                self._add(self._open[-1], node)
+                self._add(self._open[-1], done)
             else:
-                root = node
+                root = done
         assert root is not None
         return root
 
-    def _read(self, event: Any) -> _Node | None:
+    def _read(self, event: Any) -> _Done | None:
         """Return the value that an event completes, if it does."""
         start, end = event.start_mark.index, event.end_mark.index
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event.anchor, start, end)
-        self._count += 1
+            return self._alias(event.anchor, start)
         if isinstance(event, yaml.ScalarEvent):
+            self._count += 1
             plain = event.implicit[0] and event.tag is None
-            node = _Node(_scalar(event.value, event.tag, plain, start), start, end, None)
-            node.key = (event.value, (start, end), plain and event.value == "<<")
+            value = _scalar(event.value, event.tag, plain, start)
+            done = _Done(value, _span(start, end), 1, event.value, plain and event.value == "<<")
             if event.anchor is not None:
-                self._anchors[event.anchor] = node
-            return node
+                self._anchors[event.anchor] = done
+            return done
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            kind = "map" if isinstance(event, yaml.MappingStartEvent) else "seq"
-            if event.tag not in (None, "!", _CORE + kind):
+            self._count += 1
+            is_map = isinstance(event, yaml.MappingStartEvent)
+            if event.tag not in (None, "!", _CORE + ("map" if is_map else "seq")):
                 _refuse_tag(event.tag, start)
             if len(self._open) >= _MAX_DEPTH:
                 raise ParseError(f"is nested more than {_MAX_DEPTH} levels deep", start)
-            node = _Node({} if kind == "map" else [], start, end, {})
-            node.anchor = event.anchor
+            self._open.append(_Open(is_map, start, event.anchor))
             if event.anchor is not None:
-                self._anchors[event.anchor] = node
-            self._open.append(node)
+                self._anchors[event.anchor] = self._open[-1]
             return None
-        node = self._open.pop()
-        node.end = end
-        self._merge(node)
+        return self._close(self._open.pop(), end)
+
+    def _close(self, node: _Open, end: int) -> _Done:
+        # Keys of the mapping itself come first, then the first merged mapping that has one.
+        for other in node.merged:
+            for key, part in other.place[1].items():
+                if key not in node.parts:
+                    node.parts[key] = part
+                    node.value[key] = other.value[key]
+            node.size += other.size
         if self._aliased and node.size > max(_MAX_EXPANDED, 10 * self._count):
             raise ParseError(
                 f"has aliases that stand for more than {_MAX_EXPANDED:,} values",
                 node.start,
                 "write fewer aliases",
             )
-        return node
+        done = _Done(node.value, (_span(node.start, end), node.parts), node.size)
+        if node.anchor is not None and self._anchors[node.anchor] is node:
+            self._anchors[node.anchor] = done
+        return done
 
-    def _alias(self, anchor: str, start: int, end: int) -> _Node:
-        node = self._anchors.get(anchor)
-        if node is None:
+    def _alias(self, anchor: str, start: int) -> _Done:
+        found = self._anchors.get(anchor)
+        if found is None:
             raise ParseError(f"is not YAML: the alias *{anchor} has no anchor before it", start)
-        if any(node is parent for parent in self._open):
+        if isinstance(found, _Open):
             raise ParseError(
                 f"has an alias *{anchor} inside of what it stands for", start, "JSON has no such value"
             )
         self._aliased = True
-        return node
+        return found
 
-    def _add(self, parent: _Node, node: _Node) -> None:
-        assert parent.parts is not None
+    def _add(self, parent: _Open, done: _Done) -> None:
         if isinstance(parent.value, list):
-            parent.parts[len(parent.value)] = (None, node)
-            parent.value.append(node.value)
-            parent.size += node.size
+            parent.parts.append(done.place)
+            parent.value.append(done.value)
+            parent.size += done.size
             return
         if parent.key is None:
-            if node.parts is not None or node.key is None:
-                raise ParseError("has a key that is no scalar", node.start, "keys of JSON are strings")
-            parent.key = node.key
+            if done.text is None:
+                start = _ends(done.place[0])[0]
+                raise ParseError("has a key that is no scalar", start, "keys of JSON are strings")
+            parent.key = done
             return
-        (key, where, merge), parent.key = parent.key, None
-        if merge:
-            parent.merged.extend(_mergeable(node))
+        key, parent.key = parent.key, None
+        if key.merge:
+            parent.merged.extend(_mergeable(done))
             return
-        if key in parent.explicit:
-            self.repeated.append((key, where[0]))
-        parent.explicit.add(key)
-        parent.parts[key] = (where, node)
-        parent.value[key] = node.value
-        parent.size += node.size
-
-    def _merge(self, node: _Node) -> None:
-        """Add what merge keys bring: its own keys come first, then the first mapping with one."""
-        assert node.parts is not None
-        for other in node.merged:
-            assert other.parts is not None
-            for key, part in other.parts.items():
-                if key not in node.parts:
-                    node.parts[key] = part
-                    node.value[key] = part[1].value
-                    node.size += part[1].size
-        node.merged = []
+        assert key.text is not None
+        if key.text in parent.parts:
+            self.repeated.append((key.text, _ends(key.place)[0]))
+        parent.parts[key.text] = (key.place, done.place)
+        parent.value[key.text] = done.value
+        parent.size += done.size
 
 
-def _mergeable(node: _Node) -> list[_Node]:
-    nodes = [node]
-    if isinstance(node.value, list) and node.parts is not None:
-        nodes = [part for _, part in node.parts.values()]
-    for each in nodes:
+def _mergeable(done: _Done) -> list[_Done]:
+    found = [done]
+    if isinstance(done.value, list):
+        places = done.place[1]
+        found = [_Done(value, place, 1) for value, place in zip(done.value, places, strict=True)]
+    for each in found:
         if not isinstance(each.value, dict):
-            raise ParseError("has a merge key << with something else than mappings", each.start)
-    return nodes
+            span = each.place if isinstance(each.place, int) else each.place[0]
+            raise ParseError("has a merge key << with something else than mappings", _ends(span)[0])
+    return [_Done(each.value, each.place, len(each.value)) for each in found]
 
 
 def _scalar(text: str, tag: str | None, plain: bool, start: int) -> Any:
@@ -242,17 +262,21 @@ def _refuse_tag(tag: str | None, start: int) -> NoReturn:
     raise ParseError(f"has the tag {shown}, which no JSON value has", start, "remove it")
 
 
-def _locator(root: _Node) -> Callable[[str, Iterable[Path]], dict[Path, Span]]:
+def _locator(root: Any) -> Callable[[str, Iterable[Path]], dict[Path, Span]]:
     def locate(text: str, paths: Iterable[Path]) -> dict[Path, Span]:
         found = {}
         for path in paths:
-            node, key = root, None
+            place, key = root, None
             for step in path:
-                part = (node.parts or {}).get(step)
-                if part is None:
+                parts = [] if isinstance(place, int) else place[1]
+                if isinstance(parts, dict) and step in parts:
+                    key, place = parts[step]
+                elif isinstance(parts, list) and isinstance(step, int) and step < len(parts):
+                    key, place = None, parts[step]
+                else:
                     break
-                key, node = part
-            found[path] = Span(node.start, node.end, key)
+            start, end = _ends(place if isinstance(place, int) else place[0])
+            found[path] = Span(start, end, None if key is None else _ends(key))
         return found
 
     return locate
