@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,9 @@ _KINDS = (
     ("control characters", frozenset((*range(32), 127)) - frozenset(b"\t\r\n")),
     ("not ASCII", frozenset(range(128, 256))),
 )
+
+# Options of JSON Schemas that allow more spellings.
+_WIDER = {"property_order": "any", "numbers": "all", "escapes": "all", "whitespace": "flexible"}
 
 _EXAMPLES = 6
 
@@ -155,6 +158,7 @@ class Inspector:
 
     def __init__(self, constraint: Constraint, named: Named) -> None:
         self.kind = constraint.kind
+        self._constraint = constraint
         self.named = named
         self._tokens: Session = constraint.compile(named.vocabulary).session()
         self.bytes: Session = constraint.compile(Vocabulary.of_bytes()).session()
@@ -165,7 +169,7 @@ class Inspector:
         data = text.encode("utf-8", "surrogateescape")
         good, state = self._walk(self.bytes.start, data)
         if good < len(data):
-            return Situation(text, False, good, self.expected(state))
+            return Situation(text, False, good, self.expected(state), note=self._spelling(data, good))
         tokens = self.named.vocabulary
         at = self._tokens.advance_bytes(self._tokens.start, data)
         fields: dict[str, Any] = {"vocabulary": len(tokens), "stack": self._stack(at, text)}
@@ -239,6 +243,17 @@ class Inspector:
         if end:
             parts.append("the end")
         return " or ".join(parts) or "nothing"
+
+    def _spelling(self, data: bytes, good: int) -> str | None:
+        """Return the option with which more of a refused JSON text would be allowed, if there is one."""
+        if self.kind != "schema":
+            return None
+        for name, value in _WIDER.items():
+            wider = replace(self._constraint, options={**self._constraint.options, name: value})
+            automaton = wider.compile(Vocabulary.of_bytes())
+            if automaton.advance_bytes(automaton.start, data[: good + 1]) != DEAD:
+                return f"it is a matter of spelling: with -O {name}={value} the text goes on"
+        return None
 
     def _token(self, token: str) -> tuple[int | None, bytes]:
         tokens = self.named.vocabulary.tokens

@@ -152,6 +152,8 @@ def _lines(situation: Situation, refused: list[Refusal], label: str) -> Iterator
         yield f"  {before}{after}"
         yield "  " + " " * len(before) + "^"
         yield f"  expected: {situation.expected}"
+        if situation.note:
+            yield f"  note:     {situation.note}"
         return
     yield f"after {json.dumps(situation.text, ensure_ascii=False)}" if situation.text else "at the beginning"
     if situation.place is not None:

@@ -92,6 +92,24 @@ def test_a_refused_text(text, good, expected):
 
 
 @pytest.mark.parametrize(
+    ("schema", "text", "options", "named"),
+    [
+        ('{"properties": {"a": {}, "b": {}}}', '{"b": 1, "a"', [], "property_order=any"),
+        ('{"type": "integer"}', "1.", [], "numbers=all"),
+        ('{"const": "a"}', '"\\u0061', [], "escapes=all"),
+        ('{"type": "array"}', "[ ", ["-O", "whitespace=compact"], "whitespace=flexible"),
+        ('{"type": "array"}', "{", [], None),
+    ],
+)
+def test_refusals_for_a_spelling_name_the_option(schema, text, options, named):
+    found = record(schema, "--text", text, *options)
+    assert not found["alive"]
+    assert found["note"] == (named and f"it is a matter of spelling: with -O {named} the text goes on")
+    if named is not None:
+        assert record(schema, "--text", text, "-O", named)["alive"]
+
+
+@pytest.mark.parametrize(
     ("token", "allowed", "words"),
     [
         ("12", True, '"12" may follow'),
