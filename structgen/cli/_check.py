@@ -197,9 +197,16 @@ def check_constraint(
 def _check_schema(constraint: Constraint, report: Report, explains: bool, max_seconds: float) -> None:
     from structgen._explain import explain
     from structgen._vocabulary import Vocabulary
-    from structgen.cli._check_schema import SchemaChecker, explanation_findings, schema_error_finding
+    from structgen.cli._check_schema import (
+        SchemaChecker,
+        explanation_findings,
+        repeated_keys,
+        schema_error_finding,
+    )
 
     options = dict(constraint.options)
+    if isinstance(constraint.source, str):
+        report.findings += repeated_keys(constraint.source)
     try:
         explanation = explain(constraint.source, **options)
     except SchemaError as error:

@@ -172,11 +172,12 @@ class Inspector:
             return Situation(text, False, good, self.expected(state), note=self._spelling(data, good))
         tokens = self.named.vocabulary
         at = self._tokens.advance_bytes(self._tokens.start, data)
-        fields: dict[str, Any] = {"vocabulary": len(tokens), "stack": self._stack(at, text)}
+        fields: dict[str, Any] = {"vocabulary": len(tokens)}
         if self.kind == "schema":
             # What a text holds of a character that is not complete shows as escapes.
-            fields["place"], below = json_stack(decoded(data))
-            fields["stack"] = fields["stack"] or below
+            fields["place"], fields["stack"] = json_stack(decoded(data))
+        else:
+            fields["stack"] = self._open_rules(at)
         try:
             allowed = [token for token in self._allowed(at) if token not in tokens.eos_token_ids]
             fields["groups"] = grouped([tokens.tokens[token] for token in allowed])
@@ -283,7 +284,7 @@ class Inspector:
         bits = np.unpackbits(mask.view(np.uint8), bitorder="little")
         return [int(token) for token in np.flatnonzero(bits)]
 
-    def _stack(self, state: int, text: str) -> list[str]:
+    def _open_rules(self, state: int) -> list[str]:
         try:
             return list(self._tokens.open_rules(state))
         except ValueError:  # only some automata tell of their structure
@@ -365,7 +366,8 @@ def _alike(first: int, second: int) -> bool:
 
 
 def _byte(byte: int) -> str:
-    return {32: "space", 9: "tab", 10: "line feed", 13: "return"}.get(byte) or shown(bytes([byte]))
+    names = {9: "tab", 10: "line feed", 11: "vertical tab", 12: "form feed", 13: "return", 32: "space"}
+    return names.get(byte) or shown(bytes([byte]))
 
 
 def json_stack(text: str) -> tuple[str, list[str]]:

@@ -130,6 +130,13 @@ def test_checks_that_nothing_passes():
     assert findings(schema | {"minItems": 1})[1] == 0
 
 
+def test_repeated_keys():
+    result = run('{"type": "string", "$defs": {}, "type": "integer"}', "--no-cost")
+    assert result.exit_code == 1
+    assert "warning (whole): an object repeats the key 'type': the last one counts" in result.stdout
+    assert run('{"anyOf": [{"type": "string"}, {"type": "integer"}]}', "--no-cost").exit_code == 0
+
+
 def test_text_report():
     schema = {
         "type": "object",
