@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from structgen._core import DEAD
 from structgen._errors import GuardDeadEnd, LimitError
@@ -163,6 +164,7 @@ class Inspector:
         self._tokens: Session = constraint.compile(named.vocabulary).session()
         self.bytes: Session = constraint.compile(Vocabulary.of_bytes()).session()
         self._width = self._tokens.mask(DEAD).shape[0]
+        self._grouped = Grouping(named.vocabulary.tokens)
 
     def situation(self, text: str) -> Situation:
         """Return what is known after a beginning of a text."""
@@ -179,13 +181,13 @@ class Inspector:
         else:
             fields["stack"] = self._open_rules(at)
         try:
-            allowed = [token for token in self._allowed(at) if token not in tokens.eos_token_ids]
-            fields["groups"] = grouped([tokens.tokens[token] for token in allowed])
+            allowed = self._allowed(at)
+            fields["groups"] = self._grouped(allowed)
             fields["allowed"] = len(allowed)
             fields["may_end"] = self._tokens.accepts(at)
             fields["forced"] = shown(self._tokens.forced(at))
             fields["shortest"] = shown(self._tokens.shortest(at))
-            if not allowed and not fields["may_end"]:
+            if not len(allowed) and not fields["may_end"]:
                 fields["note"] = "no token of this vocabulary may follow"
         except (GuardDeadEnd, LimitError) as error:
             fields["note"] = str(error)
@@ -278,11 +280,13 @@ class Inspector:
             state = following
         return len(data), state
 
-    def _allowed(self, state: int) -> list[int]:
+    def _allowed(self, state: int) -> npt.NDArray[np.int64]:
+        """Return the tokens that may follow, end tokens left out."""
         mask = np.zeros(self._width, np.int32)
         self._tokens.fill_mask(state, mask)
         bits = np.unpackbits(mask.view(np.uint8), bitorder="little")
-        return [int(token) for token in np.flatnonzero(bits)]
+        bits[list(self.named.vocabulary.eos_token_ids)] = 0
+        return np.flatnonzero(bits)
 
     def _open_rules(self, state: int) -> list[str]:
         try:
@@ -291,26 +295,32 @@ class Inspector:
             return []
 
 
-def grouped(tokens: Iterable[bytes]) -> list[Group]:
-    """Group tokens by how they begin."""
-    found: dict[str, list[bytes]] = {}
-    for token in tokens:
-        name = next((kind for kind, data in _KINDS if token[0] in data), shown(token[:1]))
-        found.setdefault(name, []).append(token)
-    total = sum(map(len, found.values()))
-    groups = [
-        Group(
-            name,
-            len(members),
-            len(members) / total,
-            [
-                shown(token)
-                for token in sorted(set(members), key=lambda token: (len(token), token))[:_EXAMPLES]
-            ],
-        )
-        for name, members in found.items()
-    ]
-    return sorted(groups, key=lambda group: (-group.count, group.name))
+class Grouping:
+    """Groups tokens of a vocabulary by how they begin; what takes long is done once."""
+
+    def __init__(self, tokens: Sequence[bytes]) -> None:
+        self._tokens = tokens
+        names: dict[str, int] = {}
+        by_byte = [
+            names.setdefault(next((kind for kind, data in _KINDS if byte in data), chr(byte)), len(names))
+            for byte in range(256)
+        ]
+        self._names = list(names)
+        self._group = np.array([by_byte[token[0]] if token else -1 for token in tokens])
+        self._rank = np.empty(len(tokens), np.int64)
+        self._rank[sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), tokens[i]))] = range(len(tokens))
+
+    def __call__(self, ids: npt.NDArray[np.int64]) -> list[Group]:
+        """Return the groups of some tokens that are not empty, the largest first."""
+        groups = []
+        for number in np.unique(self._group[ids]).tolist():
+            members = ids[self._group[ids] == number]
+            # Several ids may have equal bytes.
+            first = members[np.argsort(self._rank[members], kind="stable")[: 4 * _EXAMPLES]].tolist()
+            examples = list(dict.fromkeys(self._tokens[token] for token in first))[:_EXAMPLES]
+            share = len(members) / len(ids)
+            groups.append(Group(self._names[number], len(members), share, [shown(one) for one in examples]))
+        return sorted(groups, key=lambda group: (-group.count, group.name))
 
 
 def shown(data: bytes) -> str:
