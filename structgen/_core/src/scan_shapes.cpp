@@ -112,10 +112,15 @@ Trie::Kinds Scanner::follows(std::int32_t exit) {
 }
 
 // Whether all tokens below a node, at which a state is reached from another, stay inside the lexeme, in the same state, and where they might leave it
-// nothing could follow. Looked for only where much is below and the last byte changed nothing.
+// nothing could follow. Looked for only where much is below and the last byte changed nothing. Within a character, what stays is told by the state
+// in front of it.
 bool Scanner::all_stay(Scan from, Scan to, std::uint32_t node) {
   const Trie& t = lexer_.trie();
   if (to == kDeadScan || t[node].children == 0) return false;
+  if (!between_characters(to)) {
+    const State& s = states_[static_cast<std::size_t>(from)];
+    return s.partial == 0 && s.stays >= 0 && (stays(from) & Trie::kWide) && !(t.kinds(node) & ~stays(from));
+  }
   if (states_[static_cast<std::size_t>(to)].stays < 0) {
     if (t.last(node) - t.first(node) < kFewTokens) return false;
     if (to != from && states_[static_cast<std::size_t>(from)].partial == 0) return false;

@@ -111,7 +111,7 @@ void Trie::find_kinds() {
       valid[n] = valid[n] && valid[c];
       kinds |= (below_[c].kinds & ~kBroken) | (nodes_[c].byte < 0x80 ? kind(nodes_[c].byte) : kWide);
     }
-    if ((kinds & kWide) && !(valid[n] && read[n].missing == 0)) kinds |= kBroken;
+    if ((kinds & kWide) && !valid[n]) kinds |= kBroken;
     below_[n].kinds = kinds;
   }
 }

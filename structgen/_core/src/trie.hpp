@@ -30,8 +30,8 @@ class Trie {
   // The tokens below a node, its own included: ordered(first(node)) up to ordered(last(node)).
   std::uint32_t first(std::uint32_t node) const { return below_[node].first; }
   std::uint32_t last(std::uint32_t node) const { return below_[node].last; }
-  // The kinds of bytes that occur below a node, as bits. Bytes beyond 0x80 are of one kind, and of another one besides unless all that is below
-  // is UTF-8 if it is read on from the beginning of a character.
+  // The kinds of bytes that occur below a node, as bits. Bytes from 0x80 on are of one kind, and of another one besides unless all tokens below are
+  // UTF-8, up to an end within a character.
   using Kinds = std::uint64_t;
   static constexpr Kinds kWide = Kinds{1} << 62, kBroken = Kinds{1} << 63;
   Kinds kinds(std::uint32_t node) const { return below_[node].kinds; }
