@@ -8,7 +8,7 @@ import numpy as np
 
 from structgen._core import DEAD, Repeats
 from structgen._structure import Event
-from structgen.hf._structure_path import Found, Ids, Place, StructurePath
+from structgen.hf._structure_path import Critical, Ids, Place, StructurePath
 
 _BLANK = b" \t\r\n"
 _LITERALS = (b"true", b"false", b"null")
@@ -140,7 +140,7 @@ class JsonPath(StructurePath[JsonPlace]):
 
     # -- critical tokens ---------------------------------------------------------------------
 
-    def _find_structure(self, place: JsonPlace, found: Found) -> None:
+    def _find_structure(self, place: JsonPlace, found: Critical) -> None:
         level = place.level
         if level is None:
             return

@@ -161,7 +161,7 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         found: list[Critical] = []
         for row, node in enumerate(self._history.update(input_ids)):
             critical = self._path.critical(node)
-            if len(critical[0]):
+            if critical:
                 rows.append(row)
                 found.append(critical)
         if not rows:
@@ -175,18 +175,18 @@ def penalised_on_host(
     scores: Tensor, rows: list[int], found: list[Critical], decay: float, boost: float, ends: list[int]
 ) -> Tensor:
     """Return `scores` with logarithms of factors added in some rows: a few NumPy calls each."""
-    penalised = scores.detach().numpy().copy()
-    for row, (ids, counts) in zip(rows, found, strict=True):
+    before = scores.detach().numpy()
+    penalised = before.copy()
+    for row, critical in zip(rows, found, strict=True):
         line = penalised[row]
-        before = line[ids]
-        line[ids] = -math.inf
+        for _, ids in critical:
+            line[ids] = -math.inf
         # Rows that have nothing else to choose are left alone.
-        if line.max() > -math.inf:
-            line[ids] = before + counts * decay
-            if boost:
-                line[ends] += counts.max() * boost
-        else:
-            line[ids] = before
+        free = line.max() > -math.inf
+        for count, ids in critical:
+            line[ids] = before[row, ids] + count * decay * free
+        if boost and free:
+            line[ends] += critical[-1][0] * boost
     return torch.from_numpy(penalised)
 
 
@@ -198,15 +198,20 @@ def penalised_on_device(
     def on_device(array: Any) -> Tensor:
         return torch.from_numpy(np.asarray(array)).to(scores.device)
 
-    ids, counts = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    where = on_device(np.repeat(rows, [len(tokens) for tokens, _ in found])), on_device(ids)
+    merged: list[dict[int, int]] = [{} for _ in rows]
+    for counts, critical in zip(merged, found, strict=True):
+        for count, ids in critical:
+            counts.update(dict.fromkeys(ids.tolist(), count))
+    lengths = [len(counts) for counts in merged]
+    where = on_device(np.repeat(rows, lengths)), on_device([token for counts in merged for token in counts])
+    changes = on_device([count * decay for counts in merged for count in counts.values()]).to(scores.dtype)
     penalised = scores.clone()
     penalised[where] = -math.inf
     free = penalised.amax(-1) > -math.inf
-    penalised[where] = scores[where] + on_device(counts * decay).to(scores.dtype) * free[where[0]]
+    penalised[where] = scores[where] + changes * free[where[0]]
     if boost:
         row_numbers = on_device(rows)
-        most = on_device([int(counts.max()) for _, counts in found]).to(scores.dtype)
+        most = on_device([critical[-1][0] for critical in found]).to(scores.dtype)
         penalised[row_numbers[:, None], on_device(ends)] += (most * boost * free[row_numbers])[:, None]
     return penalised
 

@@ -223,8 +223,9 @@ def test_host_and_device_do_the_same(boost: float) -> None:
     scores = torch.randn(4, 9, dtype=torch.float64)
     scores[1] = -math.inf
     scores[2, [0, 1, 2, 3, 6, 7, 8]] = -math.inf
-    ids, counts = np.array([4, 5]), np.array([1, 3])
-    rows, found = [0, 1, 2], [(ids, counts), (ids, counts), (ids[:2], counts[:2])]
+    # The greater count of 5 holds.
+    critical = [(1, np.array([4, 5])), (3, np.array([5]))]
+    rows, found = [0, 1, 2], [critical] * 3
     out = penalised_on_host(scores, rows, found, -0.5, boost, [7, 8])
     torch.testing.assert_close(penalised_on_device(scores, rows, found, -0.5, boost, [7, 8]), out)
     # Rows 1 and 2 have nothing but critical tokens; row 3 has none.
