@@ -24,6 +24,13 @@ DEFAULT_FOLDER = Path("..") / "shared" / "data"
 MASKBENCH_ARCHIVE = "maskbench-dev.tar.xz"
 
 
+HUB_PREFIX = "hub:"
+"""What a dataset of the Hugging Face hub is named with, as in ``hub:epfl-dlab/JSONSchemaBench``."""
+
+SMALL = Path(__file__).parent / "schemas" / "small.jsonl"
+"""The package's own schemas, over all keywords, each with valid and invalid instances."""
+
+
 class DatasetError(Exception):
     """The data is missing or not in the expected form."""
 
@@ -100,13 +107,49 @@ def default_data() -> Path | None:
     return folder if named and folder.exists() else None
 
 
+def find(named: str | Path | None) -> Path:
+    """Find a dataset by what a user calls it.
+
+    Parameters
+    ----------
+    named
+        A folder or a file; a bare file name is also looked for where the data is by default. ``small`` is the
+        package's own set, ``hub:OWNER/NAME`` or ``hub:OWNER/NAME/FOLDER`` a dataset of the Hugging Face hub,
+        which is downloaded. None is :func:`default_data`, else the package's own set.
+
+    Raises
+    ------
+    DatasetError
+        If it is not there, or can't be downloaded.
+    """
+    if named is None:
+        return default_data() or SMALL
+    text, path = str(named), Path(named)
+    if text == "small":
+        return SMALL
+    if text.startswith(HUB_PREFIX):
+        from jsonschemabench.hub import download
+
+        return download(text.removeprefix(HUB_PREFIX))
+    if not path.exists() and path.name == text:
+        # A name alone is one of the archives that lie where the data is by default.
+        variable = os.environ.get(DATA_VARIABLE)
+        beside = (Path(variable) if variable else DEFAULT_FOLDER) / text
+        path = beside if beside.exists() else path
+    if not path.exists():
+        raise DatasetError(f"{named} does not exist, neither here nor in ${DATA_VARIABLE}")
+    return path
+
+
 def load(path: Path, *, sample: int | None = None, seed: int = 0) -> list[Case]:
-    """Read MaskBench cases from a folder or a tar archive of JSON files.
+    """Read schemas with their instances.
 
     Parameters
     ----------
     path
-        A folder (searched recursively) or a tar archive, compressed or not.
+        A folder (searched recursively) or a tar archive, compressed or not, of JSON files: MaskBench cases,
+        or schemas without instances. Else a file of JSON lines (``.jsonl``), see :func:`parse_line`, or a
+        folder of Parquet files, as the Hugging Face hub has JSONSchemaBench.
     sample
         How many cases to draw without replacement; None or a number at least as large as the
         dataset takes all.
@@ -121,18 +164,28 @@ def load(path: Path, *, sample: int | None = None, seed: int = 0) -> list[Case]:
     Raises
     ------
     DatasetError
-        If there is nothing there, or a file is not a MaskBench case.
+        If there is nothing there, or something is not in one of these forms.
     """
-    files = read_files(path)
-    if not files:
-        raise DatasetError(f"{path} holds no .json file")
-    names = sorted(files)
+    cases: dict[str, Case] | None = None
+    files: dict[str, bytes] = {}
+    if path.is_file() and path.suffix == ".jsonl":
+        cases = _lines(path)
+    elif path.is_dir() and any(path.rglob("*.parquet")):
+        from jsonschemabench.hub import read_parquet
+
+        cases = {case.name: case for case in read_parquet(path)}
+    else:
+        files = read_files(path)
+    names = sorted(cases if cases is not None else files)
+    if not names:
+        raise DatasetError(f"{path} holds no .json file" if cases is None else f"{path} holds no schema")
     size = len(names) if sample is None else min(sample, len(names))
-    return [parse_maskbench(name, files[name]) for name in random.Random(seed).sample(names, size)]
+    drawn = random.Random(seed).sample(names, size)
+    return [parse(name, files[name]) if cases is None else cases[name] for name in drawn]
 
 
-def parse_maskbench(name: str, raw: bytes) -> Case:
-    """Parse one MaskBench file: an object with ``schema`` and a list ``tests``.
+def parse(name: str, raw: bytes) -> Case:
+    """Parse a file: a MaskBench case, an object with ``schema`` and a list ``tests``, or else a schema.
 
     Raises
     ------
@@ -141,13 +194,67 @@ def parse_maskbench(name: str, raw: bytes) -> Case:
     """
     try:
         content = json.loads(raw)
+        if isinstance(content, dict) and not content.keys() & {"schema", "tests"}:
+            return Case(name, content, (), raw.decode())
         instances = tuple(
             Instance(test["data"], bool(test["valid"]), str(test.get("description", "")))
             for test in content.get("tests", [])
         )
         return Case(name, content["schema"], instances)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DatasetError(f"{name} is not a MaskBench case: {error!r}") from error
+        raise DatasetError(f"{name} is not a MaskBench case, nor a schema: {error!r}") from error
+
+
+def parse_line(content: Any, default_name: str) -> Case:
+    """Make a case of an object of a file of JSON lines.
+
+    It holds ``schema`` (a schema, or the text of one), and may hold ``name``, and lists ``valid`` and
+    ``invalid`` of instances. Rows of JSONSchemaBench, ``json_schema`` and ``unique_id``, are read too.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it has another form.
+    """
+    if not isinstance(content, dict):
+        raise TypeError(f"an object is wanted, not {type(content).__name__}")
+    known = ("schema", "name", "valid", "invalid", "json_schema", "unique_id")
+    for key in content:
+        if key not in known:
+            raise ValueError(f"no key {key!r}; there are {', '.join(known)}")
+    if ("schema" in content) == ("json_schema" in content):
+        raise ValueError("a line has either 'schema' or 'json_schema'")
+    schema = content["schema"] if "schema" in content else content["json_schema"]
+    text = schema if isinstance(schema, str) else ""
+    name = content.get("name", content.get("unique_id", default_name))
+    if not isinstance(name, str):
+        raise TypeError(f"'name' is a text, not {name!r}")
+    instances = []
+    for label in ("valid", "invalid"):
+        found = content.get(label, [])
+        if not isinstance(found, list):
+            raise TypeError(f"{label!r} is a list of instances, not {found!r}")
+        instances += [Instance(data, label == "valid") for data in found]
+    return Case(name, json.loads(text) if text else schema, tuple(instances), text)
+
+
+def _lines(path: Path) -> dict[str, Case]:
+    found: dict[str, Case] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} can't be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            case = parse_line(json.loads(line), f"line {number}")
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DatasetError(f"{path}, line {number}: {error}") from error
+        if case.name in found:
+            raise DatasetError(f"{path}, line {number}: a second schema is named {case.name!r}")
+        found[case.name] = case
+    return found
 
 
 def read_files(path: Path) -> dict[str, bytes]:
@@ -174,7 +281,7 @@ def read_files(path: Path) -> dict[str, bytes]:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 (hexadecimal) of an archive, or of names and contents of a folder's JSON files.
+    """Return the SHA-256 (hexadecimal) of a file, or of names and contents of a folder's data files.
 
     Raises
     ------
@@ -185,7 +292,7 @@ def digest(path: Path) -> str:
         if not path.is_dir():
             return hashlib.sha256(path.read_bytes()).hexdigest()
         total = hashlib.sha256()
-        for file in sorted(path.rglob("*.json")):
+        for file in sorted([*path.rglob("*.json"), *path.rglob("*.parquet")]):
             name = file.relative_to(path).as_posix()
             total.update(f"{hashlib.sha256(file.read_bytes()).hexdigest()} {name}\n".encode())
         return total.hexdigest()

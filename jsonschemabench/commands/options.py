@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from jsonschemabench import datasets, failures, masks, results, vocabularies
-from jsonschemabench.datasets import Case, DatasetError
+from jsonschemabench.datasets import Case
 from jsonschemabench.engines import EngineUnavailableError, engine_class
 from jsonschemabench.progress import progress
 from jsonschemabench.results import Manifest, Row
@@ -22,10 +22,10 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add which schemas to take, and the limits."""
     parser.add_argument(
         "--data",
-        type=Path,
-        metavar="DIR_OR_TAR",
-        help=f"MaskBench files, in a folder or a tar archive (default: ${datasets.DATA_VARIABLE}, "
-        f"else {datasets.DEFAULT_FOLDER / datasets.MASKBENCH_ARCHIVE})",
+        metavar="DATA",
+        help="schemas: a folder, a tar archive, JSON lines, hub:OWNER/NAME, or small for the package's own "
+        f"(default: ${datasets.DATA_VARIABLE}, else {datasets.DEFAULT_FOLDER / datasets.MASKBENCH_ARCHIVE}, "
+        "else small)",
     )
     parser.add_argument("--sample", type=whole_number, metavar="N", help="how many schemas (default: all)")
     parser.add_argument(
@@ -103,9 +103,7 @@ def read_inputs(
     options: argparse.Namespace, fresh_process_every: int
 ) -> tuple[list[Case], BenchVocabulary, masks.Limits, Path]:
     """Read the schemas and the vocabulary."""
-    data = options.data or datasets.default_data()
-    if data is None:
-        raise DatasetError(f"no data: name it with --data or in {datasets.DATA_VARIABLE}")
+    data = datasets.find(options.data)
     limits = read_limits(options, fresh_process_every)
     vocabulary = vocabularies.load(options.vocabulary)
     cases = datasets.load(data, sample=options.sample, seed=options.seed)

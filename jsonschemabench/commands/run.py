@@ -49,7 +49,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help=f"without a run file: {', '.join(plan.KINDS)}, comma-separated (default: masks)",
     )
     parser.add_argument("--engines", metavar="NAMES", help="comma-separated; names or module:Class")
-    parser.add_argument("--data", metavar="DIR_OR_TAR", help="the dataset")
+    parser.add_argument(
+        "--data", metavar="DATA", help="folder, archive, JSON lines, hub:OWNER/NAME, or small"
+    )
     parser.add_argument("--sample", type=int, metavar="N", help="how many schemas are drawn")
     parser.add_argument("--seed", type=int, help="of the sample and its order")
     parser.add_argument("--vocabulary", choices=list(vocabularies.VOCABULARIES))

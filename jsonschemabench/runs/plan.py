@@ -35,8 +35,8 @@ class Masks:
     engines
         Names, or module:Class.
     data
-        A folder or an archive; a bare file name is also looked for where the data is by default. None is
-        the default dataset.
+        As :func:`jsonschemabench.datasets.find` takes it; for the official suite a folder or an archive.
+        None is the default dataset.
     sample
         How many schemas are drawn; None takes all.
     seed

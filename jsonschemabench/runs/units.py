@@ -99,14 +99,23 @@ def inputs(measure: Measure) -> Inputs:
     if isinstance(measure, Quality):
         return _quality(measure)
     suited = measure.kind == "suite"
-    path = _place(measure.data, official_suite.default_data() if suited else datasets.default_data())
+    if suited and measure.data is None:
+        default = official_suite.default_data()
+        if default is None:
+            raise DatasetError(f"no data: name it with data, or its folder in {datasets.DATA_VARIABLE}")
+        path = default
+    else:
+        path = datasets.find(measure.data)
     if suited:
         cases = suite.cases(path, measure.drafts, measure.sections)
     else:
         cases = datasets.load(path, sample=measure.sample, seed=measure.seed)
     if len({case.name for case in cases}) < len(cases):
         raise DatasetError(f"{path}: two schemas have the same name")
-    return Inputs(list(_turns(measure, cases)), path.name, datasets.digest(path))
+    # A downloaded folder is named by a commit.
+    hub = (measure.data or "").startswith(datasets.HUB_PREFIX)
+    name = measure.data if hub and measure.data else path.name
+    return Inputs(list(_turns(measure, cases)), name, datasets.digest(path))
 
 
 def _turns(measure: Masks, cases: Sequence[Case]) -> Iterator[Unit]:
@@ -114,22 +123,6 @@ def _turns(measure: Masks, cases: Sequence[Case]) -> Iterator[Unit]:
     for number, case in enumerate(cases):
         first = number % len(engines)
         yield Unit(measure.name, case.name, (*engines[first:], *engines[:first]), case)
-
-
-def _place(named: str | None, default: Path | None) -> Path:
-    if named is None:
-        if default is None:
-            raise DatasetError(f"no data: name it with data, or its folder in {datasets.DATA_VARIABLE}")
-        return default
-    path = Path(named)
-    if not path.exists() and path.name == named:
-        # A name alone is one of the archives that lie where the data is by default.
-        variable = os.environ.get(datasets.DATA_VARIABLE)
-        beside = (Path(variable) if variable else datasets.DEFAULT_FOLDER) / named
-        path = beside if beside.exists() else path
-    if not path.exists():
-        raise DatasetError(f"{named} does not exist, neither here nor in ${datasets.DATA_VARIABLE}")
-    return path
 
 
 def _quality(measure: Quality) -> Inputs:

@@ -55,7 +55,7 @@ def test_a_sample_depends_on_its_seed_alone(write_cases: Write) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"tests": []}', '{"schema": true, "tests": [1]}', '{"schema": 1, "tests": [{}]}'],
+    ["", "[]", '{"tests": []}', '{"schema": true, "tests": [1]}', '{"schema": 1, "tests": [{}]}'],
 )
 def test_a_file_of_another_form_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "odd.json").write_text(content)
