@@ -13,11 +13,17 @@ Run ``python -m jsonschemabench --help``. The parts:
 ``tasks``              small tasks in five domains, for sampling methods
 ``sampler_quality``    sampling methods on those tasks: accuracy, cost, intervals
 ``results``            rows and the manifest, kept as JSON lines
+``runs``               runs kept in a folder: run files, resuming, workers, Ray
+``keywords``           which keywords of JSON Schema a schema uses
+``features``           outcomes by keyword
 ``statistics``         counts, percentiles, comparisons of two engines
 ``sampler_inputs``     constraints, texts and probabilities of the ``samplers`` run
 ``sampler_bench``      what adaptive weighted rejection costs next to masks
 ``genlm_worker``       genlm-control's sampler in its own interpreter
 ``report``             tables
+``reports``            reports as HTML, Markdown and CSV
+``compare``            what changed between two runs, and whether it is a regression
+``commands``           the commands of the command line
 ``progress``           how far a run is
 ``memory``             resident memory over many schemas in one process
 ``import_time``        how long ``import structgen`` takes

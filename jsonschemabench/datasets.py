@@ -5,6 +5,7 @@ A dataset is a list of :class:`Case`, so another source of schemas only has to p
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -170,6 +171,26 @@ def read_files(path: Path) -> dict[str, bytes]:
         return dict(_archive_files(path))
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DatasetError(f"{path} is not a readable tar archive: {error}") from error
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 (hexadecimal) of an archive, or of names and contents of a folder's JSON files.
+
+    Raises
+    ------
+    DatasetError
+        If it can't be read.
+    """
+    try:
+        if not path.is_dir():
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        total = hashlib.sha256()
+        for file in sorted(path.rglob("*.json")):
+            name = file.relative_to(path).as_posix()
+            total.update(f"{hashlib.sha256(file.read_bytes()).hexdigest()} {name}\n".encode())
+        return total.hexdigest()
+    except OSError as error:
+        raise DatasetError(f"{path} can't be read: {error}") from error
 
 
 def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:

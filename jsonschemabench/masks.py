@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Self
 
 from jsonschemabench.datasets import Case
 from jsonschemabench.engines import Engine, EngineUnavailableError, SchemaInput
+from jsonschemabench.keywords import keywords
 from jsonschemabench.pool import EngineProcess
 from jsonschemabench.results import Outcome, Row, Status, Verdict
 from jsonschemabench.vocabularies import BenchVocabulary
@@ -44,6 +46,7 @@ class Prepared:
     name: str
     task: Task
     descriptions: list[str]
+    keywords: list[str]
 
 
 def prepare(case: Case, vocabulary: BenchVocabulary) -> Prepared:
@@ -60,7 +63,7 @@ def prepare(case: Case, vocabulary: BenchVocabulary) -> Prepared:
             continue
         instances.append((instance.valid, tokens))
         descriptions.append(instance.description)
-    return Prepared(case.name, Task(_schema_input(case), instances), descriptions)
+    return Prepared(case.name, Task(_schema_input(case), instances), descriptions, keywords(case.schema))
 
 
 def run(
@@ -94,36 +97,89 @@ def run(
     Row
         One per schema and engine, in the order they were run.
     """
-    with ExitStack() as stack:
-        running = {}
+    with Engines(vocabulary, limits) as running:
+        for case in cases:
+            names = [name for name in engines if name not in running.missing]
+            first = running.schemas % max(1, len(names))
+            yield from running.run(case, names[first:] + names[:first], unavailable=unavailable)
+
+
+class Engines:
+    """Engines that stay loaded from schema to schema, each in a process of its own.
+
+    Parameters
+    ----------
+    vocabulary, limits
+        As for :func:`run`.
+
+    Attributes
+    ----------
+    schemas
+        How many were run so far.
+    missing
+        Reasons by the name of each engine that could not be loaded.
+    """
+
+    def __init__(self, vocabulary: BenchVocabulary, limits: Limits) -> None:
+        self._vocabulary = vocabulary
+        self._limits = limits
+        self._running: dict[str, EngineProcess] = {}
+        self._stack = ExitStack()
+        self.schemas = 0
+        self.missing: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(
+        self, case: Case, engines: Sequence[str], *, unavailable: Callable[[str, str], None]
+    ) -> Iterator[Row]:
+        """Run a case under engines, in their order.
+
+        An engine that can't be loaded is reported and left out from then on. One that was loaded before and
+        can't be loaded again has crashed.
+
+        Yields
+        ------
+        Row
+            One per engine that can be loaded.
+        """
+        every = self._limits.fresh_process_every
+        if every and self.schemas % every == 0:
+            for process in self._running.values():
+                process.stop()
+        self.schemas += 1
+        self._load(engines, unavailable)
+        prepared = prepare(case, self._vocabulary)
         for name in engines:
+            if name in self.missing:
+                continue
+            try:
+                done = self._running[name].run(prepared.task)
+            except EngineUnavailableError as error:
+                done = Done(error=Status.CRASH, detail=str(error), phase="load")
+            yield _row(name, prepared, done, self._vocabulary)
+
+    def _load(self, engines: Sequence[str], unavailable: Callable[[str, str], None]) -> None:
+        for name in engines:
+            if name in self._running or name in self.missing:
+                continue
             try:
                 process = EngineProcess(
                     name,
-                    vocabulary.name,
-                    timeout_s=limits.timeout_s,
-                    memory_limit_bytes=limits.memory_limit_bytes,
+                    self._vocabulary.name,
+                    timeout_s=self._limits.timeout_s,
+                    memory_limit_bytes=self._limits.memory_limit_bytes,
                 )
-                running[name] = stack.enter_context(process)
+                self._running[name] = self._stack.enter_context(process)
                 process.start()
             except EngineUnavailableError as error:
-                running.pop(name, None)
+                self._running.pop(name, None)
+                self.missing[name] = str(error)
                 unavailable(name, str(error))
-        for number, case in enumerate(cases):
-            prepared = prepare(case, vocabulary)
-            names = [name for name in engines if name in running]
-            first = number % max(1, len(names))
-            for name in names[first:] + names[:first]:
-                process = running[name]
-                if limits.fresh_process_every and number and number % limits.fresh_process_every == 0:
-                    process.stop()
-                try:
-                    done = process.run(prepared.task)
-                except EngineUnavailableError as error:
-                    unavailable(name, str(error))
-                    del running[name]
-                    continue
-                yield _row(name, prepared, done, vocabulary)
 
 
 def judge(case: Case, engine: Engine) -> Row:
@@ -157,6 +213,7 @@ def _row(engine: str, prepared: Prepared, done: Done, vocabulary: BenchVocabular
         rss_bytes=done.rss_bytes,
         peak_bytes=done.peak_bytes,
         instances=len(prepared.task.instances),
+        keywords=prepared.keywords,
     )
     if not row.judged:
         return row

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
-from jsonschemabench import statistics
+from jsonschemabench import features, statistics
 from jsonschemabench.results import Manifest, Outcome, Row, Status
 
 _FIGURES = ("mean", "p50", "p90", "p99", "p99.9", "max")
@@ -23,6 +23,16 @@ _SERIES: tuple[tuple[str, Series], ...] = (
     ("mask+step on a schema's first walk, µs", statistics.first_visit_us),
     ("schema to first mask, ms", statistics.first_mask_ms),
 )
+
+
+class Sink(Protocol):
+    """What lines and tables are written to."""
+
+    def line(self, text: str = "") -> None:
+        """Take one line."""
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Take a table: its title, the names of its columns, and its cells."""
 
 
 class Printer:
@@ -76,7 +86,7 @@ class Printer:
 def report(
     manifest: Manifest,
     rows: Sequence[Row],
-    printer: Printer,
+    printer: Sink,
     *,
     reference: str | None = None,
     listed: int = 0,
@@ -95,10 +105,11 @@ def report(
         How many schemas to name per kind of failure and engine.
     """
     groups = statistics.by_engine(rows, manifest.engines)
-    _print_manifest(manifest, printer)
+    print_manifest(manifest, printer)
     if not groups:
         printer.line("no engine ran")
         return
+    _print_coverage(groups, printer)
     _print_counts(groups, printer)
     for title, series in _SERIES:
         _print_times(f"{title}: all schemas of each engine", groups, series, printer)
@@ -106,25 +117,61 @@ def report(
     for peer in groups:
         if peer != reference:
             _print_pair(reference, groups[reference], peer, groups[peer], printer)
+    _print_features(groups, printer)
     _print_memory(groups, printer)
     _print_reasons(groups, printer)
     if listed:
         _print_failures(groups, printer, listed)
 
 
-def _print_manifest(manifest: Manifest, printer: Printer) -> None:
+def print_manifest(manifest: Manifest, printer: Sink) -> None:
+    """Print how a run was made."""
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
-    printer.line(f"{manifest.schemas} schemas of {manifest.data}, seed {manifest.seed}")
-    printer.line(f"vocabulary {manifest.vocabulary}, {manifest.vocabulary_size} ids")
+    what = "schemas" if manifest.vocabulary else "tasks"
+    printer.line(f"{manifest.schemas} {what} of {manifest.data}, seed {manifest.seed}")
+    if manifest.vocabulary:
+        printer.line(f"vocabulary {manifest.vocabulary}, {manifest.vocabulary_size} ids")
     printer.line(f"{manifest.cpu}, {manifest.cpus} CPUs; {manifest.system}; Python {manifest.python}")
     printer.line(f"{versions}; commit {manifest.commit}; {manifest.started}")
-    printer.line(f"time-out {manifest.timeout_s:g} s, memory limit {manifest.memory_limit_bytes // _MIB} MiB")
+    if manifest.timeout_s:
+        memory = manifest.memory_limit_bytes // _MIB
+        printer.line(f"time-out {manifest.timeout_s:g} s, memory limit {memory} MiB")
     printer.line(" ".join(manifest.command))
     for name, reason in manifest.unavailable.items():
         printer.line(f"{name} did not run: {reason}")
 
 
-def _print_counts(groups: dict[str, list[Row]], printer: Printer) -> None:
+def _print_coverage(groups: dict[str, list[Row]], printer: Sink) -> None:
+    table = []
+    for engine, rows in groups.items():
+        coverage = statistics.coverage(rows)
+        table.append(
+            [
+                engine,
+                str(coverage.schemas),
+                f"{coverage.declared_share:.1%}",
+                f"{coverage.empirical_share:.1%}",
+                "-" if coverage.compliance is None else f"{coverage.compliance:.1%}",
+            ]
+        )
+    header = ["engine", "of schemas", "declared coverage", "empirical coverage", "compliance rate"]
+    printer.table("coverage: schemas taken, and taken with every instance judged as labelled", header, table)
+
+
+def _print_features(groups: dict[str, list[Row]], printer: Sink) -> None:
+    found = features.count(groups)
+    if not found:
+        return
+    table = []
+    for keyword, counts in found.items():
+        used = max(count.schemas for count in counts.values())
+        cells = [features.cell(counts[engine]) if engine in counts else "-" for engine in groups]
+        table.append([keyword, str(used), *cells])
+    title = "by keyword that a schema uses: passing / under-constrained / over-constrained / refused / failed"
+    printer.table(title, ["keyword", "schemas", *groups], table)
+
+
+def _print_counts(groups: dict[str, list[Row]], printer: Sink) -> None:
     counts = [statistics.count(rows) for rows in groups.values()]
     rows = [
         ("schemas", [str(c.schemas) for c in counts]),
@@ -151,7 +198,7 @@ def _print_counts(groups: dict[str, list[Row]], printer: Printer) -> None:
     printer.table("outcomes", ["", *groups], [[name, *cells] for name, cells in rows])
 
 
-def _print_times(title: str, groups: dict[str, list[Row]], series: Series, printer: Printer) -> None:
+def _print_times(title: str, groups: dict[str, list[Row]], series: Series, printer: Sink) -> None:
     table = []
     for engine, rows in groups.items():
         summary = statistics.summarise(series(row for row in rows if row.status is Status.OK))
@@ -161,7 +208,7 @@ def _print_times(title: str, groups: dict[str, list[Row]], series: Series, print
         printer.table(title, ["engine", "count", *_FIGURES], table)
 
 
-def _print_pair(reference: str, ours: list[Row], peer: str, theirs: list[Row], printer: Printer) -> None:
+def _print_pair(reference: str, ours: list[Row], peer: str, theirs: list[Row], printer: Sink) -> None:
     left, right = statistics.shared(ours, theirs)
     table = []
     for title, series in _SERIES:
@@ -180,7 +227,7 @@ def _print_pair(reference: str, ours: list[Row], peer: str, theirs: list[Row], p
     _print_alone(reference, ours, peer, theirs, printer)
 
 
-def _print_alone(reference: str, ours: list[Row], peer: str, theirs: list[Row], printer: Printer) -> None:
+def _print_alone(reference: str, ours: list[Row], peer: str, theirs: list[Row], printer: Sink) -> None:
     """Print the times on the schemas that only the reference passes: nothing compares with them."""
     passed = {row.schema for row in theirs if row.passes}
     alone = [row for row in ours if row.passes and row.status is Status.OK and row.schema not in passed]
@@ -194,7 +241,7 @@ def _print_alone(reference: str, ours: list[Row], peer: str, theirs: list[Row], 
         printer.table(title, ["", "count", *_FIGURES], table)
 
 
-def _print_memory(groups: dict[str, list[Row]], printer: Printer) -> None:
+def _print_memory(groups: dict[str, list[Row]], printer: Sink) -> None:
     table = [
         [
             engine,
@@ -206,7 +253,7 @@ def _print_memory(groups: dict[str, list[Row]], printer: Printer) -> None:
     printer.table("resident memory of the worker, MiB", ["engine", "peak", "after the last schema"], table)
 
 
-def _print_reasons(groups: dict[str, list[Row]], printer: Printer) -> None:
+def _print_reasons(groups: dict[str, list[Row]], printer: Sink) -> None:
     for engine, rows in groups.items():
         found = statistics.reasons(rows)
         if found:
@@ -217,7 +264,7 @@ def _print_reasons(groups: dict[str, list[Row]], printer: Printer) -> None:
             printer.table(f"compile errors of {engine}", ["reason", "schemas"], table)
 
 
-def _print_failures(groups: dict[str, list[Row]], printer: Printer, listed: int) -> None:
+def _print_failures(groups: dict[str, list[Row]], printer: Sink, listed: int) -> None:
     for engine, rows in groups.items():
         table = []
         for status in (Status.CRASH, Status.TIMEOUT, Status.MEMORY):

@@ -92,6 +92,8 @@ class Row:
         Resident memory of the worker process after this schema, and its highest so far.
     instances
         How many instances there were to judge.
+    keywords
+        What the schema uses, see :func:`jsonschemabench.keywords.keywords`; none in files of before.
     """
 
     engine: str
@@ -107,6 +109,7 @@ class Row:
     rss_bytes: int = 0
     peak_bytes: int = 0
     instances: int = 0
+    keywords: list[str] = field(default_factory=list)
 
     @property
     def judged(self) -> bool:
@@ -194,6 +197,23 @@ def commit() -> str:
     return found.stdout.strip() if found.returncode == 0 and found.stdout.strip() else "unknown"
 
 
+def gpu_names() -> list[str]:
+    """The names of the graphics processors that NVIDIA's driver tells of."""
+    try:
+        found = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return (
+        [line.strip() for line in found.stdout.splitlines() if line.strip()] if not found.returncode else []
+    )
+
+
 def command_line() -> list[str]:
     """The command that is running, as typed."""
     return [Path(sys.executable).name, "-m", "jsonschemabench", *sys.argv[1:]]
@@ -222,7 +242,7 @@ def read(path: Path) -> tuple[Manifest, list[Row]]:
                 if content.pop("kind") == "manifest":
                     manifest = Manifest(**content)
                 else:
-                    rows.append(_row(content))
+                    rows.append(row(content))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ValueError(
                     f"{path}, line {number}: not a line of a results file ({error!r})"
@@ -232,7 +252,14 @@ def read(path: Path) -> tuple[Manifest, list[Row]]:
     return manifest, rows
 
 
-def _row(content: dict[str, Any]) -> Row:
+def row(content: dict[str, Any]) -> Row:
+    """Make a row of what :func:`to_json` has written, without its kind.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If it is none.
+    """
     verdicts = [
         Verdict(**{**verdict, "outcome": Outcome(verdict["outcome"])}) for verdict in content["verdicts"]
     ]

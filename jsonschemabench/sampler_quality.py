@@ -303,7 +303,7 @@ def run(
 
 # -- tables ------------------------------------------------------------------------------------------------
 
-_HEADER = (
+HEADER = (
     "",
     "accuracy",
     "posterior accuracy",
@@ -326,7 +326,8 @@ def tables(rows: Sequence[QualityRow]) -> list[tuple[str, list[list[str]]]]:
 
 
 def _table(rows: Sequence[QualityRow]) -> list[list[str]]:
-    methods = [name for name in METHODS if any(row.method == name for row in rows)]
+    found = dict.fromkeys(row.method for row in rows)
+    methods = [name for name in METHODS if name in found] + [name for name in found if name not in METHODS]
     others = [row for row in rows if row.method == REFERENCE]
     table = []
     for name in methods:
@@ -352,7 +353,7 @@ def markdown(rows: Sequence[QualityRow]) -> str:
     """Return the tables as Markdown."""
     text = []
     for title, table in tables(rows):
-        lines = [(title, *_HEADER[1:]), ("---",) * len(_HEADER), *table]
+        lines = [(title, *HEADER[1:]), ("---",) * len(HEADER), *table]
         text.append("".join(f"| {' | '.join(cells)} |\n" for cells in lines))
     return "\n".join(text)
 
@@ -396,8 +397,8 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
         Something is not installed, or there is no model.
     """
     plan = Plan(
-        _names(options.domains, DOMAINS, "--domains"),
-        _names(options.methods, METHODS, "--methods"),
+        names(options.domains, DOMAINS, "--domains"),
+        names(options.methods, METHODS, "--methods"),
         4 if options.quick else options.tasks,
         1 if options.quick else options.seeds,
         options.particles,
@@ -412,7 +413,7 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
             f"the quality run needs PyTorch and transformers ({error}): pip install 'structgen[hf]'"
         ) from error
     bench = Bench.load(folder)
-    settings = Settings(_digest(folder), plan.particles)
+    settings = Settings(digest(folder), plan.particles)
     done = _resumed(options.out, settings) if options.out is not None else []
     with progress(len(plan.keys())) as bar:
         kept = {row.key for row in done}
@@ -430,7 +431,7 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
         f"{plan.tasks} tasks per domain, {plan.seeds} seeds; [{_LEVEL} percent intervals over tasks]"
     )
     for title, table in tables(rows):
-        printer.table(title, _HEADER, table)
+        printer.table(title, HEADER, table)
     if options.markdown is not None:
         options.markdown.write_text(markdown(rows), encoding="utf-8")
     return 0
@@ -454,13 +455,21 @@ def default_model() -> Path:
     )
 
 
-def _names(text: str, known: Iterable[str], option: str) -> list[str]:
+def names(text: str, known: Iterable[str], option: str) -> list[str]:
+    """Return the names that an option lists.
+
+    Raises
+    ------
+    ValueError
+        One is unknown, or is there twice, or there is none.
+    """
     known = list(known)
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names or len(set(names)) != len(names) or not set(names) <= set(known):
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found or len(set(found)) != len(found) or not set(found) <= set(known):
         raise ValueError(f"{option} wants different names of {', '.join(known)}, separated by commas")
-    return names
+    return found
 
 
-def _digest(folder: Path) -> str:
+def digest(folder: Path) -> str:
+    """Return the beginning of the SHA-256 of a model's weights."""
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:12]

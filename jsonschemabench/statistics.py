@@ -103,6 +103,51 @@ def count(rows: Sequence[Row]) -> Counts:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many schemas an engine takes, and how many it gets right.
+
+    Attributes
+    ----------
+    schemas
+        How many there were.
+    declared
+        Taken: compiled, or said to be unsatisfiable, and every instance walked.
+    empirical
+        Of these, with every instance judged as it is labelled.
+
+    References
+    ----------
+    Geng et al., "Generating Structured Outputs from Language Models: Benchmark and Studies" (2025), where
+    texts are generated; here labelled ones are walked, so that what an engine refuses to say counts as much
+    as what it says.
+    """
+
+    schemas: int
+    declared: int
+    empirical: int
+
+    @property
+    def declared_share(self) -> float:
+        """Declared coverage, of all schemas."""
+        return self.declared / self.schemas
+
+    @property
+    def empirical_share(self) -> float:
+        """Empirical coverage, of all schemas."""
+        return self.empirical / self.schemas
+
+    @property
+    def compliance(self) -> float | None:
+        """Compliance rate: the empirical share of the declared; None when nothing is."""
+        return self.empirical / self.declared if self.declared else None
+
+
+def coverage(rows: Sequence[Row]) -> Coverage:
+    """Count the coverage of an engine; there must be a row."""
+    return Coverage(len(rows), sum(row.judged for row in rows), sum(row.passes for row in rows))
+
+
 def by_engine(rows: Iterable[Row], engines: Sequence[str]) -> dict[str, list[Row]]:
     """Group rows by engine, in the order of ``engines``; engines without rows are left out."""
     groups: dict[str, list[Row]] = {engine: [] for engine in engines}

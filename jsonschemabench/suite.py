@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jsonschemabench import datasets, official_suite, statistics
 from jsonschemabench.datasets import Instance, Reading
-from jsonschemabench.report import Printer
+from jsonschemabench.report import Sink
 from jsonschemabench.results import Manifest, Outcome, Row, Status
 
 OUTCOMES = ("right", "invalid accepted", "valid rejected", "refused", "crash or time-out")
@@ -151,7 +151,7 @@ def tables(rows: Sequence[Row], engines: Sequence[str], by: str) -> Iterator[tup
         yield draft, shown, {**{name: cells[name] for name in names}, TOTAL: total}
 
 
-def report(manifest: Manifest, rows: Sequence[Row], printer: Printer, by: str) -> None:
+def report(manifest: Manifest, rows: Sequence[Row], printer: Sink, by: str) -> None:
     """Print a table per draft (right / tests for every line and engine) and its totals by outcome."""
     for draft, engines, cells in tables(rows, manifest.engines, by):
         lines = [

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import os
+import signal
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +30,7 @@ SINGLE_THREAD = dict.fromkeys(
 """Set in every worker before the engine is imported, so that all engines run on one thread."""
 
 _REASON_CHARACTERS = 2_000
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(slots=True)
@@ -81,6 +85,7 @@ def serve(connection: Connection, engine_name: str, vocabulary_name: str, log: s
         File that receives what the engine prints. It is cut before every task, so that its end
         explains a crash and a chatty engine can't fill the disk.
     """
+    die_with_parent()
     os.environ.update(SINGLE_THREAD)
     # Append mode: writing goes on at the new end after the file is cut.
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -143,6 +148,15 @@ def answer(engine: Engine, task: Task, compiled: Callable[[], None]) -> Done:
         engine.release()
         gc.enable()
     return done
+
+
+def die_with_parent() -> None:
+    """Have this process killed when its parent dies, however that dies; does nothing where Linux is not.
+
+    A worker that hangs in native code would not notice the end of its pipe, and live on.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def memory_bytes(name: str) -> int:

@@ -6,8 +6,18 @@ from structgen._core._native import (
     Builder,
     LrConflictError,
     NativeVocabulary,
+    Repeats,
     Session,
     TokenAutomaton,
 )
 
-__all__ = ["DEAD", "FINISHED", "Builder", "LrConflictError", "NativeVocabulary", "Session", "TokenAutomaton"]
+__all__ = [
+    "DEAD",
+    "FINISHED",
+    "Builder",
+    "LrConflictError",
+    "NativeVocabulary",
+    "Repeats",
+    "Session",
+    "TokenAutomaton",
+]

@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from structgen._structure import Event
 
+# The ranges of characters that one item of a pattern of re matches under flags of it.
+_Ask = Callable[[str, int], Sequence[tuple[int, int]]]
+
 DEAD: int
 FINISHED: int
 
@@ -103,6 +106,7 @@ class Builder:
         self, prefix: Sequence[int], rest: int, min_items: int, max_items: int, unique: bool = False
     ) -> int: ...
     def guard(self, name: str, predicate: Callable[[str], builtins.object] | None) -> int: ...
+    def name_nodes(self, names: Callable[[], Sequence[tuple[int, Sequence[str]]]]) -> None: ...
     def guarded(self, expr: int, guard: int, negated: bool = False) -> int: ...
     def goal(self, counter: int, low: int, high: int) -> int: ...
     def goal_all(self, goals: Sequence[int]) -> int: ...
@@ -150,6 +154,12 @@ class Builder:
         mode: str,
         indenter: tuple[int, int, int, Sequence[int], Sequence[int], int] | None,
     ) -> int: ...
+    def loaded_parser(
+        self, loaded: LoadedGrammar, starts: Sequence[str], shared: Sequence[str], mode: str
+    ) -> int | None: ...
+    def python_patterns(
+        self, patterns: Sequence[str], ask: _Ask
+    ) -> tuple[list[int], tuple[list[list[tuple[int, int]]], list[list[int]]]] | None: ...
     def finish(
         self, start: int, *, max_states: int = ..., mask_cache_bytes: int = ...
     ) -> TokenAutomaton | None: ...
@@ -175,6 +185,10 @@ class TokenAutomaton:
     def events(self, state: int, token: int) -> list[Event]: ...
     def events_at_end(self, state: int) -> list[Event]: ...
     def open_rules(self, state: int) -> tuple[str, ...]: ...
+    @property
+    def rule_names(self) -> tuple[str, ...]: ...
+    @property
+    def reads_json(self) -> bool: ...
     def session(self) -> Session: ...
     def stats(self) -> dict[str, int]: ...
 
@@ -197,7 +211,35 @@ class Session:
     def events(self, state: int, token: int) -> list[Event]: ...
     def events_at_end(self, state: int) -> list[Event]: ...
     def open_rules(self, state: int) -> tuple[str, ...]: ...
+    @property
+    def rule_names(self) -> tuple[str, ...]: ...
+    @property
+    def reads_json(self) -> bool: ...
     def stats(self) -> dict[str, int]: ...
+
+@final
+class Repeats:
+    """The end of a sequence of integers, and the adjacent repeats there. Immutable.
+
+    A *run* of period p is a stretch at the end in which every symbol equals the one p before it, as long as
+    that holds: (period, matched) with the least possible period and the symbols that follow the first
+    copy, at least one copy. Two copies must fit into the window for a run to be found (src/repeats.hpp).
+    """
+
+    def __init__(self, window: int) -> None: ...
+    @property
+    def window(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def runs(self) -> list[tuple[int, int]]: ...
+    def nearly(self) -> list[tuple[int, int]]:
+        """Return what is one symbol short of a complete copy: runs, and repeats that would be new."""
+
+    def append(self, symbol: int) -> Repeats: ...
+    def extend(self, symbols: bytes) -> Repeats: ...
+    def last(self, count: int) -> list[int]:
+        """Return the last symbols, one more than the window at most."""
 
 class LrConflictError(ValueError):
     """There are no LALR(1) tables as lark makes them.
@@ -232,32 +274,70 @@ def lr_tables(
     else all actions are kept.
     """
 
+@final
+class LoadedGrammar:
+    """What Lark's loader makes of a grammar, made by the core.
+
+    Attributes
+    ----------
+    scanned
+        Whether the core has read the terminals, too, so that :meth:`Builder.loaded_parser` may take it.
+    asserts
+        Whether some terminal then has an assertion.
+    shown
+        The terminals as the grammar writes them.
+    unless
+        If ``scanned``: which strings take over texts of which patterns, as for :meth:`Builder.lr_parser`.
+    """
+
+    @property
+    def scanned(self) -> bool: ...
+    @property
+    def asserts(self) -> bool: ...
+    @property
+    def shown(self) -> list[str]: ...
+    @property
+    def unless(self) -> list[tuple[int, int, bool]]: ...
+    def described(
+        self,
+    ) -> tuple[
+        list[tuple[str, str, bool, str, str | None, int, tuple[int, int], tuple[int, int]]],
+        list[str],
+        list[str],
+        list[tuple[int, tuple[int, ...], int, str]],
+        list[str],
+        bool,
+    ]:
+        """Tell everything about the grammar.
+
+        The terminals (name, value, whether it is a string, flag, spelling of a literal, priority, least and
+        greatest width, each as the quotient and remainder by 2**32) in the order of Lark's scanner, those
+        only declared, the nonterminals, the rules (nonterminal, symbols, priority, name) as for
+        :func:`lr_tables`, what is ignored, and whether every rule derives a text if declared terminals have
+        some.
+        """
+
 def lark_load(
     text: str,
     starts: Sequence[str],
     keep: builtins.set[str],
     width: Callable[[str], tuple[tuple[int, int], tuple[int, int]]],
     find: Callable[[str], str],
-) -> (
-    tuple[
-        list[tuple[str, str, bool, str, str | None, int]],
-        list[str],
-        list[str],
-        list[tuple[int, tuple[int, ...], int, str]],
-        list[str],
-        bool,
-    ]
-    | None
-):
+    ask: _Ask | None,
+) -> LoadedGrammar | None:
     """What Lark's loader makes of the text of a grammar; None where that loader is needed.
 
-    The terminals (name, value, whether it is a string, flag, spelling of a literal, priority) in the order of
-    Lark's scanner, those only declared, the nonterminals, the rules (nonterminal, symbols, priority, name) as
-    for :func:`lr_tables`, what is ignored, and whether every rule derives a text if declared terminals have
-    some. ``keep`` are terminals to keep though no rule has them, ``width`` returns least and greatest widths
-    of regular expressions, each as the quotient and remainder by 2**32, and ``find`` the text of a file that
-    is imported from anywhere but the own folder.
+    ``keep`` are terminals to keep though no rule has them, ``width`` returns least and greatest widths of
+    regular expressions, each as the quotient and remainder by 2**32, and ``find`` the text of a file that is
+    imported from anywhere but the own folder. ``ask`` returns the characters that one item of a pattern
+    matches under flags of :mod:`re`; without it, patterns are left to Python.
     """
+
+def pattern_width(pattern: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """The widths of a pattern of :mod:`re` as quotients and remainders; None where Python has to read it."""
+
+def pattern_matches(pattern: str, text: str, ask: _Ask) -> bool | None:
+    """Whether the first match of a pattern at the start of a text is all of it; None if Python has to say."""
 
 def lr_prune(
     rules: Sequence[tuple[int, Sequence[int], int]],

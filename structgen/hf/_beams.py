@@ -17,7 +17,9 @@ from transformers.generation import (
 
 from structgen._vocabulary import Vocabulary
 from structgen.hf._smc import _Prepared, _PreparedRows
-from structgen.samplers._beams import BeamGroups, DiverseBeamSearch, Hypothesis
+from structgen.hf._version_4 import Version4Groups
+from structgen.samplers._beam_groups import BeamGroups, Hypothesis
+from structgen.samplers._beams import DiverseBeamSearch
 from structgen.samplers._dissimilarity import Dissimilarity, DissimilarityName, named_dissimilarity
 from structgen.samplers._run import check_positive
 
@@ -29,6 +31,7 @@ def diverse_beam_search(
     dissimilarity: DissimilarityName | Dissimilarity = "hamming",
     *,
     vocabulary: Any = None,
+    version_4: bool | None = None,
 ) -> DiverseBeamGeneration:
     """Return diverse beam search for ``model.generate(..., custom_generate=diverse_beam_search(...))``.
 
@@ -45,7 +48,12 @@ def diverse_beam_search(
     dissimilarity
         As of :class:`structgen.samplers.DiverseBeamSearch`.
     vocabulary : Vocabulary or tokenizer, optional
-        Tells ``"structural"`` what tokens are punctuation, and all what tokens are special.
+        Tells ``"structural"`` what tokens are punctuation, and all what tokens are special and what sequences
+        have the same text.
+    version_4 : bool, optional
+        Whether the results are those of version 4 of transformers, with its rules for duplicates, padding and
+        stopping (see Notes). By default they are where the groups are those of ``num_beam_groups`` and the
+        dissimilarity is Hamming's.
 
     Returns
     -------
@@ -64,10 +72,17 @@ def diverse_beam_search(
     ``logits_processor=[AutomatonLogitsProcessor(automaton)]``. Processors get log-probabilities, and what
     they return is not normalised again.
 
-    Each prompt's rows are the best hypotheses of all groups together, all different. Where there are fewer
+    Each prompt's rows are the best hypotheses of all groups together, all different: as texts where there
+    is a `vocabulary`, else as tokens. Where there are fewer
     than ``num_return_sequences``, the other rows are the prompt and padding, with a score of ``-inf``. With
     ``return_dict_in_generate=True`` the result is ``GenerateBeamDecoderOnlyOutput``; ``sequences_scores`` and
     ``scores`` have the diversity terms in them, as in version 4 of transformers.
+
+    With `version_4` hypotheses of different groups may be equal; end tokens, special tokens and forced ones
+    are penalised too, and of groups that are done the padding counts; with ``early_stopping=True``
+    hypotheses that `max_length` cuts off do not count beside enough ended ones; and all sequences end with
+    the first of several end tokens. Sequences and scores are those of transformers 4.46, save that it called
+    processors with the terms already in: processors that only exclude tokens make no difference.
 
     Calling it raises ValueError for encoder-decoder models, ``do_sample=True``, and a ``num_beams`` that is
     another number than groups times beams.
@@ -95,6 +110,8 @@ def diverse_beam_search(
     """
     check_positive("groups", groups)
     check_positive("beams_per_group", beams_per_group)
+    if version_4 and dissimilarity != "hamming":
+        raise ValueError(f"version 4 of transformers has no dissimilarity {dissimilarity!r}, only 'hamming'")
     # The other options are checked there.
     DiverseBeamSearch(
         dissimilarity=dissimilarity,
@@ -102,7 +119,9 @@ def diverse_beam_search(
     )
     if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
         vocabulary = Vocabulary.from_tokenizer(vocabulary)
-    return DiverseBeamGeneration(groups, beams_per_group, diversity_strength, dissimilarity, vocabulary)
+    return DiverseBeamGeneration(
+        groups, beams_per_group, diversity_strength, dissimilarity, vocabulary, version_4
+    )
 
 
 class DiverseBeamGeneration:
@@ -115,12 +134,14 @@ class DiverseBeamGeneration:
         diversity_strength: float | None,
         dissimilarity: DissimilarityName | Dissimilarity,
         vocabulary: Vocabulary | None,
+        version_4: bool | None,
     ) -> None:
         self._groups = groups
         self._beams = beams_per_group
         self._strength = diversity_strength
         self._dissimilarity = dissimilarity
         self._vocabulary = vocabulary
+        self._version_4 = version_4
 
     def __call__(
         self,
@@ -136,7 +157,7 @@ class DiverseBeamGeneration:
         groups, beams = self._shape(config)
         _refuse(model, config, groups * beams)
         ends = [] if config.eos_token_id is None else torch.as_tensor(config.eos_token_id).flatten().tolist()
-        special = [*ends, *([] if config.pad_token_id is None else [int(config.pad_token_id)])]
+        special: list[int] = [*ends, *([] if config.pad_token_id is None else [int(config.pad_token_id)])]
         if self._vocabulary is not None:
             special += [*self._vocabulary.eos_token_ids, *self._vocabulary.special_token_ids]
         expanded = max(config.num_beams or 1, config.num_return_sequences or 1)
@@ -145,22 +166,32 @@ class DiverseBeamGeneration:
         prepared = _Prepared(model, found, input_ids, logits_processor, config, model_kwargs, expanded)
         length = input_ids.shape[1]
         strength = (config.diversity_penalty or 0.5) if self._strength is None else self._strength
-        search = BeamGroups(
-            groups,
-            beams,
-            strength,
-            named_dissimilarity(
-                self._dissimilarity, self._vocabulary, lambda: model.get_input_embeddings().weight
-            ),
-            length_penalty=1.0 if config.length_penalty is None else config.length_penalty,
-            early_stopping=config.early_stopping or False,
-            max_tokens=config.max_length - length,
-            never_penalised=sorted(set(special)),
-            ends=len(ends),
-            prompts=prepared.prompts,
-        )
         # A row that holds no beam gets any token; nobody reads it.
-        padding = special[-1] if special else 0
+        padding = int(config.pad_token_id) if config.pad_token_id is not None else (ends or [0])[0]
+        rules = {
+            "length_penalty": 1.0 if config.length_penalty is None else config.length_penalty,
+            "early_stopping": config.early_stopping or False,
+            "max_tokens": config.max_length - length,
+            "prompts": prepared.prompts,
+        }
+        dissimilarity = named_dissimilarity(
+            self._dissimilarity, self._vocabulary, lambda: model.get_input_embeddings().weight
+        )
+        if self._is_version_4(config):
+            search: BeamGroups = Version4Groups(
+                groups, beams, strength, dissimilarity, end_tokens=ends, padding=padding, **rules
+            )
+        else:
+            search = BeamGroups(
+                groups,
+                beams,
+                strength,
+                dissimilarity,
+                never_penalised=sorted(set(special)),
+                ends=len(ends),
+                key=tuple if self._vocabulary is None else self._text,
+                **rules,
+            )
         prompts = input_ids[::expanded]
         scores: list[Tensor] = []
         logits: list[Tensor] = []
@@ -187,6 +218,16 @@ class DiverseBeamGeneration:
                 rows.append([padding if token is None else token for token in tokens])
         best = [search.results(p)[: config.num_return_sequences or 1] for p in range(prepared.prompts)]
         return _output(best, prompts, config, padding, scores, logits, rows)
+
+    def _text(self, tokens: Sequence[int]) -> bytes:
+        assert self._vocabulary is not None
+        return self._vocabulary.decode(tokens)
+
+    def _is_version_4(self, config: GenerationConfig) -> bool:
+        if self._version_4 is not None:
+            return self._version_4
+        named = self._groups is None and (config.num_beam_groups or 1) > 1
+        return named and self._dissimilarity == "hamming"
 
     def _shape(self, config: GenerationConfig) -> tuple[int, int]:
         """Return the number of groups and of beams in each."""

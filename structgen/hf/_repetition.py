@@ -1,14 +1,19 @@
 """A penalty on repeated structure."""
 
 import math
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
 from structgen.hf._history import RowHistory
-from structgen.hf._structure_path import Place, StructurePath
+from structgen.hf._json_path import JsonPath
+from structgen.hf._structure_path import Critical, StructurePath
+from structgen.hf._symbol_path import SymbolPath, names_statements
 
 
 class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
@@ -22,15 +27,25 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     Parameters
     ----------
     automaton : TokenAutomaton
-        Of a Lark grammar: an automaton with structure events. The generated text is read from its start.
+        Of a Lark grammar or a JSON Schema: an automaton with structure events. The generated text is read
+        from its start.
     decay : float, default 0.9
         Factor on the probability of a critical token, before renormalisation, for each copy; in (0, 1].
     level : str, default "statement"
-        What a symbol is. "terminal": a terminal. "statement": what the rules named ``stmt`` or ``statement``,
-        or with such an end, read; any other name: what the rule or alias of this name reads. The symbol of a
-        rule is the sequence of names of the terminals since the symbol before, so what stands between two
-        such rules belongs to the second, and inner ones come out of the outer ones. An indent or dedent ends
-        a symbol; terminals that are only white space count as ignored text.
+        What a symbol is.
+
+        Of JSON Schemas: "statement" is an element of an array, each array on its own. Elements are alike if
+        they have the same keys, in this order, and values of the same kinds (string, number, literal, object,
+        array with elements alike). The name of a schema (``"#/properties/rows/items"``, see
+        :class:`structgen.Event`): only the elements that this schema certainly reads. "terminal": a lexeme,
+        keys by their text and other scalars by their kind, whatever it is nested in.
+
+        Of Lark grammars: "terminal" is a terminal. "statement": what the rules named ``stmt`` or
+        ``statement``, or with such an end, read; any other name: what the rule or alias of this name reads.
+        The symbol of a rule is the sequence of names of the terminals since the symbol before. So inner rules
+        come out of the outer ones: what stands in front of the first inner one belongs to it, and what is
+        behind the last is a symbol of its own. An indent or dedent ends a symbol; terminals that are only
+        white space count as ignored text.
     window : int, default 128
         Symbols (and bytes, inside a lexeme) among which repeats are looked for: two copies must fit.
     end_boost : float, default 1.0
@@ -45,7 +60,8 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     Raises
     ------
     ValueError
-        An argument is out of range, or the automaton has no structure events.
+        An argument is out of range, no rule or schema has the name `level`, or the automaton has no structure
+        events.
     TypeError
         ``automaton`` is no automaton.
 
@@ -61,8 +77,12 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     begins with r. Inside a lexeme, it is a token that goes on with the repeated text and reaches into
     the next copy.
 
-    Nothing is penalised where the grammar forces the text, nor the only token of a row that
-    other processors left one. What is unknown to the grammar (events of kind "unknown") ends all repeats.
+    In JSON, critical are the tokens with the comma behind an element: the comma alone, or with what
+    completes the element in front of it (``",``, ``},``), wherever the array could also end there.
+
+    Closing brackets alone are never penalised, nor what the grammar forces, nor rows of which other
+    processors left critical tokens only. What is unknown to the grammar (events of kind "unknown") ends all
+    repeats.
 
     Text outside the language switches the penalty off for its row. With the first token that ends with a line
     feed, reading begins anew at the grammar's start, and repeats are counted anew.
@@ -103,15 +123,17 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         if not hasattr(automaton, "events") or not hasattr(automaton, "vocabulary"):
             raise TypeError(f"expected a TokenAutomaton, not {type(automaton).__name__}")
         try:
-            automaton.open_rules(automaton.start)
+            names = automaton.rule_names
         except ValueError as error:
             raise ValueError(
-                "the automaton has no structure events: pass one of compile_lark; for JSON, "
-                'compile_lark("grammars:json", vocabulary)'
+                "the automaton has no structure events: pass one of compile_lark or compile_json_schema"
             ) from error
+        json = automaton.reads_json
+        _check_level(level, names, json, content)
         self._decay = math.log(decay)
         self._boost = math.log(end_boost)
-        self._path = StructurePath(automaton, level, window, content)
+        kind = JsonPath if json and level != "terminal" else SymbolPath
+        self._path: StructurePath[Any] = kind(automaton, level, window, content)
         self._ends = sorted(automaton.vocabulary.eos_token_ids)
         # The history asks constraints for nothing but root(), child() and the children of a node.
         self._history = RowHistory([cast(Any, self._path)], prompt_length)
@@ -136,23 +158,76 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
             Shape, dtype and device of `scores`.
         """
         rows: list[int] = []
-        tokens: list[int] = []
-        changes: list[float] = []
+        found: list[Critical] = []
         for row, node in enumerate(self._history.update(input_ids)):
-            critical = self._path.critical(cast(Place, node))
-            if not critical or int(scores[row].isfinite().sum()) < 2:
-                continue
-            change = {token: count * self._decay for token, count in critical.items()}
-            if self._boost:
-                boost = max(critical.values()) * self._boost
-                change.update((end, boost) for end in self._ends)
-            rows += [row] * len(change)
-            tokens += change
-            changes += change.values()
+            critical = self._path.critical(node)
+            if critical:
+                rows.append(row)
+                found.append(critical)
         if not rows:
             return scores
-        penalised = scores.clone()
-        values = torch.tensor(changes, dtype=scores.dtype, device=scores.device)
-        where = (torch.tensor(rows, device=scores.device), torch.tensor(tokens, device=scores.device))
-        penalised[where] += values
-        return penalised
+        on_host = scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64)
+        penalise = penalised_on_host if on_host else penalised_on_device
+        return penalise(scores, rows, found, self._decay, self._boost, self._ends)
+
+
+def penalised_on_host(
+    scores: Tensor, rows: list[int], found: list[Critical], decay: float, boost: float, ends: list[int]
+) -> Tensor:
+    """Return `scores` with logarithms of factors added in some rows: a few NumPy calls each."""
+    before = scores.detach().numpy()
+    penalised = before.copy()
+    for row, critical in zip(rows, found, strict=True):
+        line = penalised[row]
+        for _, ids in critical:
+            line[ids] = -math.inf
+        # Rows that have nothing else to choose are left alone.
+        free = line.max() > -math.inf
+        for count, ids in critical:
+            line[ids] = before[row, ids] + count * decay * free
+        if boost and free:
+            line[ends] += critical[-1][0] * boost
+    return torch.from_numpy(penalised)
+
+
+def penalised_on_device(
+    scores: Tensor, rows: list[int], found: list[Critical], decay: float, boost: float, ends: list[int]
+) -> Tensor:
+    """Return what :func:`penalised_on_host` does, without the host waiting for the device."""
+
+    def on_device(array: Any) -> Tensor:
+        return torch.from_numpy(np.asarray(array)).to(scores.device)
+
+    merged: list[dict[int, int]] = [{} for _ in rows]
+    for counts, critical in zip(merged, found, strict=True):
+        for count, ids in critical:
+            counts.update(dict.fromkeys(ids.tolist(), count))
+    lengths = [len(counts) for counts in merged]
+    where = on_device(np.repeat(rows, lengths)), on_device([token for counts in merged for token in counts])
+    changes = on_device([count * decay for counts in merged for count in counts.values()]).to(scores.dtype)
+    penalised = scores.clone()
+    penalised[where] = -math.inf
+    free = penalised.amax(-1) > -math.inf
+    penalised[where] = scores[where] + changes * free[where[0]]
+    if boost:
+        row_numbers = on_device(rows)
+        most = on_device([critical[-1][0] for critical in found]).to(scores.dtype)
+        penalised[row_numbers[:, None], on_device(ends)] += (most * boost * free[row_numbers])[:, None]
+    return penalised
+
+
+def _check_level(level: str, names: Sequence[str], json: bool, content: bool) -> None:
+    """Raise where nothing could ever be repeated."""
+    kind = "schema of objects or arrays" if json else "rule"
+    if level in ("terminal", *names) or (level == "statement" and (json or content)):
+        return
+    if level == "statement":
+        if any(map(names_statements, names)):
+            return
+        raise ValueError(
+            "level is 'statement', but no rule is called stmt or statement, or has such an end: "
+            "pass 'terminal' or the name of a rule"
+        )
+    near = get_close_matches(level, ["statement", "terminal", *names], 1)
+    hint = f"did you mean {near[0]!r}?" if near else "pass 'statement', 'terminal' or the name of one"
+    raise ValueError(f"level is {level!r}, but there is no {kind} of this name: {hint}")

@@ -4,51 +4,155 @@ The path of a row is a chain of :class:`Place`, one for each generated token and
 tokens up to it.
 """
 
-import re
-from bisect import bisect_left
+from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from structgen._core import DEAD, FINISHED
+import numpy as np
+import numpy.typing as npt
+
+from structgen._core import DEAD, FINISHED, Repeats
 from structgen._structure import Event
-from structgen.hf._repeats import Repeats
-
-# What rules of statements are called where nothing else is said.
-_STATEMENT = re.compile(r"(^|_)(stmt|statement)s?$")
 
 # Inside a lexeme, a repeat has at least this many bytes in all, a letter or digit among them.
 _CONTENT_BYTES = 8
 
-# A symbol's first lexeme with what is ignored in front of it, and its last lexeme: (ignored, first, last).
-Ends = tuple[bytes, bytes, bytes]
+# Transitions that are remembered; loops and the insides of strings come back to the same states.
+_REMEMBERED = 1 << 16
+
+Ids = npt.NDArray[np.int64]
+
+# Groups of tokens and how often what they begin was repeated, rising; the last count of a token holds.
+Critical = list[tuple[int, Ids]]
 
 
 class Place:
     """What is known after one generated prefix."""
 
-    __slots__ = (
-        "children", "content", "critical", "depth", "ends", "first", "ignored", "pending", "shape", "state",
-        "symbols",
-    )  # fmt: skip
+    __slots__ = ("children", "content", "critical", "pending", "state")
 
-    def __init__(self, state: int, depth: int, symbols: Repeats, content: Repeats) -> None:
+    def __init__(self, state: int, content: Repeats) -> None:
         self.state = state
-        self.depth = depth
-        self.symbols = symbols
         self.content = content
         """Bytes of the lexeme under way."""
-        self.ends: tuple[Ends, ...] = ()
-        """Of the last symbols, in step with `symbols`."""
         self.pending = b""
         """Text of the lexeme under way."""
-        self.ignored = b""
-        """Ignored text in front of it."""
-        self.shape: tuple[str, ...] = ()
-        """Terminals of the symbol under way."""
-        self.first: tuple[bytes, bytes] = (b"", b"")
-        """Its first lexeme, behind what is ignored in front."""
-        self.critical: dict[int, int] | None = None
-        self.children: dict[int, Place] = {}
+        self.critical: Critical | None = None
+        self.children: dict[int, Any] = {}
+
+
+P = TypeVar("P", bound=Place)
+
+
+class StructurePath(ABC, Generic[P]):
+    """Makes places and finds their critical tokens."""
+
+    def __init__(self, automaton: Any, level: str, window: int, content: bool) -> None:
+        self._automaton = automaton
+        self._states = automaton
+        self._level = level
+        self._content = content
+        self._empty = Repeats(window)
+        self._window = window
+        self._tokens: list[bytes] = list(automaton.vocabulary.tokens)
+        self._ends = frozenset(automaton.vocabulary.eos_token_ids)
+        self._spelling = Spelling(self._tokens)
+        self._told: dict[tuple[int, int], tuple[int, list[Event]]] = {}
+
+    def root(self) -> P:
+        """Open a new session and return the place of the empty prefix."""
+        self._states = self._automaton.session()
+        self._told = {}
+        return self._fresh(self._states.start)
+
+    def child(self, place: P, token: int) -> P:
+        """Return the place after one more token, whatever the token is."""
+        after: P | None = place.children.get(token)
+        if after is None:
+            after = place.children[token] = self._step(place, token)
+        return after
+
+    def critical(self, place: P) -> Critical:
+        """Return the tokens that begin another copy of what was repeated."""
+        if place.critical is None:
+            found: Critical = []
+            if place.state not in (DEAD, FINISHED):
+                self._find_structure(place, found)
+                self._find_content(place, found)
+            if found:
+                found = sorted(self._chosen(place.state, found), key=lambda group: group[0])
+            place.critical = found
+        return place.critical
+
+    def _chosen(self, state: int, found: Critical) -> Critical:
+        """Leave out what the grammar forces: only tokens that go beyond that could have been others."""
+        forced = self._states.forced(state)
+        if not forced:
+            return found
+        chosen: Critical = []
+        for repeats, ids in found:
+            longer = [token for token in ids.tolist() if self._tokens[token].startswith(forced)]
+            beyond = [t for t in longer if self._tokens[t] != forced and self._tell(state, t)[0] != DEAD]
+            if beyond:
+                chosen.append((repeats, np.array(beyond, np.int64)))
+        return chosen
+
+    # -- what paths differ in ----------------------------------------------------------------
+
+    @abstractmethod
+    def _fresh(self, state: int) -> P:
+        """Return a place at which nothing has been read."""
+
+    @abstractmethod
+    def _wanted(self, events: list[Event]) -> list[Event]:
+        """Return the events that :meth:`_read` takes."""
+
+    @abstractmethod
+    def _read(self, place: P, token: int) -> P:
+        """Return the place after a token of the language, with the content of the lexeme that goes on."""
+
+    @abstractmethod
+    def _find_structure(self, place: P, found: Critical) -> None:
+        """Find the tokens that begin another copy of repeated symbols."""
+
+    # -- what they share ---------------------------------------------------------------------
+
+    def _tell(self, state: int, token: int) -> tuple[int, list[Event]]:
+        """Return the state after a token and the events wanted; DEAD and none if it is not allowed."""
+        told = self._told.get((state, token))
+        if told is None:
+            after = self._states.step(state, token)
+            told = after, [] if after == DEAD else self._wanted(self._states.events(state, token))
+            if len(self._told) >= _REMEMBERED:
+                self._told.clear()
+            self._told[state, token] = told
+        return told
+
+    def _step(self, place: P, token: int) -> P:
+        if place.state == FINISHED or token in self._ends:
+            return self._fresh(FINISHED)
+        if not 0 <= token < len(self._tokens):
+            return self._fresh(DEAD)
+        if place.state == DEAD or self._tell(place.state, token)[0] == DEAD:
+            # Outside the language. What follows a line's end may be a text of it again.
+            return self._fresh(self._states.start if self._tokens[token].endswith(b"\n") else DEAD)
+        after = self._read(place, token)
+        # Most lexemes are too short to count.
+        if self._content and len(after.pending) >= _CONTENT_BYTES:
+            after.content = after.content.extend(after.pending[after.content.length :])
+        return after
+
+    def _find_content(self, place: P, found: Critical) -> None:
+        for period, matched in place.content.runs:
+            unit = bytes(place.content.last(period))
+            if matched + period < _CONTENT_BYTES or not any(map(str.isalnum, unit.decode("latin-1"))):
+                continue
+            # What would follow, and how much of it belongs to the copy under way.
+            follows = unit * (2 + 64 // period)
+            tokens = list(self._spelling.beginnings(follows, -matched % period))
+            if tokens:
+                found.append((matched // period, np.array(tokens, np.int64)))
 
 
 class Spelling:
@@ -59,213 +163,19 @@ class Spelling:
         for token, data in enumerate(tokens):
             if data:
                 self._ids.setdefault(data, []).append(token)
-        self._sorted = sorted(self._ids)
-        self._longest = max(map(len, self._sorted), default=0)
+        order = sorted((data, token) for token, data in enumerate(tokens) if data)
+        self._texts = [data for data, _ in order]
+        self._order = np.array([token for _, token in order], np.int64)
+        self._longest = max(map(len, self._ids), default=0)
 
     def beginnings(self, text: bytes, beyond: int) -> Iterator[int]:
-        """Yield the tokens that are a beginning of `text` longer than `beyond` bytes."""
+        """Yield the tokens that are a beginning of `text` longer than `beyond` bytes, the shortest first."""
         for length in range(beyond + 1, min(len(text), self._longest) + 1):
             yield from self._ids.get(text[:length], ())
 
-    def longer(self, text: bytes) -> Iterator[int]:
-        """Yield the tokens that begin with `text` and have more."""
-        for data in self._sorted[bisect_left(self._sorted, text) :]:
-            if not data.startswith(text):
-                return
-            if data != text:
-                yield from self._ids[data]
-
-
-class StructurePath:
-    """Makes places and finds their critical tokens."""
-
-    def __init__(self, automaton: Any, level: str, window: int, content: bool) -> None:
-        self._automaton = automaton
-        self._states = automaton
-        self._level = level
-        self._content = content
-        self._empty = Repeats(window)
-        self._tokens: list[bytes] = list(automaton.vocabulary.tokens)
-        self._ends = frozenset(automaton.vocabulary.eos_token_ids)
-        self._spelling = Spelling(self._tokens)
-        self._symbols: dict[tuple[str, ...], str] = {}
-        self._shapes: list[tuple[str, ...]] = []
-
-    def root(self) -> Place:
-        """Open a new session and return the place of the empty prefix."""
-        self._states = self._automaton.session()
-        return Place(self._states.start, 0, self._empty, self._empty)
-
-    def child(self, place: Place, token: int) -> Place:
-        """Return the place after one more token, whatever the token is."""
-        if token not in place.children:
-            place.children[token] = self._step(place, token)
-        return place.children[token]
-
-    def critical(self, place: Place) -> dict[int, int]:
-        """Return the tokens that begin another copy of what was repeated, with how often it was."""
-        if place.critical is None:
-            place.critical = {}
-            # Where the grammar forces the text, nothing could be chosen instead.
-            if place.state not in (DEAD, FINISHED) and not self._states.forced(place.state):
-                self._find_structure(place, place.critical)
-                self._find_content(place, place.critical)
-        return place.critical
-
-    # -- reading -----------------------------------------------------------------------------
-
-    def _step(self, place: Place, token: int) -> Place:
-        if place.state == FINISHED or not 0 <= token < len(self._tokens):
-            return Place(place.state if place.state == FINISHED else DEAD, place.depth + 1, *self._nothing)
-        state = DEAD if place.state == DEAD else self._states.step(place.state, token)
-        if token in self._ends:
-            return Place(FINISHED, place.depth + 1, *self._nothing)
-        if state == DEAD:
-            # Outside the language. What follows a line's end may be a text of it again.
-            if self._tokens[token].endswith(b"\n"):
-                state = self._states.start
-            return Place(state, place.depth + 1, *self._nothing)
-        return self._read(place, token, state, self._content)
-
-    @property
-    def _nothing(self) -> tuple[Repeats, Repeats]:
-        return self._empty, self._empty
-
-    def _read(self, place: Place, token: int, state: int, content: bool) -> Place:
-        after = Place(state, place.depth + 1, place.symbols, place.content)
-        after.ends, after.shape, after.first = place.ends, place.shape, place.first
-        after.ignored = place.ignored
-        data = self._tokens[token]
-        text = place.pending + data
-        cut = 0
-        last = place.ends[-1][2] if place.ends else b""
-        for event in self._states.events(place.state, token):
-            at = len(place.pending) + event.position
-            last = self._take(after, event, text[cut:at], last)
-            if event.kind not in ("open", "close"):
-                cut = max(cut, at)
-        after.pending = text[cut:]
-        if content:
-            # Most lexemes are too short to count.
-            if len(after.pending) < _CONTENT_BYTES:
-                after.content = self._empty
-            else:
-                known = 0 if cut else place.content.length
-                after.content = self._empty if cut else place.content
-                for byte in after.pending[known:]:
-                    after.content = after.content.append(chr(byte))
-        return after
-
-    def _take(self, after: Place, event: Event, lexeme: bytes, last: bytes) -> bytes:
-        """Take one event; return the last lexeme that the parser was shown."""
-        if event.kind == "terminal":
-            if not lexeme:
-                # Indents and dedents have no text to begin with: they only end what is in front of them.
-                if self._level != "terminal":
-                    self._complete(after, last)
-                return last
-            if self._level != "terminal" and lexeme.isspace():
-                # The ends of lines belong to no statement, or each copy would begin with one.
-                after.ignored += lexeme
-                return last
-            if not after.shape:
-                after.first = (after.ignored, lexeme)
-            after.shape += (event.name,)
-            after.ignored = b""
-            if self._level == "terminal":
-                self._complete(after, lexeme)
-            return lexeme
-        if event.kind == "ignored":
-            after.ignored += lexeme
-        elif event.kind == "unknown":
-            after.symbols, after.ends, after.shape, after.ignored = self._empty, (), (), b""
-        elif event.kind == "close" and self._closes(event.name):
-            self._complete(after, last)
-        return last
-
-    def _closes(self, rule: str) -> bool:
-        if self._level == "statement":
-            return _STATEMENT.search(rule) is not None
-        return rule == self._level
-
-    def _complete(self, after: Place, last: bytes) -> None:
-        """Make a symbol of the terminals since the symbol before."""
-        if not after.shape:
-            return
-        symbol = self._symbols.get(after.shape)
-        if symbol is None:
-            symbol = self._symbols[after.shape] = chr(len(self._shapes))
-            self._shapes.append(after.shape)
-        after.symbols = after.symbols.append(symbol)
-        after.ends = (*after.ends, (*after.first, last))[-self._empty.window :]
-        after.shape = ()
-
-    # -- critical tokens ---------------------------------------------------------------------
-
-    def _find_structure(self, place: Place, found: dict[int, int]) -> None:
-        if not place.shape:
-            for run in place.symbols.runs:
-                # The first lexeme of a unit longer than the window is forgotten.
-                if run.position == 0 and run.period <= len(place.ends):
-                    ignored, lexeme, _ = place.ends[-run.period]
-                    if place.pending and not place.pending.isspace():
-                        continue
-                    rest = ignored[len(place.pending) :] if ignored.startswith(place.pending) else b""
-                    for token in self._spelled(b"", rest, lexeme):
-                        found[token] = max(found.get(token, 0), run.repeats)
-            if not place.pending:
-                return
-        # A symbol is under way: does it end with the token that begins the next copy?
-        symbols, ends, shape = place.symbols, place.ends, place.shape
-        probes: dict[int, Repeats] = {}
-        for run in symbols.nearly():
-            symbol = symbols.expected(run)
-            whole = self._shapes[ord(symbol)]
-            missing = len(whole) - len(shape)
-            if whole[: len(shape)] != shape or missing > (1 if place.pending else 0):
-                continue
-            if run.period > len(ends):
-                continue
-            ignored, lexeme, _ = ends[-max(run.period - 1, 1)]
-            last = ends[-run.period][2] if missing else b""
-            rest = last[len(place.pending) :] if last.startswith(place.pending) else b""
-            between = ignored[len(place.pending) :] if ignored.startswith(place.pending) else b""
-            for front in {b"", ignored, between, rest, rest + ignored}:
-                tokens = self._spelled(front, b"", lexeme)
-                if not tokens:
-                    continue
-                # One of them tells for all whether what is under way ends there, and as what.
-                probe = min(tokens, key=lambda token: (len(self._tokens[token]), token))
-                if probe not in probes:
-                    probes[probe] = self._probe(place, probe)
-                after = probes[probe]
-                back = after.length - symbols.length
-                if 0 < back <= len(after.text) and after.text[-back] == symbol:
-                    for token in tokens:
-                        found[token] = max(found.get(token, 0), (run.matched + 1) // run.period)
-
-    def _spelled(self, head: bytes, ignored: bytes, lexeme: bytes) -> set[int]:
-        """Return the tokens that spell `head` and then begin, or more than begin, `lexeme`."""
-        if not lexeme:
-            return set()
-        tokens: set[int] = set()
-        for front in {head, head + ignored}:
-            tokens.update(self._spelling.beginnings(front + lexeme, len(front)))
-            tokens.update(self._spelling.longer(front + lexeme))
-        return tokens
-
-    def _probe(self, place: Place, token: int) -> Repeats:
-        """Return the symbols after `token`."""
-        state = self._states.step(place.state, token)
-        return self._empty if state == DEAD else self._read(place, token, state, False).symbols
-
-    def _find_content(self, place: Place, found: dict[int, int]) -> None:
-        for run in place.content.runs:
-            unit = place.content.text[-run.period :]
-            if run.matched + run.period < _CONTENT_BYTES or not any(c.isalnum() for c in unit):
-                continue
-            # What would follow, and how much of it belongs to the copy under way.
-            follows = unit.encode("latin-1") * (2 + 64 // run.period)
-            rest = -run.position % run.period
-            for token in self._spelling.beginnings(follows, rest):
-                found[token] = max(found.get(token, 0), run.repeats)
+    def longer(self, text: bytes) -> Ids:
+        """Return the tokens that begin with `text` and have more."""
+        begin = bisect_right(self._texts, text)
+        # No byte of a text is greater.
+        end = bisect_right(self._texts, text + b"\xff" * self._longest)
+        return self._order[begin:end]

@@ -5,7 +5,8 @@ try:
 except ImportError as error:
     raise ImportError(f"structgen.samplers needs PyTorch ({error}): pip install 'structgen[hf]'") from error
 
-from structgen.samplers._beams import BeamSequence, DiverseBeamSearch, Hypothesis
+from structgen.samplers._beam_groups import Hypothesis
+from structgen.samplers._beams import BeamSequence, DiverseBeamSearch
 from structgen.samplers._context import Context
 from structgen.samplers._dissimilarity import Cumulative, Embedding, NGram, Structural
 from structgen.samplers._draws import Draw, awrs_draw, mask_draw

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from structgen._errors import AllParticlesDeadError
+from structgen.samplers._beam_groups import BeamGroups, EarlyStopping, Hypothesis
 from structgen.samplers._context import Context
 from structgen.samplers._dissimilarity import (
     Dissimilarity,
@@ -33,24 +33,6 @@ from structgen.samplers._token_samplers import MaskSampler, TokenSampler, _masks
 
 _NEVER = -math.inf
 
-EarlyStopping = bool | Literal["never"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """A beam, running or finished."""
-
-    tokens: tuple[int, ...] = ()
-    """What was generated; of a finished one the end token included."""
-    choices: tuple[int, ...] = ()
-    """Those of the tokens that were chosen among several that the constraint allowed."""
-    log_probability: float = 0.0
-    """The sum of the tokens' log-probabilities, without penalties."""
-    score: float = 0.0
-    """The sum with penalties; of a finished one divided by its length to the power of the length penalty."""
-    rows: tuple[int, ...] = ()
-    """Of each token, the row of the batch that it was predicted in."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BeamSequence(SampledSequence):
@@ -59,213 +41,6 @@ class BeamSequence(SampledSequence):
     score: float = 0.0
     """What the sequences are ordered by: the log-probability with the diversity terms, over the length to the
     power of the length penalty."""
-
-
-class _Group:
-    """The beams of one group of one prompt. Running beams without any probability are None."""
-
-    def __init__(self, beams: int) -> None:
-        self.beams: list[Hypothesis | None] = [Hypothesis(), *[None] * (beams - 1)]
-        self.scores = torch.tensor([0.0, *[_NEVER] * (beams - 1)])
-        self.finished: list[Hypothesis] = []
-        self.done = False
-
-
-class BeamGroups:
-    """The algorithm, without a model: scores of the next tokens go in, rows and tokens come out.
-
-    Row ``(p * groups + g) * beams + b`` of the batch is beam ``b`` of group ``g`` of prompt ``p``. Without
-    penalties every group does what ``generate(num_beams=beams)`` of transformers 5 does, in the same
-    precision, save that beams without any probability neither run nor finish.
-    """
-
-    def __init__(
-        self,
-        groups: int,
-        beams: int,
-        strength: float,
-        dissimilarity: Dissimilarity,
-        *,
-        length_penalty: float,
-        early_stopping: EarlyStopping,
-        max_tokens: int,
-        never_penalised: Sequence[int],
-        ends: int,
-        prompts: int = 1,
-    ) -> None:
-        self._beams = beams
-        self._strength = strength
-        self._dissimilarity = dissimilarity
-        self._length_penalty = length_penalty
-        self._early_stopping = early_stopping
-        self._max_tokens = max_tokens
-        self._never_penalised = list(never_penalised)
-        # So many that as many as there are beams are left when all that can end do.
-        self._candidates = max(2, 1 + ends) * beams
-        self._prompts = [[_Group(beams) for _ in range(groups)] for _ in range(prompts)]
-        self._length = 0
-
-    @property
-    def done(self) -> bool:
-        """Whether no group can find anything better."""
-        return all(group.done for groups in self._prompts for group in groups)
-
-    def results(self, prompt: int = 0) -> list[Hypothesis]:
-        """Return the finished hypotheses of a prompt, all different, the best score first."""
-        found = [hypothesis for group in self._prompts[prompt] for hypothesis in group.finished]
-        return sorted(found, key=lambda hypothesis: -hypothesis.score)
-
-    def step(
-        self,
-        logprobs: Tensor,
-        finishes: Callable[[int, Sequence[tuple[int, ...]]], Sequence[bool]],
-        allows: Callable[[int, int], bool] | None = None,
-    ) -> tuple[list[int], list[int | None], Tensor]:
-        """Choose a token for every row.
-
-        Parameters
-        ----------
-        logprobs : Tensor
-            Floating point, shape ``(rows, V)``: log-probabilities of the next token, ``-inf`` where the
-            constraint excludes it. They are left as they are.
-        finishes : callable
-            From a prompt's number and the tokens of hypotheses to whether they are finished.
-        allows : callable, optional
-            From a row and a token to whether the constraint takes it, where that is not known before.
-
-        Returns
-        -------
-        sources : list of int
-            The row that each row goes on from.
-        tokens : list of int or None
-            The token that each row gets; None where it holds no beam any longer.
-        penalised : Tensor
-            The log-probabilities with the diversity terms.
-        """
-        self._length += 1
-        forced = ((logprobs > _NEVER).sum(1) <= 1).tolist()
-        penalised = logprobs.clone()
-        sources = list(range(len(logprobs)))
-        tokens: list[int | None] = [None] * len(logprobs)
-        first = 0
-        for prompt, groups in enumerate(self._prompts):
-            earlier: list[Hypothesis] = []
-            taken: set[tuple[int, ...]] = set()
-            for group in groups:
-                if not group.done:
-                    block = slice(first, first + self._beams)
-                    self._penalise(group, penalised[block], forced[block], earlier)
-                    chosen = self._candidates_of(group, first, logprobs, penalised, forced, allows)
-                    self._advance(group, chosen, finishes(prompt, [c.tokens for c in chosen]), taken)
-                    for row, beam in enumerate(group.beams, first):
-                        if beam is not None:
-                            sources[row], tokens[row] = beam.rows[-1], beam.tokens[-1]
-                            earlier.append(beam)
-                taken.update(hypothesis.tokens for hypothesis in group.finished)
-                first += self._beams
-        return sources, tokens, penalised
-
-    def _penalise(
-        self, group: _Group, block: Tensor, forced: Sequence[bool], earlier: Sequence[Hypothesis]
-    ) -> None:
-        if not earlier or self._strength == 0:
-            return
-        for row, beam, is_forced in zip(block, group.beams, forced, strict=True):
-            if beam is None or is_forced:
-                continue
-            terms = self._dissimilarity(beam, earlier)
-            if isinstance(terms, Tensor):
-                added = row.new_zeros(len(row))
-                size = min(len(row), len(terms))
-                added[:size] = terms[:size].to(added)
-            else:
-                added = row.new_zeros(len(row))
-                if terms:
-                    added[list(terms)] = torch.tensor(list(terms.values())).to(added)
-            added[self._never_penalised] = 0.0
-            row += self._strength * added
-
-    def _candidates_of(
-        self,
-        group: _Group,
-        first: int,
-        logprobs: Tensor,
-        penalised: Tensor,
-        forced: Sequence[bool],
-        allows: Callable[[int, int], bool] | None,
-    ) -> list[Hypothesis]:
-        """Return the best continuations, the best first; fewer where fewer have any probability."""
-        size = logprobs.shape[1]
-        block = penalised[first : first + self._beams]
-        totals = (block + group.scores.to(block).unsqueeze(1)).flatten()
-        while True:
-            scores, index = totals.topk(min(self._candidates, len(totals)))
-            found = [
-                (score, first + i // size, i % size)
-                for score, i in zip(scores.tolist(), index.tolist(), strict=True)
-                if score > _NEVER
-            ]
-            refused = [] if allows is None else [(r, t) for _, r, t in found if not allows(r, t)]
-            if not refused:
-                break
-            totals[[(row - first) * size + token for row, token in refused]] = _NEVER
-        candidates = []
-        for score, row, token in found:
-            beam = group.beams[row - first]
-            assert beam is not None
-            candidates.append(
-                Hypothesis(
-                    (*beam.tokens, token),
-                    beam.choices if forced[row] else (*beam.choices, token),
-                    beam.log_probability + float(logprobs[row, token]),
-                    score,
-                    (*beam.rows, row),
-                )
-            )
-        # The precision is the model's, as it is that of the sums.
-        group.scores = group.scores.to(dtype=totals.dtype)
-        return candidates
-
-    def _advance(
-        self,
-        group: _Group,
-        candidates: Sequence[Hypothesis],
-        finished: Sequence[bool],
-        taken: set[tuple[int, ...]],
-    ) -> None:
-        """Let a group's candidates run on or finish."""
-        # What a group before has finished leaves its place to the next best.
-        pairs = [
-            (c, ends)
-            for c, ends in zip(candidates, finished, strict=True)
-            if not ends or c.tokens not in taken
-        ]
-        running = [candidate for candidate, ends in pairs if not ends][: self._beams]
-        # Only the best may finish: the others are there to have enough that run on.
-        ended = [c for c, ends in pairs[: self._beams] if ends]
-        if ended:
-            scores = group.scores.new_tensor([c.score for c in ended]) / self._norm(self._length)
-            ended = [
-                dataclasses.replace(c, score=score) for c, score in zip(ended, scores.tolist(), strict=True)
-            ]
-            merged = sorted([*group.finished, *ended], key=lambda hypothesis: -hypothesis.score)
-            group.finished = merged[: self._beams]
-        group.beams = [*running, *[None] * (self._beams - len(running))]
-        group.scores = group.scores.new_tensor(
-            [_NEVER if beam is None else beam.score for beam in group.beams]
-        )
-        group.done = not running or (len(group.finished) == self._beams and self._is_full(group))
-
-    def _is_full(self, group: _Group) -> bool:
-        """Return whether a group with as many finished hypotheses as beams stops."""
-        if self._early_stopping is True:
-            return True
-        longest = self._early_stopping == "never" and self._length_penalty > 0
-        length = self._max_tokens if longest else self._length
-        return bool(group.scores[0] / self._norm(length) <= group.finished[-1].score)
-
-    def _norm(self, length: int) -> float:
-        return float(length**self._length_penalty)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,7 +86,8 @@ class DiverseBeamSearch:
     so that sequences are ranked by the model's own probabilities. There is no term where the constraint
     leaves one token only, and none for end tokens and special tokens.
 
-    Sequences are all different: a group does not finish what one before it has finished. Where the constraint
+    The texts of the sequences are all different: of those that differ only in how a text is cut into tokens,
+    a group keeps the best, and it does not finish what one before it has finished. Where the constraint
     or `max_tokens` leave fewer than there are beams, there are fewer. The terms that a beam had stay in its
     score, as in the paper's algorithm 1 and in version 4 of transformers.
 
@@ -359,7 +135,7 @@ class DiverseBeamSearch:
         Raises
         ------
         ValueError
-            There is a critic, or the model has several prompts.
+            There is a critic, or the model has several prompts (see :meth:`run_prompts`).
         NothingSatisfiesError
             The constraint refuses every text.
         BudgetError
@@ -367,15 +143,71 @@ class DiverseBeamSearch:
         AllParticlesDeadError
             No beam came to an end that the constraint takes.
         """
+        if getattr(model, "prompts", 1) != 1:
+            raise ValueError("the model has several prompts; this takes one, and run_prompts any number")
+        with Run(seed, generator, progress, max_tokens) as run:
+            (result,) = self._search(model, token_sampler, max_tokens, critic, run)
+        if not result.sequences:
+            potential = token_sampler.potential
+            raise budget_error(potential, Context.root(model.vocabulary), max_tokens, result) or (
+                AllParticlesDeadError(
+                    f"none of {self.groups * self.beams_per_group} beams came to an end within "
+                    f"max_tokens={max_tokens}: raise max_tokens, or use more beams",
+                    result=result,
+                )
+            )
+        return result
+
+    def run_prompts(
+        self,
+        model: LanguageModel,
+        token_sampler: TokenSampler,
+        *,
+        max_tokens: int,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        progress: Progress | None = None,
+        critic: Potential | None = None,
+    ) -> list[SamplingResult]:
+        """Search for sequences after each of the model's prompts, all as one batch.
+
+        Parameters
+        ----------
+        model : LanguageModel
+            With an attribute `prompts`, their number P. It begins P times as many rows as it is asked for.
+        token_sampler, max_tokens, seed, generator, progress, critic
+            As of :meth:`run`, and for all prompts.
+
+        Returns
+        -------
+        list of SamplingResult
+            One per prompt. Where no beam came to an end there are no sequences, and `log_evidence` is -inf.
+            Each has the `seconds` of the whole batch.
+
+        Raises
+        ------
+        ValueError, NothingSatisfiesError, BudgetError
+            As of :meth:`run`; a `BudgetError` only where it is certain without trying.
+        """
+        with Run(seed, generator, progress, max_tokens) as run:
+            return self._search(model, token_sampler, max_tokens, critic, run)
+
+    def _search(
+        self,
+        model: LanguageModel,
+        token_sampler: TokenSampler,
+        max_tokens: int,
+        critic: Potential | None,
+        run: Run,
+    ) -> list[SamplingResult]:
         if critic is not None:
             raise ValueError("beam search has no use for a critic; use SMC")
-        if getattr(model, "prompts", 1) != 1:
-            raise ValueError("the model has several prompts, and beam search takes one")
         potential = token_sampler.potential
         vocabulary = model.vocabulary
-        check_start(Context.root(vocabulary), (potential,), max_tokens)
+        root = Context.root(vocabulary)
+        check_start(root, (potential,), max_tokens)
         count = self.groups * self.beams_per_group
-        texts = _Texts(potential, Context.root(vocabulary), count)
+        texts = [_Texts(potential, root, count) for _ in range(getattr(model, "prompts", 1))]
         ends = list(vocabulary.eos_token_ids)
         search = BeamGroups(
             self.groups,
@@ -387,36 +219,35 @@ class DiverseBeamSearch:
             max_tokens=max_tokens,
             never_penalised=[*ends, *vocabulary.special_token_ids],
             ends=len(ends),
+            prompts=len(texts),
+            key=vocabulary.decode,
         )
-        with Run(seed, generator, progress, max_tokens) as run:
+
+        def allows(row: int, token: int) -> bool:
+            return texts[row // count].allows(row % count, token)
+
+        with run.timed("model"):
+            rows = model.begin(count, max_tokens=max_tokens)
+        for length in range(1, max_tokens + 1):
             with run.timed("model"):
-                rows = model.begin(count, max_tokens=max_tokens)
-            for length in range(1, max_tokens + 1):
-                with run.timed("model"):
-                    logprobs = rows.logprobs()
-                with run.timed("constraint"):
-                    logprobs = texts.restrict(logprobs, last=length == max_tokens)
-                sources, tokens, _ = search.step(
-                    logprobs, lambda _, beams: [beam[-1] in ends for beam in beams], texts.allows
-                )
-                run.progress(length)
-                if search.done:
-                    break
-                texts.advance(sources, tokens)
-                with run.timed("model"):
-                    rows.select(sources)
-                    rows.append([ends[0] if token is None else token for token in tokens])
-            run.progress(max_tokens)
-            result = self._result(search.results(), texts, run)
-        if not result.sequences:
-            raise budget_error(potential, Context.root(vocabulary), max_tokens, result) or (
-                AllParticlesDeadError(
-                    f"none of {count} beams came to an end within max_tokens={max_tokens}: raise "
-                    "max_tokens, or use more beams",
-                    result=result,
-                )
+                logprobs = rows.logprobs()
+            with run.timed("constraint"):
+                parts = zip(texts, logprobs.split(count), strict=True)
+                logprobs = torch.cat([t.restrict(part, last=length == max_tokens) for t, part in parts])
+            sources, tokens, _ = search.step(
+                logprobs, lambda _, beams: [beam[-1] in ends for beam in beams], allows
             )
-        return result
+            run.progress(length)
+            if search.done:
+                break
+            for i, one in enumerate(texts):
+                block = slice(i * count, (i + 1) * count)
+                one.advance([source - i * count for source in sources[block]], tokens[block])
+            with run.timed("model"):
+                rows.select(sources)
+                rows.append([ends[0] if token is None else token for token in tokens])
+        run.progress(max_tokens)
+        return [self._result(search.results(i), one, run) for i, one in enumerate(texts)]
 
     def _result(self, found: Sequence[Hypothesis], texts: _Texts, run: Run) -> SamplingResult:
         log_probabilities = torch.tensor([h.log_probability for h in found], dtype=torch.float64)

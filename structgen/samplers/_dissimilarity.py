@@ -14,7 +14,7 @@ from torch import Tensor
 from structgen._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from structgen.samplers._beams import Hypothesis
+    from structgen.samplers._beam_groups import Hypothesis
 
 DissimilarityName = Literal["hamming", "cumulative", "ngram", "embedding", "structural"]
 
@@ -31,28 +31,46 @@ def hamming(beam: Hypothesis, earlier: Sequence[Hypothesis]) -> Terms:
 
 
 class Cumulative:
-    """The sum of exp(-n / gamma) over the beams before, n being the number of positions with equal tokens.
+    """What the beams before have in common with this one so far, so that the terms of a step fade.
 
-    The terms are by how much the sum falls with the token; so all that a beam got add up to the sum of its
-    text, less that of the empty text.
+    With ``counted="equal"`` the dissimilarity is the sum of exp(-n / gamma) over the beams before, n being
+    the number of positions with equal tokens. The terms are by how much the sum falls with the token; so all
+    that a beam got add up to the sum of its text, less that of the empty text. The more two beams share, the
+    less one token more counts.
+
+    With ``counted="different"`` a term is that of Hamming, times exp(-n / gamma), n being the number of
+    positions so far with different tokens: texts that have gone apart are left alone.
 
     Parameters
     ----------
     gamma : float
-        Positive: how many equal tokens it takes until more of them hardly count.
+        Positive: the number of tokens after which the terms have fallen to 1 / e.
+    counted : {"equal", "different"}
+        Which positions n counts.
+
+    References
+    ----------
+    Vijayakumar et al. (arXiv 1610.02424v2, section 5) reason for the second, and their released code has
+    it, with the share of different positions in place of n / gamma.
     """
 
-    def __init__(self, gamma: float = 4.0) -> None:
+    def __init__(self, gamma: float = 4.0, *, counted: Literal["equal", "different"] = "equal") -> None:
         if not gamma > 0:
             raise ValueError(f"gamma is {gamma}, and must be positive")
+        if counted not in ("equal", "different"):
+            raise ValueError(f'counted is {counted!r}, and must be "equal" or "different"')
         self._gamma = gamma
+        self._counted = counted
 
     def __call__(self, beam: Hypothesis, earlier: Sequence[Hypothesis]) -> Terms:
         """Return the terms."""
         terms: dict[int, float] = collections.defaultdict(float)
         for other in earlier:
             equal = sum(a == b for a, b in zip(beam.tokens, other.tokens, strict=False))
-            before, after = (math.exp(-n / self._gamma) for n in (equal, equal + 1))
+            if self._counted == "equal":
+                before, after = (math.exp(-n / self._gamma) for n in (equal, equal + 1))
+            else:
+                before, after = math.exp((equal - len(beam.tokens)) / self._gamma), 0.0
             terms[other.tokens[len(beam.tokens)]] += after - before
         return terms
 

@@ -51,6 +51,8 @@ class FakeEngine(Engine):
                 for _ in range(200):
                     hoard.append(bytearray(b"x" * (16 << 20)))
                     time.sleep(0.02)
+            case "nap":
+                time.sleep(0.05)
             case "raise":
                 raise KeyError("not declared by the interface")
             case "refuse":

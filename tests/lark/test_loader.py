@@ -15,7 +15,8 @@ from structgen._core._native import lark_load
 from structgen._frontends.lark._options import options_of_text
 from structgen._frontends.lark._plain import Plain, load_plain
 from structgen._frontends.lark._sources import Sources
-from structgen._frontends.lark._spec import scan_key
+from structgen._frontends.lark._spec import make_plain_spec, scan_key
+from structgen._frontends.regex import python
 from tests.lark.test_front_spec import BUNDLED, FEATURES
 
 OURS = Path(__file__).parent.parent.parent / "grammars"
@@ -70,6 +71,7 @@ def assert_never_differs(text: str, starts: Sequence[str] = ("start",)) -> bool:
     found = ours(text, starts)
     if found is None:
         return False
+    assert_scanned_alike(found, starts)
     expected = theirs(text, starts)
     assert named(found) == expected
     for terminal, (_, pattern, _, _) in zip(found.terminals, expected[0], strict=True):
@@ -80,14 +82,79 @@ def assert_never_differs(text: str, starts: Sequence[str] = ("start",)) -> bool:
     return True
 
 
+def assert_scanned_alike(found: Plain, starts: Sequence[str]) -> None:
+    """If the core has read the terminals, it has decided about them as Python does."""
+    if found.native.scanned:
+        options = options_of_text(starts, None, None, None, 0, (), False)
+        spec = make_plain_spec(found, options, lambda name: None)
+        assert found.native.unless == [tuple(pair) for pair in spec.unless]
+        assert found.native.shown == [terminal.shown for terminal in spec.terminals]
+        asserts = any("(?=" in t.regexp or "(?!" in t.regexp or "(?<" in t.regexp for t in spec.terminals)
+        assert found.native.asserts or not asserts
+
+
 @pytest.mark.parametrize("feature", FEATURES)
 def test_features(feature: str) -> None:
     assert assert_never_differs(FEATURES[feature]) is (feature not in NOT_PLAIN)
 
 
+@pytest.mark.parametrize("feature", sorted(FEATURES.keys() - NOT_PLAIN))
+def test_without_the_parser_of_patterns(feature: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where widths are counted in another way, Python is asked for them, and all else stays the same."""
+    with_it = ours(FEATURES[feature])
+    monkeypatch.setattr(python, "NATIVE", False)
+    without = ours(FEATURES[feature])
+    assert with_it is not None
+    assert without is not None
+    assert not without.native.scanned
+    assert named(without) == named(with_it)
+    widths = [[(t.pattern.min_width, t.pattern.max_width) for t in p.terminals] for p in (with_it, without)]
+    assert widths[0] == widths[1]
+
+
 @pytest.mark.parametrize("file", sorted([*OURS.glob("*.lark"), BUNDLED / "lark.lark"]), ids=lambda f: f.stem)
 def test_grammars(file: Path) -> None:
-    assert assert_never_differs(file.read_text(encoding="utf-8"), (STARTS.get(file.stem, "start"),))
+    text = file.read_text(encoding="utf-8")
+    starts = (STARTS.get(file.stem, "start"),)
+    assert assert_never_differs(text, starts)
+    found = ours(text, starts)
+    # The indenter makes terminals that are declared in python.lark.
+    assert found is not None
+    assert found.native.scanned is (file.stem != "python")
+
+
+@pytest.mark.parametrize(
+    ("text", "scanned"),
+    [
+        ('start: A "if"i "b"\nA: /[a-z]+/\n%ignore " "\n', True),
+        ("start: A\nA: /(?P<n>a)/\n", False),  # a name that may be taken
+        ("start: A\nA: /(?i)a/\n", False),
+        ("start: A\nA: /a?/\n", False),  # may be empty
+        ("start: A\nA: /a(/\n", False),
+        ("start: A B\nA: /a/\n%declare B\n", False),
+        ("start: a\na: a\n", False),  # derives no text
+    ],
+)
+def test_terminals_are_read_or_left_to_python(text: str, scanned: bool) -> None:
+    found = ours(text)
+    assert (found is not None and found.native.scanned) is scanned
+
+
+def test_strings_that_are_keywords() -> None:
+    """Which strings take over a pattern's texts depends on the match that it prefers, and on priorities."""
+    text = """
+start: (NAME | LAZY | OTHER | HIGH | "if" | "else"i | "for"i | "x9")*
+NAME: /(?!else)[a-z]+/i
+LAZY: /[a-z]+?/
+OTHER: /i|if|f.*(?<=r)$/
+HIGH.1: /[a-z]+/
+"""
+    found = ours(text)
+    assert found is not None
+    assert found.native.scanned
+    assert_scanned_alike(found, ("start",))
+    names = {(found.native.shown[a], found.native.shown[b], how) for a, b, how in found.native.unless}
+    assert names == {("NAME", "IF", True), ("NAME", "FOR", True), ("OTHER", "FOR", False)}
 
 
 @pytest.mark.parametrize("library", ["common", "unicode", "python", "lark"])
@@ -123,6 +190,7 @@ def test_files_are_asked_for() -> None:
         set(),
         lambda regexp: ((0, 1), (0, len(regexp))),
         find,
+        None,
     )
     assert asked == ["a/b.lark", "c.lark"]
     # Lark refuses the alias of a rule whose name begins with "_".
@@ -134,10 +202,12 @@ def test_files_are_asked_for() -> None:
         set(),
         lambda regexp: ((0, 1), (0, len(regexp))),
         find,
+        None,
     )
     assert found is not None
-    assert {name for name, *_ in found[0]} == {"a__b__W", "X", "Z", "a__b__c__Q", "__IGNORE_0"}
-    assert set(found[2]) == {"start", "x", "__x_plus_0", "_a__b__y", "a__b__z", "_a__b__c__inner"}
+    described = found.described()
+    assert {name for name, *_ in described[0]} == {"a__b__W", "X", "Z", "a__b__c__Q", "__IGNORE_0"}
+    assert set(described[2]) == {"start", "x", "__x_plus_0", "_a__b__y", "a__b__z", "_a__b__c__inner"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ The collection is a folder of JSON files with a ``schema`` member each: the envi
 """
 
 import collections
+import functools
 import json
 import os
 import random
@@ -48,9 +49,15 @@ def _patterns(value: Any) -> Iterator[str]:
             yield from _patterns(inner)
 
 
-def test_patterns_of_real_schemas() -> None:
+@functools.cache
+def patterns_of_real_schemas() -> list[str]:
+    """Return every pattern of the collection, in order."""
     documents = (document for document in _documents() if isinstance(document, dict) and "schema" in document)
-    patterns = sorted({p for document in documents for p in _patterns(document["schema"])})
+    return sorted({p for document in documents for p in _patterns(document["schema"])})
+
+
+def test_patterns_of_real_schemas() -> None:
+    patterns = patterns_of_real_schemas()
     if not patterns:
         pytest.skip(f"no schemas in {_FOLDER}; set STRUCTGEN_DATA to a folder of them")
     refused: collections.Counter[str] = collections.Counter()

@@ -24,13 +24,20 @@ from structgen.samplers import (
     TableModel,
 )
 from structgen.samplers._dissimilarity import hamming
+from tests.hf.small import VOCABULARY, small_model
 from tests.samplers.worlds import END, LETTERS, TWO_ENDS, Tokens, World, vocabulary
 
 
 def plain_search(
-    world: World, pattern: str, groups: int, beams: int, strength: float, length_penalty: float
+    world: World,
+    pattern: str,
+    groups: int,
+    beams: int,
+    strength: float,
+    length_penalty: float,
+    early_stopping: Any = "never",
 ) -> list[tuple[Tokens, float, float]]:
-    """Return texts, scores and log-probabilities of Hamming search, each group until it can't become better.
+    """Return texts, scores and log-probabilities of Hamming search.
 
     Written from the paper's algorithm 1: per group a list of (text, sum with terms, sum); what ends among the
     best leaves it.
@@ -51,21 +58,34 @@ def plain_search(
                     candidates.append(((*text, t), score + row[t] - strength * term, log_p + row[t]))
             candidates.sort(key=lambda candidate: -candidate[1])
             kept = candidates[: (1 + len(ends)) * beams]
-            kept = [c for c in kept if not any(c[0] in before for before in finished[:g])]
+            # What groups before have finished, with other tokens or another end, can't finish again.
+            shown = {spelling(world, text) for before in finished[:g] for text in before}
+            kept = [c for c in kept if c[0][-1] not in ends or spelling(world, c[0]) not in shown]
             for text, score, log_p in kept[:beams]:
                 if text[-1] in ends:
                     finished[g][text] = (score / length**length_penalty, log_p)
-            best = sorted(finished[g], key=lambda text: -finished[g][text][0])[:beams]
-            finished[g] = {text: finished[g][text] for text in best}
+            best: dict[str, Tokens] = {}
+            for text in sorted(finished[g], key=lambda text: -finished[g][text][0]):
+                best.setdefault(spelling(world, text), text)
+            finished[g] = {text: finished[g][text] for text in list(best.values())[:beams]}
             running[g] = [c for c in kept if c[0][-1] not in ends][:beams]
             chosen.update(text[-1] for text, _, _ in running[g])
             # A group that stops no longer chooses anything: later groups must not see it go on.
             if len(finished[g]) == beams and running[g]:
                 worst = min(score for score, _ in finished[g].values())
-                if running[g][0][1] / world.max_tokens**length_penalty <= worst:
+                # "never" takes the length at which the sum, below 0, weighs least.
+                limit = world.max_tokens if early_stopping == "never" and length_penalty > 0 else length
+                if early_stopping is True or running[g][0][1] / limit**length_penalty <= worst:
                     running[g] = []
-    found = [(text, *values) for group in finished for text, values in group.items()]
-    return sorted(found, key=lambda entry: -entry[1])
+    entries = [(text, *values) for group in finished for text, values in group.items()]
+    found: dict[str, tuple[Tokens, float, float]] = {}
+    for entry in sorted(entries, key=lambda entry: -entry[1]):
+        found.setdefault(spelling(world, entry[0]), entry)
+    return list(found.values())
+
+
+def spelling(world: World, tokens: Tokens) -> str:
+    return "".join(world.vocabulary.tokens[token].decode() for token in tokens)
 
 
 @functools.cache
@@ -85,22 +105,39 @@ def in_language(pattern: str, ends: tuple[int, ...], max_tokens: int) -> set[Tok
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("ends", [(END,), TWO_ENDS])
 @pytest.mark.parametrize(("groups", "beams"), [(1, 1), (1, 3), (2, 2), (3, 1), (4, 2)])
-@pytest.mark.parametrize(("strength", "length_penalty"), [(0.0, 1.0), (0.7, 0.0), (3.0, 1.5)])
+@pytest.mark.parametrize(
+    ("strength", "length_penalty", "early_stopping"),
+    [
+        (0.0, 1.0, "never"),
+        (0.7, 0.0, "never"),
+        (3.0, 1.5, "never"),
+        (0.7, -0.5, "never"),
+        (0.7, 1.0, True),
+        (0.7, 1.5, False),
+        (3.0, -0.5, False),
+    ],
+)
 def test_search_is_that_of_a_plain_implementation(
-    seed: int, ends: tuple[int, ...], groups: int, beams: int, strength: float, length_penalty: float
+    seed: int,
+    ends: tuple[int, ...],
+    groups: int,
+    beams: int,
+    strength: float,
+    length_penalty: float,
+    early_stopping: Any,
 ) -> None:
     pattern = "a(b|ab)*a?|b+"
     world = World(pattern, 5, seed, ends)
-    expected = plain_search(world, pattern, groups, beams, strength, length_penalty)
+    expected = plain_search(world, pattern, groups, beams, strength, length_penalty, early_stopping)
     sampler = DiverseBeamSearch(
-        groups, beams, strength, length_penalty=length_penalty, early_stopping="never"
+        groups, beams, strength, length_penalty=length_penalty, early_stopping=early_stopping
     )
     result = sampler.run(world.model, world.masks(), max_tokens=5)
     found = result.sequences
     assert [s.tokens for s in found] == [text for text, _, _ in expected]
     assert [s.score for s in found] == pytest.approx([score for _, score, _ in expected], rel=1e-5)
     assert [s.log_probability for s in found] == pytest.approx([p for _, _, p in expected], rel=1e-5)
-    assert len({s.tokens for s in found}) == len(found)
+    assert len({s.text for s in found}) == len(found)
     assert sum(s.weight for s in found) == pytest.approx(1)
     total = sum(math.exp(p) for _, _, p in expected)
     assert result.log_evidence == pytest.approx(math.log(total))
@@ -109,11 +146,13 @@ def test_search_is_that_of_a_plain_implementation(
 @pytest.mark.parametrize("seed", range(3))
 def test_enough_beams_find_the_most_probable_texts(seed: int) -> None:
     world = World("(a|b)*b", 4, seed)
-    best = sorted(world.joint.items(), key=lambda item: -item[1])[:4]
+    # Of the ways to cut a text into tokens, the most probable one.
+    best: dict[str, Tokens] = {}
+    for text, _ in sorted(world.joint.items(), key=lambda item: -item[1]):
+        best.setdefault(spelling(world, text), text)
     sampler = DiverseBeamSearch(1, 30, length_penalty=0.0, early_stopping="never")
     result = sampler.run(world.model, world.masks(), max_tokens=4)
-    assert [s.tokens for s in result.sequences[:4]] == [text for text, _ in best]
-    assert {s.tokens for s in result.sequences} == set(world.joint)
+    assert [s.tokens for s in result.sequences] == list(best.values())
 
 
 def test_first_group_is_plain_beam_search_whatever_the_others_do() -> None:
@@ -143,6 +182,16 @@ def test_cumulative_terms_add_up_to_the_loss_of_the_sum() -> None:
             shown = [beam(*other.tokens[: i + 1]) for other in earlier]
             total += terms(beam(*text[:i]), shown).get(token, 0.0)  # type: ignore[union-attr]
         assert total == pytest.approx(math.exp(-3 / gamma) + math.exp(-2 / gamma) - 2)
+
+
+def test_cumulative_terms_fade_as_texts_go_apart() -> None:
+    """Two of three positions differ from the first beam, none from the second."""
+    terms = Cumulative(2.0, counted="different")(beam(1, 2, 3), [beam(1, 5, 5, 4), beam(1, 2, 3, 6)])
+    assert terms == pytest.approx({4: -math.exp(-1.0), 6: -1.0})
+    same = Cumulative(2.0, counted="different")(beam(1), [beam(1, 4), beam(2, 4)])
+    assert same == pytest.approx({4: -1.0 - math.exp(-0.5)})
+    with pytest.raises(ValueError, match="counted"):
+        Cumulative(counted="both")  # type: ignore[arg-type]
 
 
 def test_ngram_counts_occurrences_anywhere() -> None:
@@ -258,6 +307,41 @@ def test_fewer_texts_than_beams() -> None:
         result = DiverseBeamSearch(groups, beams).run(world.model, world.masks(), max_tokens=3)
         assert {s.tokens for s in result.sequences} <= set(world.joint)
         assert all(math.isfinite(s.score) for s in result.sequences)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_prompts_of_a_batch_are_searched_as_alone(early_stopping: bool) -> None:
+    """One prompt is shorter, one ends sooner, and a guard that masks don't know is asked about rows."""
+    model = small_model()
+    automaton = compile_regex("([abcd]{0,3}b)+", VOCABULARY)
+    guard = Predicate(lambda text: "aa" not in text)
+    prompts = [[1, 2, 5, 4], [2, 1], [4, 4, 5]]
+    sampler = DiverseBeamSearch(2, 2, 1.0, early_stopping=early_stopping)
+    options: dict[str, Any] = {"max_tokens": 7, "progress": False}
+    several = structgen.generate(model, VOCABULARY, prompts, [automaton, guard], sampler, **options)
+    alone = [
+        structgen.generate(model, VOCABULARY, prompt, [automaton, guard], sampler, **options)
+        for prompt in prompts
+    ]
+    assert isinstance(several, list)
+    assert [[s.tokens for s in r.sequences] for r in several] == [
+        [s.tokens for s in r.sequences] for r in alone
+    ]
+    for together, single in zip(several, alone, strict=True):
+        scores = [s.score for s in single.sequences]
+        assert [s.score for s in together.sequences] == pytest.approx(scores, rel=1e-4)
+        assert together.calls == single.calls > 0
+        assert "aa" not in " ".join(s.text for s in together.sequences)
+    assert len({tuple(s.tokens for s in r.sequences) for r in several}) == 3
+
+
+def test_prompts_without_an_end_have_no_sequences() -> None:
+    prompts = [[1, 2, 5, 4], [2, 1]]
+    never = Predicate(lambda text: False, finished_only=True)
+    results = structgen.generate(
+        small_model(), VOCABULARY, prompts, never, DiverseBeamSearch(2), max_tokens=3, progress=False
+    )
+    assert [(r.sequences, r.log_evidence) for r in results] == [([], -math.inf)] * 2
 
 
 def test_refusals() -> None:

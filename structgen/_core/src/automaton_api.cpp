@@ -1,5 +1,9 @@
 #include "automaton_api.hpp"
 
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -54,7 +58,7 @@ Engine& StateView::own() {
 void StateView::judge(const std::vector<Verdicts::Question>& questions) {
   std::vector<bool> answers;
   for (const auto& [guard, text] : questions) {
-    const nb::object answer = (*predicates_)[static_cast<std::size_t>(guard)](nb::str(text.data(), text.size()));
+    const nb::object answer = predicates_->guards[static_cast<std::size_t>(guard)](nb::str(text.data(), text.size()));
     const int truth = PyObject_IsTrue(answer.ptr());
     if (truth < 0) throw nb::python_error();
     answers.push_back(truth != 0);
@@ -256,8 +260,21 @@ nb::list as_list(const Events& events) {
 
 }  // namespace
 
+// Nodes have their names from the first question about them on: to find names takes longer than most schemas take to compile.
+void StateView::name_nodes() {
+  if (!reads_json() || core_->named.load(std::memory_order_acquire)) return;
+  std::vector<std::pair<Expr, std::vector<std::string>>> named;
+  if (predicates_->names.is_valid()) named = nb::cast<std::vector<std::pair<Expr, std::vector<std::string>>>>(predicates_->names());
+  nb::gil_scoped_release release;
+  const std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex);
+  if (core_->named.load(std::memory_order_relaxed)) return;
+  core_->grammar->name_nodes(named);
+  core_->named.store(true, std::memory_order_release);
+}
+
 nb::list StateView::events(State s, std::int64_t token) {
   const std::uint32_t id = check_token(token);
+  name_nodes();
   Events found;
   read(s, [&](Engine& e, State local) {
     found = e.events(local, id);
@@ -266,6 +283,7 @@ nb::list StateView::events(State s, std::int64_t token) {
 }
 
 nb::list StateView::events_at_end(State s) {
+  name_nodes();
   Events found;
   read(s, [&](Engine& e, State local) {
     found = e.events_at_end(local);
@@ -273,14 +291,32 @@ nb::list StateView::events_at_end(State s) {
   return as_list(found);
 }
 
+namespace {
+
+nb::tuple as_tuple(const std::vector<std::string>& names) {
+  nb::list out;
+  for (const std::string& name : names) out.append(nb::str(name.data(), name.size()));
+  return nb::tuple(out);
+}
+
+}  // namespace
+
 nb::tuple StateView::open_rules(State s) {
+  name_nodes();
   std::vector<std::string> names;
   read(s, [&](Engine& e, State local) {
     names = e.open_rules(local);
   });
-  nb::list out;
-  for (const std::string& name : names) out.append(nb::str(name.data(), name.size()));
-  return nb::tuple(out);
+  return as_tuple(names);
+}
+
+nb::tuple StateView::rule_names() {
+  name_nodes();
+  std::vector<std::string> names;
+  read(kDead, [&](Engine& e, State) {
+    names = e.rule_names();
+  });
+  return as_tuple(names);
 }
 
 nb::dict StateView::stats() {

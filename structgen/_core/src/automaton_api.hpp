@@ -30,8 +30,12 @@ class OutBuffer {
   Py_buffer view_{};
 };
 
-// What guards call. Freed with the GIL held, as the objects of Python that own it are.
-using Predicates = std::vector<nanobind::object>;
+// What is asked of Python: what guards call, and what names the nodes of a schema. Freed with the GIL held, as the objects of Python
+// that own it are.
+struct Predicates {
+  std::vector<nanobind::object> guards;
+  nanobind::object names;
+};
 
 // The methods that TokenAutomaton and Session share.
 class StateView {
@@ -54,6 +58,8 @@ class StateView {
   nanobind::list events(State s, std::int64_t token);
   nanobind::list events_at_end(State s);
   nanobind::tuple open_rules(State s);
+  nanobind::tuple rule_names();
+  bool reads_json() const { return core_->grammar->json() && !core_->grammar->lark(); }
   nanobind::dict stats();
   // Whether the language has a text that tokens can spell.
   bool completable();
@@ -72,6 +78,7 @@ class StateView {
   template <class Work>
   auto judged(Work&& work);
   void judge(const std::vector<Verdicts::Question>& questions);
+  void name_nodes();
   Engine& own();
   State homeward(State local);
 

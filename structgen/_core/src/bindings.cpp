@@ -12,6 +12,7 @@
 #include "automaton_api.hpp"
 #include "builder.hpp"
 #include "bindings_lr.hpp"
+#include "bindings_repeats.hpp"
 #include "docstrings.hpp"
 #include "handles.hpp"
 
@@ -229,9 +230,14 @@ void bind_expressions(nb::class_<Builder>& c) {
            [](Builder& b, std::string name, nb::object predicate) {
              if (!predicate.is_none() && !PyCallable_Check(predicate.ptr())) throw nb::type_error("a guard's predicate must be callable, or None");
              G g(b);
-             b.predicates->push_back(predicate);
+             b.predicates->guards.push_back(predicate);
              return b.grammar->guard({std::move(name), predicate.is_none()});
            }, "name"_a, "predicate"_a.none())
+      .def("name_nodes",
+           [](Builder& b, nb::object names) {
+             G g(b);
+             b.predicates->names = std::move(names);
+           }, "names"_a)
       .def("guarded",
            [](Builder& b, Expr e, std::int32_t guard, bool negated) {
              G g(b);
@@ -276,6 +282,8 @@ void bind_automaton(nb::class_<T>& c) {
       .def("events", &T::events, "state"_a, "token"_a, doc::kEvents)
       .def("events_at_end", &T::events_at_end, "state"_a, doc::kEventsAtEnd)
       .def("open_rules", &T::open_rules, "state"_a, doc::kOpenRules)
+      .def_prop_ro("rule_names", &T::rule_names, doc::kRuleNames)
+      .def_prop_ro("reads_json", &T::reads_json, "Whether events are those of JSON: the automaton is that of a JSON Schema.")
       .def("stats", &T::stats, doc::kStats);
 }
 
@@ -347,6 +355,7 @@ NB_MODULE(_native, m) {
   bind_automaton(session);
   bind_lr(m);
   bind_lark_loader(m);
+  bind_repeats(m);
 }
 
 }  // namespace structgen

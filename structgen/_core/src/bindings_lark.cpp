@@ -9,8 +9,10 @@
 #include <map>
 #include <tuple>
 
+#include "bindings_lark_loader.hpp"
 #include "builder.hpp"
 #include "lr_prepare.hpp"
+#include "python_regex.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -189,11 +191,104 @@ Expr make_parser(Builder& b, const TerminalList& terminals, const UnlessList& un
   return b.grammar->lark(std::move(b.larking));
 }
 
+// Makes patterns beside each other; null trees are left out.
+std::vector<Pattern> make_patterns(const std::vector<const pyregex::Node*>& trees, pyregex::Lowering& lowering) {
+  std::vector<Pattern> made;
+  for (const pyregex::Node* tree : trees) made.push_back(tree == nullptr ? PatternStore::kEmpty : lowering.pattern(tree));
+  return made;
+}
+
+// Python's text may hold lone surrogates, which have no UTF-8.
+std::string utf8(const nb::str& text) {
+  Py_ssize_t size = 0;
+  const char* bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+  if (bytes == nullptr) {
+    PyErr_Clear();
+    throw pyregex::NotPlain{};
+  }
+  return {bytes, static_cast<std::size_t>(size)};
+}
+
+using Context = std::pair<std::vector<Ranges>, std::vector<std::vector<Left>>>;
+
+// Patterns of re, and the left context that they need.
+std::optional<std::pair<std::vector<Pattern>, Context>> python_patterns(Builder& b, const std::vector<nb::str>& patterns, const nb::callable& ask) {
+  try {
+    pyregex::Trees trees(asking(ask));
+    std::vector<const pyregex::Node*> read;
+    for (const nb::str& pattern : patterns) read.push_back(trees.tree(pyregex::parse(utf8(pattern))));
+    Builder::OpenGuard g(b);
+    pyregex::Lowering lowering(read, g.re, b.lark().scanner.patterns);
+    std::vector<Pattern> made = make_patterns(read, lowering);
+    std::vector<Ranges> cells;
+    for (const CharSet& cell : lowering.cells()) {
+      cells.emplace_back();
+      for (const Range& r : cell) cells.back().emplace_back(r.low, r.high);
+    }
+    return std::pair{std::move(made), Context{std::move(cells), lowering.following()}};
+  } catch (const pyregex::NotPlain&) {
+    return std::nullopt;
+  }
+}
+
+std::vector<std::int32_t> numbers_of(const std::vector<std::string>& names, const std::vector<std::string>& all) {
+  std::vector<std::int32_t> made;
+  for (const std::string& name : names) made.push_back(static_cast<std::int32_t>(std::find(all.begin(), all.end(), name) - all.begin()));
+  return made;
+}
+
+// The parser of a grammar that the core has read itself; nothing if Python has to make it.
+std::optional<Expr> make_loaded_parser(Builder& b, const LoadedGrammar& loaded, const std::vector<std::string>& starts, const std::vector<std::string>& shared,
+                                       const std::string& mode) {
+  if (!loaded.scanned) return std::nullopt;
+  const larkread::Loaded& grammar = loaded.grammar;
+  const larkread::Scanned& scanned = *loaded.scanned;
+  TerminalList terminals;
+  UnlessList unless;
+  std::map<std::string, std::int32_t> numbers;
+  try {
+    Builder::OpenGuard g(b);
+    PatternStore& patterns = b.lark().scanner.patterns;
+    pyregex::Lowering lowering(scanned.patterns, g.re, patterns);
+    std::vector<Pattern> handles = make_patterns(scanned.patterns, lowering);
+    const auto literal = [&](std::size_t t) { return pyregex::decode(grammar.terminals[t].value); };
+    for (std::size_t t = 0; t < handles.size(); ++t) {
+      if (scanned.patterns[t] == nullptr) {
+        std::vector<Pattern> parts;
+        for (const std::uint32_t c : literal(t)) parts.push_back(patterns.chars({{c, c}}));
+        handles[t] = patterns.concat(parts);
+      }
+      numbers.emplace(grammar.terminals[t].name, static_cast<std::int32_t>(t));
+      terminals.emplace_back(grammar.terminals[t].shown(), static_cast<std::int32_t>(LarkGrammar::Kind::kPattern), handles[t]);
+    }
+    // What lexers that match each terminal on its own have no use for.
+    if (mode != "dynamic" && mode != "dynamic_complete") {
+      for (const larkread::Scanned::Unless& one : scanned.unless) {
+        const auto string = static_cast<std::size_t>(one.string);
+        const Re texts = scanned.patterns[string] == nullptr ? g.re.literal(literal(string)) : lowering.regex(scanned.patterns[string]);
+        unless.emplace_back(one.regex, one.string, texts, one.embedded);
+      }
+    }
+    // Nothing is left that Python might have to do again.
+    if (lowering.following().size() > 1) b.lark().scanner.left_context(lowering.cells(), lowering.following());
+  } catch (const pyregex::NotPlain&) {
+    return std::nullopt;
+  }
+  std::vector<std::int32_t> ignore;
+  for (const std::string& name : grammar.ignore) ignore.push_back(numbers.at(name));
+  RuleList rules;
+  for (const larkread::Loaded::Rule& r : grammar.rules) rules.emplace_back(r.origin, r.symbols, static_cast<std::int32_t>(r.priority), r.name);
+  return make_parser(b, terminals, unless, ignore, grammar.nonterminals, rules, numbers_of(starts, grammar.nonterminals), numbers_of(shared, grammar.nonterminals), mode,
+                     std::nullopt);
+}
+
 }  // namespace
 
 void bind_lark(nb::class_<Builder>& c) {
   bind_patterns(c);
-  c.def("lr_parser", &make_parser, "terminals"_a, "unless"_a, "ignore"_a, "nonterminals"_a, "rules"_a, "starts"_a, "shared"_a, "mode"_a, "indenter"_a.none());
+  c.def("lr_parser", &make_parser, "terminals"_a, "unless"_a, "ignore"_a, "nonterminals"_a, "rules"_a, "starts"_a, "shared"_a, "mode"_a, "indenter"_a.none())
+      .def("python_patterns", &python_patterns, "patterns"_a, "ask"_a)
+      .def("loaded_parser", &make_loaded_parser, "loaded"_a, "starts"_a, "shared"_a, "mode"_a);
 }
 
 }  // namespace structgen

@@ -126,7 +126,7 @@ int
 
 inline constexpr const char* kEvents = R"(What happens in the grammar's structure when a token is read.
 
-Only for automata of Lark grammars. The token is read anew by each call; nothing is kept, and steps cost nothing for it.
+For automata of Lark grammars and of JSON Schemas. The token is read anew by each call; nothing is kept, and steps cost nothing for it.
 
 Parameters
 ----------
@@ -143,7 +143,7 @@ list[Event]
 Raises
 ------
 ValueError
-    The automaton is not that of a Lark grammar, the state is unknown, or the token is not allowed.
+    The automaton is neither that of a Lark grammar nor of a JSON Schema, the state is unknown, or the token is not allowed.
 )";
 
 inline constexpr const char* kEventsAtEnd = R"(What happens in the grammar's structure when the text ends in a state.
@@ -156,21 +156,34 @@ list[Event]
 Raises
 ------
 ValueError
-    The automaton is not that of a Lark grammar, the state is unknown, or the text may not end there.
+    The automaton is neither that of a Lark grammar nor of a JSON Schema, the state is unknown, or the text may not end there.
 )";
 
-inline constexpr const char* kOpenRules = R"(The rules of a Lark grammar that are certainly open in a state.
+inline constexpr const char* kOpenRules = R"(The rules of a Lark grammar, or nodes of a JSON Schema, that are certainly open in a state.
 
 Returns
 -------
 tuple[str, ...]
-    From the outermost on: the rules whose ``"open"`` event has come and whose ``"close"`` event has not, as
+    From the outermost on: the rules or nodes whose ``"open"`` event has come and whose ``"close"`` event has not, as
     far as all readings of the text agree.
 
 Raises
 ------
 ValueError
-    The automaton is not that of a Lark grammar, or the state is unknown.
+    The automaton is neither that of a Lark grammar nor of a JSON Schema, or the state is unknown.
+)";
+
+inline constexpr const char* kRuleNames = R"(The names that events of rules, or of the nodes of a JSON Schema, can have.
+
+Returns
+-------
+tuple[str, ...]
+    Each once, in the order of the grammar.
+
+Raises
+------
+ValueError
+    The automaton is neither that of a Lark grammar nor of a JSON Schema.
 )";
 
 inline constexpr const char* kSessionMethod = R"(Open a session: states of one request that are freed with it.)";

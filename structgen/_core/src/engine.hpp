@@ -124,10 +124,12 @@ class Engine {
   State import(const Engine& other, State s);
   // Whether a state holds captured text or items seen, as few other requests will.
   bool remembers(State s) const;
-  // What happens when a token is read, when the text ends, and the rules that are certainly open; of Lark grammars only (events.cpp).
+  // What happens when a token is read, when the text ends, and the rules or nodes that are certainly open; of Lark grammars (events.cpp)
+  // and of JSON (json_events.cpp).
   Events events(State s, std::uint32_t token);
   Events events_at_end(State s);
   std::vector<std::string> open_rules(State s);
+  std::vector<std::string> rule_names();
 
   // Refuses (CapturedStateError) to make states that hold captured text.
   bool shared_only = false;
@@ -369,6 +371,26 @@ class Engine {
   void follow(const Track& track, std::size_t position, const Text* text, Visit&& visit);
   void read_byte(std::vector<Track>& tracks, std::uint8_t byte, std::size_t position, Text& text);
 
+  // Structure events of JSON (json_events.cpp). A nesting is a list of open objects and arrays, from the innermost on; 0 is the empty one.
+  struct Nesting {
+    std::vector<std::int32_t> names;  // that all readings agree on
+    bool exact;                       // no reading has more
+    std::int32_t outer;
+    bool operator==(const Nesting& o) const { return names == o.names && exact == o.exact && outer == o.outer; }
+  };
+  struct JsonRecorder;
+  Events json_events(State s, std::uint32_t token);
+  Events json_events_at_end(State s);
+  std::vector<std::string> open_nodes(State s);
+  std::int32_t nesting(Nesting n);
+  std::int32_t nesting(Stacks s);
+  std::int32_t nesting(const Items& items);
+  std::int32_t agreement(std::int32_t a, std::int32_t b);
+  std::int32_t closing(const Items& items, std::uint8_t byte, const Text* text);
+  const std::vector<std::int32_t>* names_of(const Frame& f) const;
+  bool inside_string(const Items& items) const;
+  bool goes_on(const Items& items);
+
   // Guards and arrays of distinct items (guards.cpp).
   void finish_byte(Items& items, std::uint8_t byte, Text* text);
   Stacks place(Stacks s, std::int32_t position);
@@ -462,6 +484,9 @@ class Engine {
 
   std::unique_ptr<ParserStructure> structure_;
   Recorder* recorder_ = nullptr;  // notes what shift() does
+  std::vector<Nesting> nestings_;
+  Index nesting_index_;
+  FlatMap nesting_of_;  // by set of stacks
 
   // Scratch, kept to save allocations; the exclusive lock protects it.
   std::vector<Level> levels_;

@@ -284,7 +284,7 @@ struct Engine::Track {
 };
 
 void Engine::know_structure() {
-  if (!grammar_->lark()) throw std::invalid_argument("only automata of Lark grammars tell of their structure");
+  if (!grammar_->lark()) throw std::invalid_argument("only automata of Lark grammars and JSON Schemas tell of their structure");
   if (!structure_) structure_ = std::make_unique<ParserStructure>(*grammar_->lark());
 }
 
@@ -390,6 +390,7 @@ void Engine::follow(const Track& track, std::size_t position, const Text* text, 
 }
 
 Events Engine::events(State s, std::uint32_t token) {
+  if (grammar_->json() && !grammar_->lark()) return json_events(s, token);
   know_structure();
   if (token < vocabulary_->size() && vocabulary_->end[token]) return events_at_end(s);
   Text read = text(s);
@@ -446,6 +447,7 @@ void Engine::read_byte(std::vector<Track>& tracks, std::uint8_t byte, std::size_
 }
 
 Events Engine::events_at_end(State s) {
+  if (grammar_->json() && !grammar_->lark()) return json_events_at_end(s);
   know_structure();
   if (s == kFinished) return {};
   const Text read = text(s);
@@ -481,6 +483,7 @@ Events Engine::events_at_end(State s) {
 
 // The rules that are open as far as it is certain: those of all readings, from the outermost on.
 std::vector<std::string> Engine::open_rules(State s) {
+  if (grammar_->json() && !grammar_->lark()) return open_nodes(s);
   know_structure();
   std::vector<std::string> common;
   bool any = false;

@@ -1,6 +1,7 @@
 #include "grammar.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "lark.hpp"
 
@@ -143,6 +144,27 @@ Expr Grammar::lark(std::unique_ptr<LarkGrammar> lark) {
   if (lark_) throw std::invalid_argument("a builder takes one Lark grammar");
   lark_ = std::move(lark);
   return add({ExprOp::kLark});
+}
+
+void Grammar::name_nodes(const std::vector<std::pair<Expr, std::vector<std::string>>>& named) const {
+  auto made = std::make_unique<NodeNames>();
+  made->objects.assign(objects_.size(), {0});
+  made->arrays.assign(arrays_.size(), {1});
+  std::unordered_map<std::string, std::int32_t> numbers;
+  for (const auto& [expr, names] : named) {
+    if (names.empty() || !is_expr(expr)) continue;
+    const ExprNode* n = &(*this)[expr];
+    while (n->op == ExprOp::kGuarded) n = &(*this)[n->a];
+    if (n->op != ExprOp::kObject && n->op != ExprOp::kArray) continue;
+    std::vector<std::int32_t> list;
+    for (const std::string& name : names) {
+      const auto [found, added] = numbers.emplace(name, static_cast<std::int32_t>(made->names.size()));
+      if (added) made->names.push_back(name);
+      list.push_back(found->second);
+    }
+    (n->op == ExprOp::kObject ? made->objects : made->arrays)[static_cast<std::size_t>(n->a)] = std::move(list);
+  }
+  names_ = std::move(made);
 }
 
 bool Grammar::compute_productive(const ExprNode& n) {

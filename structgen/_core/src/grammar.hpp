@@ -78,6 +78,12 @@ struct Guard {
 
 struct LarkGrammar;
 
+// What the front end calls the objects and arrays: numbers of names, by the number of the node.
+struct NodeNames {
+  std::vector<std::string> names{"object", "array"};
+  std::vector<std::vector<std::int32_t>> objects, arrays;
+};
+
 class Grammar {
  public:
   static constexpr Expr kNothing = 0;
@@ -111,6 +117,11 @@ class Grammar {
   bool is_expr(Expr e) const { return e >= 0 && static_cast<std::size_t>(e) < exprs_.size(); }
   std::size_t size() const { return exprs_.size(); }
   const std::vector<Guard>& guards() const { return guards_; }
+  // Whether this is a language of JSON texts.
+  bool json() const { return json_; }
+  // Made when somebody asks for the structure, under the lexer's exclusive lock; null until then.
+  const NodeNames* names() const { return names_.get(); }
+  void name_nodes(const std::vector<std::pair<Expr, std::vector<std::string>>>& named) const;
   // Whether texts are captured or items remembered anywhere.
   bool remembers() const { return remembers_; }
   Distinct& distinct() const { return *distinct_; }
@@ -167,6 +178,7 @@ class Grammar {
   std::vector<Re> followers_;  // text terminals outside the JSON family
   Re json_family_ = RegexStore::kNone;
   bool json_ = false;
+  mutable std::unique_ptr<NodeNames> names_;
   FlatMap text_memo_, string_memo_;
   std::unique_ptr<LarkGrammar> lark_;
 };

@@ -2,6 +2,7 @@
 // Locking lives here: one shared mutex per lexer; memoised answers take it shared, everything else exclusive.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -41,6 +42,7 @@ struct Automaton {
   Engine engine;
   std::size_t logits_size;
   EngineLimits limits;
+  std::atomic<bool> named{false};  // the nodes have names
 };
 
 // States from here on belong to the session's own engine.

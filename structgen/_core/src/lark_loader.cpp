@@ -67,7 +67,7 @@ struct Flat {
 
 class Compiler {
  public:
-  Compiler(Definitions& definitions, const Width& width) : definitions_(definitions), width_(width) {}
+  Compiler(Definitions& definitions, const Width& width, bool natively) : definitions_(definitions), width_(width), natively_(natively) {}
 
   Loaded run(const std::vector<std::string>& starts, const std::set<std::string>& keep) {
     std::int64_t alternatives = 0;
@@ -191,7 +191,20 @@ class Compiler {
     const auto known = widths_.find({one.string, regexp});
     if (known != widths_.end()) return known->second;
     const Length length{0, static_cast<std::int64_t>(code_points(one.value))};
-    return widths_.emplace(std::pair{one.string, regexp}, one.string ? Widths{length, length} : width_(regexp)).first->second;
+    return widths_.emplace(std::pair{one.string, regexp}, one.string ? Widths{length, length} : width_of(regexp)).first->second;
+  }
+
+  Widths width_of(const std::string& regexp) {
+    if (!natively_) return width_(regexp);
+    const auto halves = [](unsigned __int128 length) { return Length{static_cast<std::int64_t>(length >> 32), static_cast<std::int64_t>(length & 0xFFFFFFFF)}; };
+    try {
+      pyregex::Sequence items = pyregex::parse(regexp);
+      const pyregex::Width width = pyregex::width(items);
+      parsed_.emplace(regexp, std::move(items));
+      return {halves(width.low), halves(width.high)};
+    } catch (const pyregex::NotPlain&) {
+      return width_(regexp);
+    }
   }
 
   void add_terminal(Named terminal) {
@@ -354,6 +367,7 @@ class Compiler {
       case Kind::kNonterminal:
       case Kind::kNothing: return {{{node->kind, number(node->text)}}};
       case Kind::kExpansions: {
+        if (node->children.size() == 1) return written_out(node->children[0]);
         std::vector<Symbols> made;
         std::set<Symbols> seen;
         for (const Node* child : node->children) {
@@ -367,6 +381,13 @@ class Compiler {
         std::vector<Symbols> made{{}};
         for (const Node* child : node->children) {
           const std::vector<Symbols> next = written_out(child);
+          if (next.size() == 1) {
+            for (Symbols& start : made) {
+              start.insert(start.end(), next[0].begin(), next[0].end());
+              if ((written_ += start.size()) > kMostSymbols) throw NotPlain{};
+            }
+            continue;
+          }
           std::vector<Symbols> longer;
           for (const Symbols& start : made) {
             for (const Symbols& end : next) {
@@ -435,7 +456,8 @@ class Compiler {
       const Literal& p = one->pattern;
       const auto name = numbers_.find(one->name);
       if (name != numbers_.end()) terminals[static_cast<std::size_t>(name->second)] = static_cast<std::int32_t>(made.terminals.size());
-      made.terminals.push_back({one->name, p.value, p.string, p.flag, p.raw, one->priority});
+      const Widths& w = widths(p);
+      made.terminals.push_back({one->name, p.value, p.string, p.flag, p.raw, one->priority, p.regexp(), w.first, w.second});
     }
     for (const Flat& rule : flat_) {
       std::vector<std::int32_t> symbols;
@@ -457,6 +479,7 @@ class Compiler {
     }
     made.ignore = definitions_.ignore;
     made.productive = productive(made, starts, nonterminals);
+    made.parsed = std::move(parsed_);
     return made;
   }
 
@@ -490,6 +513,8 @@ class Compiler {
 
   Definitions& definitions_;
   const Width& width_;
+  bool natively_;
+  std::map<std::string, pyregex::Sequence> parsed_;
   std::vector<Named> terminals_;
   std::set<std::string> taken_;
   std::map<Literal, std::string> by_pattern_;
@@ -507,11 +532,11 @@ class Compiler {
 }  // namespace
 
 std::optional<Loaded> load(const std::string& text, const std::vector<std::string>& starts, const std::set<std::string>& keep, const Width& width,
-                           const Find& find) {
+                           const Find& find, bool natively) {
   try {
     Definitions definitions;
     read_grammar(text, find, definitions);
-    return Compiler(definitions, width).run(starts, keep);
+    return Compiler(definitions, width, natively).run(starts, keep);
   } catch (const NotPlain&) {
     return std::nullopt;
   }

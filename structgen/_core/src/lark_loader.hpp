@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -16,6 +17,8 @@
 #include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "python_regex.hpp"
 
 namespace structgen::larkread {
 
@@ -35,6 +38,11 @@ struct Loaded {
     char flag;    // 0: none
     std::optional<std::string> raw;
     std::int64_t priority;
+    std::string regexp;
+    Length low, high;  // widths
+
+    // As the grammar writes it: names that Lark made up are nobody's.
+    std::string shown() const { return name.compare(0, 2, "__") != 0 ? name : raw && !raw->empty() ? *raw : "/" + regexp + "/"; }
   };
   struct Rule {
     std::int32_t origin;
@@ -48,11 +56,28 @@ struct Loaded {
   std::vector<Rule> rules;
   std::vector<std::string> ignore;
   bool productive;  // every rule that a start rule reaches derives a text, if every declared terminal has one
+  std::map<std::string, pyregex::Sequence> parsed;  // regular expressions that were read natively
 };
 
-// Nothing: Lark's own loader has to read this grammar.
+// Nothing: Lark's own loader has to read this grammar. Without `natively`, Python is asked for the width of every pattern.
 std::optional<Loaded> load(const std::string& text, const std::vector<std::string>& starts, const std::set<std::string>& keep, const Width& width,
-                           const Find& find);
+                           const Find& find, bool natively);
+
+// The terminals of a grammar as Lark's lexer has them.
+struct Scanned {
+  struct Unless {  // a string takes over the texts of a regular expression that it matches itself
+    std::int32_t regex, string;
+    bool embedded;
+  };
+  explicit Scanned(pyregex::Ask ask) : trees(std::move(ask)) {}
+
+  pyregex::Trees trees;
+  std::vector<const pyregex::Node*> patterns;  // null: a string
+  std::vector<Unless> unless;
+};
+
+// Nothing: Python has to read some pattern, or refuse it.
+std::unique_ptr<Scanned> scan(const Loaded& grammar, const pyregex::Ask& ask);
 
 // -- the tree of a grammar, as Lark has it -------------------------------------------------------------------------------------------
 

@@ -174,6 +174,7 @@ class Analysis {
   struct ItemSet {
     std::vector<std::int32_t> kernel;
     std::vector<Pair> transitions;
+    std::vector<std::int32_t> moves;     // by place in the kernel: the place of its transition; -1 where a rule ends
     std::vector<std::int32_t> complete;  // rules whose end has been reached
     std::size_t first_goto = 0;          // nonterminal transitions are numbered through all states; and the first one's place here
     std::size_t goto_place = 0;
@@ -185,18 +186,14 @@ class Analysis {
   bool is_nullable(std::int32_t s) const { return !is_terminal(s) && nullable_[static_cast<std::size_t>(s - terminals_ - 1)]; }
   const std::vector<std::int32_t>& rules_of(std::int32_t s) const { return of_[static_cast<std::size_t>(s - terminals_ - 1)]; }
 
-  std::vector<Pair>::const_iterator place(std::size_t p, std::int32_t s) const {
+  // Where a symbol that can be read leads to.
+  std::int32_t find(std::size_t p, std::int32_t s) const {
     const std::vector<Pair>& t = states_[p].transitions;
-    const auto at = std::lower_bound(t.begin(), t.end(), s, [](const Pair& move, std::int32_t symbol) { return move.first < symbol; });
-    return at != t.end() && at->first == s ? at : t.end();
+    return std::lower_bound(t.begin(), t.end(), Pair{s >= 0 ? s : symbol(s), -1})->second;
   }
-  std::int32_t find(std::size_t p, std::int32_t s) const { return place(p, s >= 0 ? s : symbol(s))->second; }
-  std::size_t transition(std::size_t p, std::vector<Pair>::const_iterator at) const {
-    const ItemSet& set = states_[p];
-    return set.first_goto + static_cast<std::size_t>(at - set.transitions.begin()) - set.goto_place;
-  }
+  std::size_t transition(const ItemSet& set, std::size_t place) const { return set.first_goto + place - set.goto_place; }
 
-  std::int32_t intern(std::vector<std::int32_t> kernel) {
+  std::int32_t intern(const std::vector<std::int32_t>& kernel) {
     std::uint64_t hash = kernel.size();
     for (const std::int32_t item : kernel) hash = combine(hash, static_cast<std::uint64_t>(item));
     const std::int32_t known = index_.find(hash, [&](std::int32_t p) { return states_[static_cast<std::size_t>(p)].kernel == kernel; });
@@ -204,43 +201,52 @@ class Analysis {
     if (states_.size() >= max_states_) throw LimitError("the grammar has more than " + std::to_string(max_states_) + " parser states");
     const std::int32_t made = static_cast<std::int32_t>(states_.size());
     states_.emplace_back();
-    states_.back().kernel = std::move(kernel);
+    states_.back().kernel = kernel;
     index_.insert(hash, made);
     return made;
   }
 
   void make_states() {
     for (std::size_t i = 0; i < starts_.size(); ++i) intern({first_item_[rules_.size() - starts_.size() + i]});
-    std::vector<std::size_t> seen(of_.size(), ~std::size_t{0});
-    std::vector<std::int32_t> items;
-    std::vector<Pair> moves;
+    const std::size_t symbols = static_cast<std::size_t>(terminals_) + 1 + of_.size();
+    std::vector<std::size_t> seen(symbols, ~std::size_t{0});
+    std::vector<std::vector<std::int32_t>> behind(symbols);  // the items behind a symbol
+    std::vector<std::int32_t> items, read;
     for (std::size_t p = 0; p < states_.size(); ++p) {
       items = states_[p].kernel;
-      moves.clear();
+      read.clear();
+      std::vector<std::int32_t> complete;
       for (std::size_t i = 0; i < items.size(); ++i) {
         const std::int32_t s = next_[static_cast<std::size_t>(items[i])];
         if (s < 0) {
-          states_[p].complete.push_back(rule_of_[static_cast<std::size_t>(items[i])]);
+          complete.push_back(rule_of_[static_cast<std::size_t>(items[i])]);
           continue;
         }
-        moves.emplace_back(s, items[i] + 1);
-        if (is_terminal(s) || seen[static_cast<std::size_t>(s - terminals_ - 1)] == p) continue;
-        seen[static_cast<std::size_t>(s - terminals_ - 1)] = p;
+        behind[static_cast<std::size_t>(s)].push_back(items[i] + 1);
+        if (seen[static_cast<std::size_t>(s)] == p) continue;
+        seen[static_cast<std::size_t>(s)] = p;
+        read.push_back(s);
+        if (is_terminal(s)) continue;
         for (const std::int32_t r : rules_of(s)) items.push_back(first_item_[static_cast<std::size_t>(r)]);
       }
-      std::sort(moves.begin(), moves.end());
+      std::sort(read.begin(), read.end());
       std::vector<Pair> transitions;
-      for (std::size_t i = 0; i < moves.size();) {
-        std::vector<std::int32_t> kernel;
-        const std::int32_t s = moves[i].first;
-        for (; i < moves.size() && moves[i].first == s; ++i) kernel.push_back(moves[i].second);
-        transitions.emplace_back(s, intern(std::move(kernel)));
+      transitions.reserve(read.size());
+      for (const std::int32_t s : read) {
+        std::vector<std::int32_t>& kernel = behind[static_cast<std::size_t>(s)];
+        if (!std::is_sorted(kernel.begin(), kernel.end())) std::sort(kernel.begin(), kernel.end());
+        transitions.emplace_back(s, intern(kernel));
+        kernel.clear();
       }
       ItemSet& set = states_[p];
       set.transitions = std::move(transitions);
+      for (const std::int32_t item : set.kernel) {
+        const std::int32_t s = next_[static_cast<std::size_t>(item)];
+        set.moves.push_back(s < 0 ? -1 : static_cast<std::int32_t>(std::lower_bound(read.begin(), read.end(), s) - read.begin()));
+      }
+      set.complete = std::move(complete);
       std::sort(set.complete.begin(), set.complete.end());
-      const auto first = std::lower_bound(set.transitions.begin(), set.transitions.end(), Pair{terminals_ + 1, -1});
-      set.goto_place = static_cast<std::size_t>(first - set.transitions.begin());
+      set.goto_place = static_cast<std::size_t>(std::upper_bound(read.begin(), read.end(), terminals_) - read.begin());
       set.first_goto = gotos_;
       set.first_complete = complete_;
       gotos_ += set.transitions.size() - set.goto_place;
@@ -251,22 +257,29 @@ class Analysis {
   // The lookaheads of each state's complete rules.
   Rows make_lookaheads(Conflicts how) const {
     const std::size_t bits = static_cast<std::size_t>(terminals_) + 1;
-    Rows follow(gotos_, bits);
+    Rows follow(gotos_, bits), shifts(states_.size(), bits);
     Relation reads(gotos_), includes(gotos_);
     std::vector<std::pair<std::size_t, std::size_t>> lookback;  // (row of a complete rule, transition)
     std::vector<std::int32_t> symbols(gotos_);                  // of the transitions
+    std::vector<std::vector<std::size_t>> empties(states_.size());  // the transitions of each state with symbols that can be empty
     for (std::size_t p = 0; p < states_.size(); ++p) {
       const ItemSet& set = states_[p];
-      for (auto at = set.transitions.begin() + static_cast<std::ptrdiff_t>(set.goto_place); at != set.transitions.end(); ++at) {
-        const std::size_t x = transition(p, at);
-        const std::size_t q = static_cast<std::size_t>(at->second);
-        symbols[x] = at->first;
-        for (auto after = states_[q].transitions.begin(); after != states_[q].transitions.end(); ++after) {
-          if (is_terminal(after->first)) follow.set(x, after->first);
-          else if (is_nullable(after->first)) reads.add(x, transition(q, after));
-        }
-        for (const std::int32_t r : rules_of(at->first)) {
-          const std::size_t end = include(p, first_item_[static_cast<std::size_t>(r)], x, includes);
+      for (std::size_t i = 0; i < set.goto_place; ++i) shifts.set(p, set.transitions[i].first);
+      for (std::size_t i = set.goto_place; i < set.transitions.size(); ++i)
+        if (is_nullable(set.transitions[i].first)) empties[p].push_back(transition(set, i));
+    }
+    std::vector<std::int32_t> places(bits + of_.size(), -1);  // of the transitions of the state at hand, by symbol
+    for (std::size_t p = 0; p < states_.size(); ++p) {
+      const ItemSet& set = states_[p];
+      for (std::size_t i = 0; i < set.transitions.size(); ++i) places[static_cast<std::size_t>(set.transitions[i].first)] = static_cast<std::int32_t>(i);
+      for (std::size_t i = set.goto_place; i < set.transitions.size(); ++i) {
+        const std::size_t x = transition(set, i);
+        const std::size_t q = static_cast<std::size_t>(set.transitions[i].second);
+        symbols[x] = set.transitions[i].first;
+        follow.join(x, shifts, q);
+        for (const std::size_t y : empties[q]) reads.add(x, y);
+        for (const std::int32_t r : rules_of(symbols[x])) {
+          const std::size_t end = include(p, places, first_item_[static_cast<std::size_t>(r)], x, includes);
           const std::vector<std::int32_t>& complete = states_[end].complete;
           const auto row = std::lower_bound(complete.begin(), complete.end(), r) - complete.begin();
           lookback.emplace_back(states_[end].first_complete + static_cast<std::size_t>(row), x);
@@ -276,9 +289,11 @@ class Analysis {
       // That adds lookaheads, and so conflicts, that LALR(1) has not; they are part of what lark's tables accept.
       for (const std::int32_t item : set.kernel) {
         const LrRule& rule = rules_[static_cast<std::size_t>(rule_of_[static_cast<std::size_t>(item)])];
-        const auto at = place(p, symbol(~rule.lhs));
-        if (at != set.transitions.end()) include(p, item, transition(p, at), includes);
+        const auto lhs = static_cast<std::size_t>(symbol(~rule.lhs));
+        const std::int32_t at = lhs < places.size() ? places[lhs] : -1;  // no state has transitions with what stands for the start
+        if (at >= 0) include(p, places, item, transition(set, static_cast<std::size_t>(at)), includes);
       }
+      for (const Pair& move : set.transitions) places[static_cast<std::size_t>(move.first)] = -1;
     }
     reads.close();
     std::vector<std::int32_t> endless;
@@ -302,13 +317,21 @@ class Analysis {
   }
 
   // From `item` to the end of its rule: the transitions behind which the rule can end include transition `x`. Returns the last state.
-  std::size_t include(std::size_t p, std::int32_t item, std::size_t x, Relation& includes) const {
-    for (std::size_t i = static_cast<std::size_t>(item); next_[i] >= 0; ++i) {
-      const auto at = place(p, next_[i]);
-      if (!is_terminal(next_[i]) && empty_from_[i + 1]) includes.add(transition(p, at), x);
-      p = static_cast<std::size_t>(at->second);
+  // `places` are the transitions of the first state.
+  std::size_t include(std::size_t p, const std::vector<std::int32_t>& places, std::int32_t item, std::size_t x, Relation& includes) const {
+    std::size_t i = static_cast<std::size_t>(item);
+    if (next_[i] < 0) return p;
+    std::int32_t at = places[static_cast<std::size_t>(next_[i])];
+    for (;;) {
+      const ItemSet& set = states_[p];
+      if (!is_terminal(next_[i]) && empty_from_[i + 1]) includes.add(transition(set, static_cast<std::size_t>(at)), x);
+      p = static_cast<std::size_t>(set.transitions[static_cast<std::size_t>(at)].second);
+      if (next_[++i] < 0) return p;
+      const std::vector<std::int32_t>& kernel = states_[p].kernel;
+      std::size_t k = 0;
+      while (kernel[k] != static_cast<std::int32_t>(i)) ++k;
+      at = states_[p].moves[k];
     }
-    return p;
   }
 
   void add_reductions(std::size_t p, const Rows& lookaheads, Conflicts how, LrTables& tables, std::vector<LrConflict>& refused) const {

@@ -69,6 +69,10 @@ void Scanner::make_classes() {
     if (at == toggles.size()) break;
     start = toggles[at].first;
   }
+  set_bits_.assign(own, std::vector<std::uint64_t>(members_.size() / 64 + 1, 0));
+  for (std::size_t s = 0; s < own; ++s)
+    for (std::size_t cls = 0; cls < members_.size(); ++cls)
+      if (set_classes_[s][cls]) set_bits_[s][cls / 64] |= std::uint64_t{1} << (cls % 64);
 }
 
 std::int32_t Scanner::class_of(std::uint32_t c) const {

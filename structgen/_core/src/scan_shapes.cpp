@@ -11,29 +11,51 @@ constexpr std::size_t kSparse = 4096;   // tokens; more are kept as a row of bit
 constexpr std::size_t kMostReferences = 32;
 constexpr std::size_t kMostDifferent = 6000;  // nodes at which two states may differ for the table of one to be made from the other's
 constexpr std::size_t kFewDifferent = 64;     // nodes at which they are taken to differ below a byte with which both go on
+constexpr std::uint32_t kFewTokens = 8;  // fewer are not worth finding out what all of them do
 constexpr std::size_t kAbundant = 64;   // nodes that can follow; more are looked at from the parser's state, not merged
 
 }  // namespace
 
+// Visits the children of a node to which a state goes on, with the state there.
+template <class Visit>
+void Scanner::each_child(Scan q, std::uint32_t node, Visit&& visit) {
+  const Trie& t = lexer_.trie();
+  const Trie::Node n = t[node];
+  if (!states_[static_cast<std::size_t>(q)].row) make_row(q);
+  const State s = states_[static_cast<std::size_t>(q)];
+  if (s.live == kMany || n.children <= s.live) {
+    for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c)
+      if (const Scan to = next(q, t[c].byte); to != kDeadScan) visit(c, to);
+    return;
+  }
+  for (std::size_t i = 0; i < s.live; ++i) {
+    const std::uint32_t c = t.child(node, s.few[i]);
+    if (c == Trie::kNoChild) continue;
+    if (const Scan to = next(q, s.few[i]); to != kDeadScan) visit(c, to);
+  }
+}
+
 // Whether more than kAbundant nodes below `node` can follow, as far as the first lexeme tells.
 bool Scanner::abounds(std::uint32_t node, Scan first) {
   const Trie& t = lexer_.trie();
-  if (t.below(node) <= kAbundant) return false;
+  if (t.last(node) - t.first(node) <= kAbundant / 2) return false;
   std::vector<std::pair<std::uint32_t, Scan>> todo{{node, first}};
   std::size_t met = 0;
-  while (!todo.empty()) {
+  while (!todo.empty() && met <= kAbundant) {
     const auto [at, q] = todo.back();
     todo.pop_back();
-    const Trie::Node n = t[at];
-    for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
-      // Behind the first lexeme anything may follow.
-      const Scan to = q == kDeadScan ? kDeadScan : next(q, t[c].byte);
-      if (q != kDeadScan && to == kDeadScan) continue;
-      if (++met > kAbundant) return true;
+    // Behind the first lexeme anything may follow.
+    const auto meet = [&](std::uint32_t c, Scan to) {
+      ++met;
       todo.emplace_back(c, to != kDeadScan && !exits(to).empty() ? kDeadScan : to);
-    }
+    };
+    const Trie::Node n = t[at];
+    if (q != kDeadScan)
+      each_child(q, at, meet);
+    else
+      for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) meet(c, kDeadScan);
   }
-  return false;
+  return met > kAbundant;
 }
 
 // What may follow an exit, as far as the terminal tells.
@@ -42,54 +64,91 @@ Scan Scanner::follower(const ScanExit& e, bool dropped) {
   return start(set, with_keywords(set), e.obligation, e.left);
 }
 
-// The bytes that a plain state reads without any change, and of which none can be the next one behind the lexeme, were it to end in this state.
-const Scanner::Bytes& Scanner::stays(Scan q) {
+// The kinds of bytes that a plain state reads without any change, and of which none can be the next one behind the lexeme, were it to end in
+// this state.
+Trie::Kinds Scanner::stays(Scan q) {
   const std::int32_t known = states_[static_cast<std::size_t>(q)].stays;
   if (known >= 0) return stays_[static_cast<std::size_t>(known)];
-  Bytes found;
   const std::vector<std::int32_t> ends = exits(q);
   const bool any = std::any_of(ends.begin(), ends.end(), [&](std::int32_t e) { return embeds_[static_cast<std::size_t>(exits_[static_cast<std::size_t>(e)].terminal)]; });
-  const State s = states_[static_cast<std::size_t>(q)];
-  if (s.partial == 0 && !any && plain(q) && !(newline_ >= 0 && counts(q))) {
-    for (std::uint32_t b = 0; b < 0x80; ++b)
-      if (next(q, static_cast<std::uint8_t>(b)) == q) found.ascii[b / 64] |= std::uint64_t{1} << (b % 64);
-    found.wide = true;
-    for (std::uint32_t b = 0x80; b < 0x100 && found.wide; ++b) {
-      if (lead_[b] == kInvalid) continue;
-      const std::vector<std::int32_t> one(1, lead_[b]);
-      const std::vector<std::int32_t>& classes = lead_[b] >= 0 ? one : decoder_[static_cast<std::size_t>(~lead_[b])].classes;
-      for (const std::int32_t cls : classes) found.wide = found.wide && step(s.core, cls) == s.core;
+  const std::int32_t core = states_[static_cast<std::size_t>(q)].core;
+  Trie::Kinds gone = Trie::kBroken;
+  if (!between_characters(q) || any || !plain(q) || (newline_ >= 0 && counts(q))) gone = ~Trie::Kinds{0};
+  const auto kind = [](std::uint32_t b) { return b < 0x80 ? Trie::kind(static_cast<std::uint8_t>(b)) : Trie::kWide; };
+  for (std::uint32_t b = 0; b < 0x100; ++b) {
+    if ((gone & kind(b)) || (b >= 0x80 && lead_[b] == kInvalid)) continue;
+    if (b < 0x80 || lead_[b] >= 0) {
+      if (next(q, static_cast<std::uint8_t>(b)) != q && (b < 0x80 || step(core, lead_[b]) != core)) gone |= kind(b);
+      continue;
     }
-    for (const std::int32_t e : ends) {
-      const Scan first = follower(exits_[static_cast<std::size_t>(e)], false);
-      if (first == kDeadScan) continue;
-      for (std::uint32_t b = 0; b < 0x100; ++b)
-        if (next(first, static_cast<std::uint8_t>(b)) != kDeadScan) {
-          if (b < 0x80)
-            found.ascii[b / 64] &= ~(std::uint64_t{1} << (b % 64));
-          else
-            found.wide = false;
-        }
-    }
+    for (const std::int32_t cls : decoder_[static_cast<std::size_t>(~lead_[b])].classes)
+      if (step(core, cls) != core) gone |= kind(b);
+  }
+  for (const std::int32_t e : ends) {
+    const Scan first = gone == ~Trie::Kinds{0} ? kDeadScan : follower(exits_[static_cast<std::size_t>(e)], false);
+    if (first == kDeadScan) continue;
+    for (std::uint32_t b = 0; b < 0x100; ++b)
+      if (!(gone & kind(b)) && next(first, static_cast<std::uint8_t>(b)) != kDeadScan) gone |= kind(b);
   }
   states_[static_cast<std::size_t>(q)].stays = static_cast<std::int32_t>(stays_.size());
-  bytes_ += sizeof(Bytes);
-  stays_.push_back(found);
-  return stays_.back();
+  bytes_ += sizeof(Trie::Kinds);
+  stays_.push_back(~gone);
+  return ~gone;
+}
+
+// The kinds of bytes that may come next behind an exit.
+Trie::Kinds Scanner::follows(std::int32_t exit) {
+  if (follows_.size() <= static_cast<std::size_t>(exit)) follows_.resize(exits_.size());
+  std::optional<Trie::Kinds>& known = follows_[static_cast<std::size_t>(exit)];
+  if (known) return *known;
+  const ScanExit e = exits_[static_cast<std::size_t>(exit)];
+  // Newlines are left with every terminal in brackets, and of embedded expressions nothing is known here.
+  if (embeds_[static_cast<std::size_t>(e.terminal)] || e.terminal == newline_) return *(known = ~Trie::Kinds{0});
+  const Scan first = follower(e, false);
+  Trie::Kinds found = 0;
+  for (std::uint32_t b = 0; b < 0x100 && first != kDeadScan; ++b)
+    if (reads_first(states_[static_cast<std::size_t>(first)].core, static_cast<std::uint8_t>(b))) found |= b < 0x80 ? Trie::kind(static_cast<std::uint8_t>(b)) : Trie::kWide;
+  return *(known = found);
 }
 
 // Whether all tokens below a node, at which a state is reached from another, stay inside the lexeme, in the same state, and where they might leave it
-// nothing could follow. Looked at only where the last byte changed nothing, or it is known of the state what changes it.
+// nothing could follow. Looked for only where much is below and the last byte changed nothing. Within a character, what stays is told by the state
+// in front of it.
 bool Scanner::all_stay(Scan from, Scan to, std::uint32_t node) {
-  const Trie::Span* span = lexer_.trie().span(node);
-  if (!span || to == kDeadScan) return false;
-  if (to != from && states_[static_cast<std::size_t>(from)].partial == 0 && states_[static_cast<std::size_t>(to)].stays < 0) return false;
-  const Bytes& bytes = stays(to);
-  return !(span->ascii[0] & ~bytes.ascii[0]) && !(span->ascii[1] & ~bytes.ascii[1]) && (!span->wide || (bytes.wide && span->utf8));
+  const Trie& t = lexer_.trie();
+  if (to == kDeadScan || t[node].children == 0) return false;
+  if (!between_characters(to)) {
+    const State& s = states_[static_cast<std::size_t>(from)];
+    return s.partial == 0 && s.stays >= 0 && (stays(from) & Trie::kWide) && !(t.kinds(node) & ~stays(from));
+  }
+  if (states_[static_cast<std::size_t>(to)].stays < 0) {
+    if (t.last(node) - t.first(node) < kFewTokens) return false;
+    if (to != from && states_[static_cast<std::size_t>(from)].partial == 0) return false;
+  }
+  return !(t.kinds(node) & ~stays(to));
 }
 
-// Merges what can follow the places where the lexeme ends inside a token into one trie.
-void Scanner::follow(ScanShape::Exits& out, const std::vector<std::uint32_t>& ends) {
+// What can follow the places where the lexeme ends inside a token; tables of similar states share it.
+const ScanShape::Exits& Scanner::follow(std::int32_t exit, ScanShape::Where where, const std::vector<std::uint32_t>& ends) {
+  std::uint64_t h = combine(static_cast<std::uint64_t>(exit), static_cast<std::uint64_t>(where));
+  for (const std::uint32_t node : ends) h = combine(h, node);
+  const std::int32_t found = followed_index_.find(h, [&](std::int32_t i) {
+    const Followed& f = followed_[static_cast<std::size_t>(i)];
+    return f.exits.exit == exit && f.exits.where == where && f.ends == ends;
+  });
+  if (found >= 0) return followed_[static_cast<std::size_t>(found)].exits;
+  ScanShape::Exits made;
+  made.exit = exit;
+  made.where = where;
+  merge(made, ends);
+  bytes_ += sizeof(Followed) + ends.size() * 4 + 12;
+  followed_.push_back({ends, std::move(made)});
+  followed_index_.insert(h, static_cast<std::int32_t>(followed_.size() - 1));
+  return followed_.back().exits;
+}
+
+// Merges what can follow the places into one trie.
+void Scanner::merge(ScanShape::Exits& out, const std::vector<std::uint32_t>& ends) {
   const Trie& t = lexer_.trie();
   const ScanExit exit = exits_[static_cast<std::size_t>(out.exit)];
   const bool any = embeds_[static_cast<std::size_t>(exit.terminal)];  // not only the scanner knows what can follow
@@ -112,28 +171,34 @@ void Scanner::follow(ScanShape::Exits& out, const std::vector<std::uint32_t>& en
     Scan state = kDeadScan;
     bool free = false;
   };
-  std::vector<Level> levels;
+  std::deque<Level> levels;  // those from `depth` on are left over
+  std::size_t depth = 0;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> tokens;
   const auto open = [&](const std::vector<std::uint32_t>& sources, Scan state, bool free, std::uint32_t self) {
-    Level level;
+    if (levels.size() == depth) levels.emplace_back();
+    Level& level = levels[depth++];
+    level.children.clear();
+    level.at = 0;
     level.self = self;
     level.state = state;
     level.free = free;
+    const auto add = [&](std::uint32_t c, Scan) { level.children.emplace_back(t[c].byte, c); };
     for (const std::uint32_t node : sources) {
       const Trie::Node n = t[node];
-      for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c)
-        if (free || next(state, t[c].byte) != kDeadScan) level.children.emplace_back(t[c].byte, c);
+      if (free)
+        for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) add(c, kDeadScan);
+      else if (state != kDeadScan)
+        each_child(state, node, add);
     }
-    std::sort(level.children.begin(), level.children.end());
-    levels.push_back(std::move(level));
+    if (level.children.size() > 1) std::sort(level.children.begin(), level.children.end());
   };
   open(few, first, any, 0);
   std::vector<std::uint32_t> same;
-  while (!levels.empty()) {
-    Level& level = levels.back();
+  while (depth > 0) {
+    Level& level = levels[depth - 1];
     if (level.at == level.children.size()) {
       trie.nodes[level.self].end = static_cast<std::uint32_t>(trie.nodes.size());
-      levels.pop_back();
+      --depth;
       continue;
     }
     const std::uint8_t byte = level.children[level.at].first;
@@ -187,11 +252,8 @@ struct Column {
 
 void Scanner::add_exits(ScanShape& out, const Ends& ends) {
   const auto add = [&](std::int32_t exit, ScanShape::Where where, const std::vector<std::uint32_t>& nodes) {
-    ScanShape::Exits more;
-    more.exit = exit;
-    more.where = where;
-    follow(more, nodes);
-    if (!more.nodes.empty() || more.suffixes) out.exits.push_back(std::move(more));
+    const ScanShape::Exits& more = follow(exit, where, nodes);
+    if (!more.nodes.empty() || more.suffixes) out.exits.push_back(more);
   };
   for (const auto& [exit, nodes] : ends.lists) {
     const bool newline = exits_[static_cast<std::size_t>(exit)].terminal == newline_;
@@ -236,48 +298,80 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
     Column column;
   };
   std::vector<Entry> todo{{root, q, {}}};
-  std::vector<std::uint32_t> inside;
-  std::vector<const Trie::Span*> whole;
+  std::vector<std::uint32_t> inside, whole;
   std::size_t size = 0;
   std::vector<std::pair<Scan, std::uint32_t>> doubts;
   Ends ends;
+  // Of the state that was met last: mostly it is the next one, too.
+  Scan last = kDeadScan;
+  const std::vector<std::int32_t>* last_exits = nullptr;
+  Trie::Kinds last_follows = 0;
   while (!todo.empty()) {
     const Entry at = todo.back();
     todo.pop_back();
-    const Trie::Node n = t[at.node];
-    for (std::uint32_t c = n.first_child; c < n.first_child + n.children; ++c) {
-      const Scan to = next(at.state, t[c].byte);
-      if (to == kDeadScan) continue;
+    each_child(at.state, at.node, [&](std::uint32_t c, Scan to) {
       if (all_stay(at.state, to, c)) {
-        whole.push_back(t.span(c));
-        size += whole.back()->last - whole.back()->first;
-        continue;
+        whole.push_back(c);
+        size += t.last(c) - t.first(c);
+        return;
       }
       sort_in(to, c, inside, doubts);
-      if (t[c].children == 0) continue;
+      if (t[c].children == 0) return;
+      if (to != last) {
+        last = to;
+        last_exits = &exits(to);
+        last_follows = 0;
+        for (const std::int32_t e : *last_exits) last_follows |= follows(e);
+      }
       Entry further{c, to, at.column};
       if (newline_ >= 0 && counts(to)) further.column.read(t[c].byte, tab_);
-      for (const std::int32_t e : exits(to)) ends.add(with_column(e, further.column.indent, further.column.new_line), c);
+      if (t.kinds(c) & last_follows)
+        for (const std::int32_t e : *last_exits)
+          if (t.kinds(c) & follows(e)) ends.add(with_column(e, further.column.indent, further.column.new_line), c);
       todo.push_back(further);
-    }
+    });
   }
   add_exits(out, ends);
   out.doubts = grouped(std::move(doubts));
   size += inside.size();
   if (size > kSparse) {
-    mask_rows_.push_back(std::make_unique<Row>(lexer_.mask_words(), 0));
+    mask_rows_.push_back(std::make_unique<Row>(row_of(std::move(whole), size)));
     Row& row = *mask_rows_.back();
     for (const std::uint32_t i : inside) row[i >> 5] |= 1U << (i & 31);
-    for (const Trie::Span* span : whole)
-      for (std::uint32_t i = span->first; i < span->last; ++i) row[t.ordered(i) >> 5] |= 1U << (t.ordered(i) & 31);
     bytes_ += lexer_.mask_words() * 4;
     out.base = mask_rows_.back().get();
   } else {
-    for (const Trie::Span* span : whole)
-      for (std::uint32_t i = span->first; i < span->last; ++i) inside.push_back(t.ordered(i));
+    for (const std::uint32_t node : whole)
+      for (std::uint32_t i = t.first(node); i < t.last(node); ++i) inside.push_back(t.ordered(i));
     out.add = std::move(inside);
     out.add.shrink_to_fit();
   }
+}
+
+// All tokens below some nodes, of which none is below another; where they are most of the `size` that are wanted, by what is left out.
+Row Scanner::row_of(std::vector<std::uint32_t> nodes, std::size_t size) const {
+  const Trie& t = lexer_.trie();
+  Row row(lexer_.mask_words(), 0);
+  if (size < t.tokens() / 2) {
+    for (const std::uint32_t node : nodes)
+      for (std::uint32_t i = t.first(node); i < t.last(node); ++i) row[t.ordered(i) >> 5] |= 1U << (t.ordered(i) & 31);
+    return row;
+  }
+  const std::size_t ids = t.tokens() + t.absent().size();
+  std::fill(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(ids / 32), ~0U);
+  if (ids % 32) row[ids / 32] = (1U << (ids % 32)) - 1;
+  for (const std::uint32_t i : t.absent()) row[i >> 5] &= ~(1U << (i & 31));
+  std::sort(nodes.begin(), nodes.end(), [&](std::uint32_t a, std::uint32_t b) { return t.first(a) < t.first(b); });
+  std::uint32_t at = 0;
+  const auto clear = [&](std::uint32_t end) {
+    for (; at < end; ++at) row[t.ordered(at) >> 5] &= ~(1U << (t.ordered(at) & 31));
+  };
+  for (const std::uint32_t node : nodes) {
+    clear(t.first(node));
+    at = t.last(node);
+  }
+  clear(t.tokens());
+  return row;
 }
 
 // The exit of a newline with what was read of its column.
@@ -358,9 +452,9 @@ bool Scanner::adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t
         for (const std::int32_t e : exits(to.other)) other.push_back(with_column(e, to.other_column.indent, to.other_column.new_line));
       }
       for (const std::int32_t e : mine)
-        if (std::find(other.begin(), other.end(), e) == other.end()) more.add(e, c);
+        if ((t.kinds(c) & follows(e)) && std::find(other.begin(), other.end(), e) == other.end()) more.add(e, c);
       for (const std::int32_t e : other)
-        if (std::find(mine.begin(), mine.end(), e) == mine.end()) fewer.add(e, c);
+        if ((t.kinds(c) & follows(e)) && std::find(mine.begin(), mine.end(), e) == mine.end()) fewer.add(e, c);
       if (all_stay(at.mine, to.mine, c) && all_stay(at.other, to.other, c)) continue;
       todo.push_back(to);
     }
@@ -400,7 +494,7 @@ const Scanner::Reference* Scanner::nearest(Scan q, std::uint32_t root, std::size
       const Scan mine = next(q, t[c].byte), other = next(from.state, t[c].byte);
       if (mine == other) continue;
       // Where both go on, they mostly differ at a few keywords.
-      const std::size_t below = t.below(c) + 1;
+      const std::size_t below = 2 * (t.last(c) - t.first(c));  // nodes, about
       differ += mine == kDeadScan || other == kDeadScan ? below : std::min(below, kFewDifferent);
     }
     if (differ >= least) continue;

@@ -357,113 +357,80 @@ std::int32_t Scanner::intern(Left left, std::vector<Reading> readings) {
 }
 
 std::int32_t Scanner::step(std::int32_t from, std::int32_t cls) {
+  if (!reads(from, cls)) return 0;
   const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(from)) << 32) | static_cast<std::uint32_t>(cls);
   const std::int32_t known = steps_.get(key, -1);
   if (known >= 0) return known;
-  const std::uint32_t member = members_[static_cast<std::size_t>(cls)];
-  const Core& core = cores_[static_cast<std::size_t>(from)];
-  const Left left = left_next_.empty() ? 0 : left_next_[static_cast<std::size_t>(core.left)][static_cast<std::size_t>(left_cells_[static_cast<std::size_t>(cls)])];
-  const std::vector<std::uint64_t>& sets = class_sets_[static_cast<std::size_t>(cls)];
-  std::vector<Reading> out;
-  for (const Reading& r : core.readings) {
-    Work w;
-    w.out.rest = r.rest == RegexStore::kAnyStar ? r.rest : re_.derive(r.rest, member);
-    if (w.out.rest == RegexStore::kNone || re_.is_empty(w.out.rest)) continue;
-    for (const Thread t : r.never)
-      if (has(patterns.head(t), cls)) w.tasks.push_back({-1, false, patterns.tail(t)});
-    for (auto c = r.contenders.rbegin(); c != r.contenders.rend(); ++c)
-      if (sets[static_cast<std::size_t>(c->chars) / 64] >> (c->chars % 64) & 1) w.tasks.push_back({c->terminal, c->wanted, patterns.tail(c->thread)});
-    if (w.tasks.empty() || w.tasks.back().terminal < 0) continue;
-    for (const Shadow& s : r.shadows) {
-      const Re texts = re_.derive(s.texts, member);
-      if (texts != RegexStore::kNone && !re_.is_empty(texts)) w.out.shadows.push_back({s.owner, s.keyword, s.wanted, texts});
-    }
-    // A reading in which nothing is wanted any more would be dropped once it is settled, which takes much longer.
-    if (w.out.shadows.empty() && std::none_of(w.tasks.begin(), w.tasks.end(), [](const Work::Task& t) { return t.wanted; })) continue;
-    settle(std::move(w), left, out);
-  }
-  const std::int32_t to = intern(left, std::move(out));
+  const std::int32_t to = settle_rest(read_class(cores_[static_cast<std::size_t>(from)], cls));
   steps_.put(key, to);
   return to;
 }
 
-Scan Scanner::state(std::int32_t core, std::int32_t partial) {
-  if (core == 0) return kDeadScan;
-  if (partial < kFirstNode) {
-    if (!alive(core)) return kDeadScan;
-  } else {
-    const std::vector<std::int32_t>& classes = decoder_[static_cast<std::size_t>(partial - kFirstNode)].classes;
-    const bool some = std::any_of(classes.begin(), classes.end(), [&](std::int32_t c) {
-      const std::int32_t to = step(core, c);
-      return to != 0 && alive(to);
-    });
-    if (!some) return kDeadScan;
-  }
-  const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(core)) << 32) | static_cast<std::uint32_t>(partial);
-  const std::int32_t found = state_index_.get(key, -1);
-  if (found >= 0) return found;
-  states_.push_back({core, partial});
-  bytes_ += sizeof(State) + 16;
-  state_index_.put(key, static_cast<std::int32_t>(states_.size() - 1));
-  return static_cast<Scan>(states_.size() - 1);
-}
-
-// Where an outcome of the decoder leads: a class at once where nothing else can come of the bytes that are left.
-Scan Scanner::arrive(std::int32_t core, std::int32_t outcome) {
-  if (outcome == kInvalid) return kDeadScan;
-  if (outcome >= 0) return state(step(core, outcome), 0);
-  const std::int32_t number = ~outcome;
-  int depth = 0;
-  for (std::int32_t o = outcome; o < 0;) {
-    const std::vector<std::int32_t>& outcomes = decoder_[static_cast<std::size_t>(~o)].outcomes;
-    const bool uniform = std::all_of(outcomes.begin(), outcomes.end(), [&](std::int32_t x) { return x == outcomes[0]; });
-    if (!uniform || outcomes[0] == kInvalid) return state(core, kFirstNode + number);
-    o = outcomes[0];
-    ++depth;
-  }
-  return state(step(core, decoder_[static_cast<std::size_t>(number)].classes[0]), depth);
-}
-
-Scan Scanner::next_slow(Scan q, std::uint8_t byte) {
-  const State s = states_[static_cast<std::size_t>(q)];
-  const std::size_t width = s.partial == 0 ? representatives_.size() : 64;
-  const std::size_t column = s.partial == 0 ? columns_[byte] : byte & 63U;
-  if (!s.row) {
-    rows_.push_back(std::make_unique<std::int32_t[]>(width));
-    std::fill(rows_.back().get(), rows_.back().get() + width, -1);
-    states_[static_cast<std::size_t>(q)].row = rows_.back().get();
-    bytes_ += width * 4 + 8;
-  }
-  Scan to;
-  if (s.partial == 0)
-    to = arrive(s.core, lead_[byte]);
-  else if (s.partial < kFirstNode)
-    to = state(s.core, s.partial - 1);
-  else
-    to = arrive(s.core, decoder_[static_cast<std::size_t>(s.partial - kFirstNode)].outcomes[byte & 63]);
-  return states_[static_cast<std::size_t>(q)].row[column] = to;
-}
-
-std::vector<std::pair<std::int32_t, std::int32_t>> Scanner::distances(Scan q) const {
-  const State& s = states_[static_cast<std::size_t>(q)];
-  const std::int32_t pending = s.partial == 0 ? 0 : s.partial < kFirstNode ? s.partial : 1;
-  std::vector<std::pair<std::int32_t, std::int32_t>> out;
-  const auto add = [&](std::int32_t terminal, std::int32_t length) {
-    for (auto& entry : out)
-      if (entry.first == terminal) {
-        entry.second = std::min(entry.second, length);
-        return;
+// What a character leaves of a core, threads not followed yet, as numbers: the left context, then for each reading what the rest of the text is in,
+// how many contenders, promises and keywords there are, and these.
+const std::vector<std::int32_t>& Scanner::read_class(const Core& core, std::int32_t cls) {
+  const std::uint32_t member = members_[static_cast<std::size_t>(cls)];
+  const std::vector<std::uint64_t>& sets = class_sets_[static_cast<std::size_t>(cls)];
+  std::vector<std::int32_t>& out = left_over_;
+  out.assign(1, left_next_.empty() ? 0 : left_next_[static_cast<std::size_t>(core.left)][static_cast<std::size_t>(left_cells_[static_cast<std::size_t>(cls)])]);
+  for (const Reading& r : core.readings) {
+    const std::size_t begin = out.size();
+    out.insert(out.end(), 4, 0);
+    bool wanted = false;
+    for (const Contender& c : r.contenders) {
+      if (!(sets[static_cast<std::size_t>(c.chars) / 64] >> (c.chars % 64) & 1)) continue;
+      ++out[begin + 1];
+      out.push_back(c.terminal * 2 + c.wanted);
+      out.push_back(patterns.tail(c.thread));
+      wanted = wanted || c.wanted;
+    }
+    const bool some = out[begin + 1] > 0;
+    for (const Thread t : r.never)
+      if (some && has(patterns.head(t), cls)) {
+        ++out[begin + 2];
+        out.push_back(patterns.tail(t));
       }
-    out.emplace_back(terminal, length);
-  };
-  for (const Reading& r : cores_[static_cast<std::size_t>(s.core)].readings) {
-    if (r.matched >= 0) add(r.matched, pending);
-    for (const Contender& c : r.contenders)
-      if (c.wanted) add(c.terminal, std::max(pending, patterns.min_length(c.thread)));
-    for (const Shadow& k : r.shadows)
-      if (k.wanted) add(k.keyword, std::max(pending, re_.node(k.texts).min_length));
+    for (const Shadow& s : r.shadows) {
+      const Re texts = some ? re_.derive(s.texts, member) : RegexStore::kNone;
+      if (texts == RegexStore::kNone || re_.is_empty(texts)) continue;
+      ++out[begin + 3];
+      out.insert(out.end(), {s.owner, s.keyword * 2 + s.wanted, texts});
+    }
+    // A reading in which nothing is wanted any more would be dropped once it is settled, which takes much longer.
+    const bool lost = !some || (out[begin + 3] == 0 && !wanted);
+    const Re rest = lost || r.rest == RegexStore::kAnyStar ? r.rest : re_.derive(r.rest, member);
+    if (lost || rest == RegexStore::kNone || re_.is_empty(rest))
+      out.resize(begin);
+    else
+      out[begin] = rest;
   }
   return out;
+}
+
+// The core that comes of it. Most characters leave the same of many cores.
+std::int32_t Scanner::settle_rest(const std::vector<std::int32_t>& rest) {
+  if (rest.size() == 1) return 0;
+  std::uint64_t h = rest.size();
+  for (const std::int32_t x : rest) h = combine(h, static_cast<std::uint32_t>(x));
+  const std::int32_t found = rest_index_.find(h, [&](std::int32_t i) { return rests_[static_cast<std::size_t>(i)].first == rest; });
+  if (found >= 0) return rests_[static_cast<std::size_t>(found)].second;
+  std::vector<Reading> out;
+  for (std::size_t at = 1; at < rest.size();) {
+    Work w;
+    w.out.rest = rest[at];
+    const std::size_t contenders = at + 4, never = contenders + static_cast<std::size_t>(rest[at + 1]) * 2;
+    const std::size_t shadows = never + static_cast<std::size_t>(rest[at + 2]), end = shadows + static_cast<std::size_t>(rest[at + 3]) * 3;
+    for (std::size_t i = never; i < shadows; ++i) w.tasks.push_back({-1, false, rest[i]});
+    for (std::size_t i = never; i > contenders; i -= 2) w.tasks.push_back({rest[i - 2] / 2, rest[i - 2] % 2 != 0, rest[i - 1]});
+    for (std::size_t i = shadows; i < end; i += 3) w.out.shadows.push_back({rest[i], rest[i + 1] / 2, rest[i + 1] % 2 != 0, rest[i + 2]});
+    settle(std::move(w), rest[0], out);
+    at = end;
+  }
+  const std::int32_t to = intern(rest[0], std::move(out));
+  rests_.emplace_back(rest, to);
+  bytes_ += sizeof(rests_[0]) + rest.size() * 4 + 12;
+  rest_index_.insert(h, static_cast<std::int32_t>(rests_.size() - 1));
+  return to;
 }
 
 // The threads of a terminal before its first character, in order of preference; where that depends on what is around it, the whole.
@@ -483,30 +450,56 @@ const std::vector<Thread>& Scanner::first_threads(std::int32_t terminal) {
   return made;
 }
 
+// The readings with which a lexeme begins, as if every terminal were wanted.
+const std::vector<Scanner::Reading>& Scanner::beginning(std::int32_t tried, Obligation obligation, Left left) {
+  const std::array<std::int32_t, 3> key{tried, obligation, left};
+  std::uint64_t h = 0;
+  for (const std::int32_t x : key) h = combine(h, static_cast<std::uint32_t>(x));
+  const std::int32_t found = beginning_index_.find(h, [&](std::int32_t i) { return beginnings_[static_cast<std::size_t>(i)].first == key; });
+  if (found >= 0) return beginnings_[static_cast<std::size_t>(found)].second;
+  const std::vector<std::int32_t> all = terminals(tried);
+  const auto in = [&](std::int32_t t) { return std::binary_search(all.begin(), all.end(), t); };
+  Work w;
+  w.out.rest = obligations_[static_cast<std::size_t>(obligation)].rest;
+  for (const Thread t : obligations_[static_cast<std::size_t>(obligation)].never) w.tasks.push_back({-1, false, t});
+  for (const Unless& u : unless_)
+    if (in(u.owner) && in(u.keyword)) w.out.shadows.push_back({u.owner, u.keyword, true, u.texts});
+  for (auto t = all.rbegin(); t != all.rend(); ++t) {
+    if (terminals_[static_cast<std::size_t>(*t)] < 0) continue;
+    const bool embedded = std::any_of(unless_.begin(), unless_.end(), [&](const Unless& u) { return u.keyword == *t && u.embedded && in(u.owner); });
+    if (embedded) continue;
+    const std::vector<Thread>& threads = first_threads(*t);
+    for (auto thread = threads.rbegin(); thread != threads.rend(); ++thread) w.tasks.push_back({*t, true, *thread});
+  }
+  std::vector<Reading> out;
+  if (!w.tasks.empty() && w.tasks.back().terminal >= 0) settle(std::move(w), left, out);
+  // Terminals match at least one character.
+  for (Reading& r : out) {
+    r.matched = -1;
+    bytes_ += sizeof(Reading) + r.contenders.size() * sizeof(Contender) + r.shadows.size() * sizeof(Shadow) + r.never.size() * sizeof(Thread);
+  }
+  beginnings_.emplace_back(key, std::move(out));
+  beginning_index_.insert(h, static_cast<std::int32_t>(beginnings_.size() - 1));
+  return beginnings_.back().second;
+}
+
 Scan Scanner::start(std::int32_t tried, std::int32_t wanted, Obligation obligation, Left left) {
   const std::array<std::int32_t, 4> key{tried, wanted, obligation, left};
   std::uint64_t h = 0;
   for (const std::int32_t x : key) h = combine(h, static_cast<std::uint32_t>(x));
   const std::int32_t found = start_index_.find(h, [&](std::int32_t i) { return starts_memo_[static_cast<std::size_t>(i)].first == key; });
   if (found >= 0) return starts_memo_[static_cast<std::size_t>(found)].second;
-  const std::vector<std::int32_t> all = terminals(tried), good = terminals(wanted);
-  const auto in = [](const std::vector<std::int32_t>& set, std::int32_t t) { return std::binary_search(set.begin(), set.end(), t); };
-  Work w;
-  w.out.rest = obligations_[static_cast<std::size_t>(obligation)].rest;
-  for (const Thread t : obligations_[static_cast<std::size_t>(obligation)].never) w.tasks.push_back({-1, false, t});
-  for (const Unless& u : unless_)
-    if (in(all, u.owner) && in(all, u.keyword)) w.out.shadows.push_back({u.owner, u.keyword, in(good, u.keyword + static_cast<std::int32_t>(terminals_.size())), u.texts});
-  for (auto t = all.rbegin(); t != all.rend(); ++t) {
-    if (terminals_[static_cast<std::size_t>(*t)] < 0) continue;
-    const bool embedded = std::any_of(unless_.begin(), unless_.end(), [&](const Unless& u) { return u.keyword == *t && u.embedded && in(all, u.owner); });
-    if (embedded) continue;
-    const std::vector<Thread>& threads = first_threads(*t);
-    for (auto thread = threads.rbegin(); thread != threads.rend(); ++thread) w.tasks.push_back({*t, in(good, *t), *thread});
-  }
+  const std::vector<std::int32_t>& good = terminals(wanted);
+  std::vector<bool> in(2 * terminals_.size(), false);
+  for (const std::int32_t t : good) in[static_cast<std::size_t>(t)] = true;
   std::vector<Reading> out;
-  if (!w.tasks.empty() && w.tasks.back().terminal >= 0) settle(std::move(w), left, out);
-  // Terminals match at least one character.
-  for (Reading& r : out) r.matched = -1;
+  for (const Reading& r : beginning(tried, obligation, left)) {
+    Reading copy = r;
+    bool some = !r.shadows.empty();
+    for (Contender& c : copy.contenders) some = (c.wanted = in[static_cast<std::size_t>(c.terminal)]) || some;
+    for (Shadow& s : copy.shadows) s.wanted = in[static_cast<std::size_t>(s.keyword) + terminals_.size()];
+    if (some) out.push_back(std::move(copy));
+  }
   const Scan q = state(intern(left, std::move(out)), 0);
   starts_memo_.push_back({key, q});
   start_index_.insert(h, static_cast<std::int32_t>(starts_memo_.size() - 1));

@@ -8,6 +8,7 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -166,6 +167,7 @@ class Scanner {
 
  private:
   static constexpr std::uint8_t kNoColumn = 255;
+  static constexpr std::uint8_t kFewLive = 6, kMany = 255;
   // A thread of a terminal; one that is not wanted takes precedence all the same.
   struct Contender {
     std::int32_t terminal;
@@ -194,13 +196,16 @@ class Scanner {
     bool counts;
     std::int8_t alive;  // -1 unknown
     std::int8_t plain = -1;
+    std::vector<std::uint64_t> reads{};  // the classes of characters with which it may go on, as bits; made on demand
   };
   struct State {
     std::int32_t core;
     std::int32_t partial;  // 0: between characters; 1 to 3: so many bytes that change nothing; else a node of the decoder
     std::int32_t* row = nullptr;
     std::int8_t plain = -1;    // -1 unknown
-    std::int32_t stays = -1;   // number of its bytes, -1 unknown
+    std::uint8_t live = 0;     // bytes that may come next, kMany if there are many; once there is a row
+    std::array<std::uint8_t, kFewLive> few{};  // these bytes
+    std::int32_t stays = -1;   // number of the bytes that stay(), -1 unknown
   };
   struct Promise {
     std::vector<Thread> never;
@@ -223,18 +228,24 @@ class Scanner {
   std::int32_t class_of(std::uint32_t code_point) const;
   bool has(Pattern chars, std::int32_t cls) const;
   std::int32_t step(std::int32_t core, std::int32_t cls);
+  bool reads(std::int32_t core, std::int32_t cls);
+  bool reads_first(std::int32_t core, std::uint8_t byte);
+  const std::vector<std::int32_t>& read_class(const Core& core, std::int32_t cls);
+  std::int32_t settle_rest(const std::vector<std::int32_t>& rest);
   void settle(Work work, Left left, std::vector<Reading>& out, bool* asserts = nullptr);
   const std::vector<Thread>& first_threads(std::int32_t terminal);
+  const std::vector<Reading>& beginning(std::int32_t tried, Obligation obligation, Left left);
   std::int32_t intern(Left left, std::vector<Reading> readings);
   void simplify(std::vector<Thread>& never) const;
   bool alive(std::int32_t core);
   bool soon_alive(std::int32_t core);
   bool clearly_alive(const Core& core) const;
-  bool clearly_dead(const Core& core);
+  bool clearly_dead(std::int32_t core);
   bool find_plain(Scan q);
   bool plain_core(std::int32_t core);
   Scan state(std::int32_t core, std::int32_t partial);
   Scan next_slow(Scan q, std::uint8_t byte);
+  void make_row(Scan q);
   Scan arrive(std::int32_t core, std::int32_t outcome);
   Obligation promise(Promise p);
   std::int32_t intern_exit(const ScanExit& e);
@@ -243,20 +254,20 @@ class Scanner {
     Scan state;
     const ScanShape* shape;
   };
-  // Bytes: some below 0x80, and all beyond or none.
-  struct Bytes {
-    std::uint64_t ascii[2] = {0, 0};
-    bool wide = false;
-  };
-  const Bytes& stays(Scan q);
+  Trie::Kinds stays(Scan q);
+  Trie::Kinds follows(std::int32_t exit);
+  template <class Visit>
+  void each_child(Scan q, std::uint32_t node, Visit&& visit);
   bool all_stay(Scan from, Scan to, std::uint32_t node);
   void walk(ScanShape& out, Scan q, std::uint32_t root);
+  Row row_of(std::vector<std::uint32_t> nodes, std::size_t size) const;
   const Reference* nearest(Scan q, std::uint32_t root, std::size_t& least);
   bool adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t root);
   void add_exits(ScanShape& out, const Ends& ends);
   void sort_in(Scan q, std::uint32_t node, std::vector<std::uint32_t>& inside, std::vector<std::pair<Scan, std::uint32_t>>& doubts);
   void remove_exits(ScanShape::Exits& from, const std::vector<std::uint32_t>& nodes) const;
-  void follow(ScanShape::Exits& exits, const std::vector<std::uint32_t>& ends);
+  const ScanShape::Exits& follow(std::int32_t exit, ScanShape::Where where, const std::vector<std::uint32_t>& ends);
+  void merge(ScanShape::Exits& exits, const std::vector<std::uint32_t>& ends);
   bool abounds(std::uint32_t node, Scan first);
   std::vector<std::int32_t> witness(Scan from, std::int32_t terminal);
   Realized read(Scan from, std::int32_t terminal, const std::vector<std::int32_t>& classes);
@@ -278,6 +289,7 @@ class Scanner {
   std::vector<std::uint32_t> members_;   // a code point of each class
   std::vector<std::vector<bool>> set_classes_;  // by character set of the patterns
   std::vector<std::vector<std::uint64_t>> class_sets_;  // by class, the sets as bits
+  std::vector<std::vector<std::uint64_t>> set_bits_;    // by set, the classes as bits
   std::vector<std::int32_t> left_cells_;        // by class
   std::vector<DecoderNode> decoder_;
   std::array<std::int32_t, 256> lead_{};
@@ -298,16 +310,29 @@ class Scanner {
   std::deque<Core> cores_;  // they stay where they are while others are made
   Index core_index_;
   FlatMap steps_;
+  std::vector<std::pair<std::vector<std::int32_t>, std::int32_t>> rests_;  // what a character leaves of a core, and the core that comes of it
+  Index rest_index_;
+  std::vector<std::int32_t> left_over_;  // that of the step being made
   std::vector<State> states_;
   FlatMap state_index_;
   std::vector<std::unique_ptr<std::int32_t[]>> rows_;
   std::vector<std::pair<std::array<std::int32_t, 4>, Scan>> starts_memo_;
   Index start_index_;
+  std::vector<std::pair<std::array<std::int32_t, 3>, std::vector<Reading>>> beginnings_;
+  Index beginning_index_;
   std::vector<std::vector<Thread>> first_threads_;  // by terminal, made on demand
   std::vector<std::unique_ptr<ScanShape>> shapes_;
   FlatMap shape_index_;
   std::unordered_map<std::uint32_t, std::vector<Reference>> references_;  // by node: tables that others are made from
-  std::deque<Bytes> stays_;
+  std::vector<Trie::Kinds> stays_;
+  std::vector<std::optional<Trie::Kinds>> follows_;  // by exit
+  // What follows an exit at some nodes, by exit and nodes.
+  struct Followed {
+    std::vector<std::uint32_t> ends;
+    ScanShape::Exits exits;
+  };
+  std::deque<Followed> followed_;
+  Index followed_index_;
   std::vector<std::unique_ptr<SuffixTrie>> tries_;
   std::vector<std::unique_ptr<Row>> mask_rows_;
   std::vector<std::pair<bool, std::vector<std::int32_t>>> witnesses_;  // by terminal, once sought

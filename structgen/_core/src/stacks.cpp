@@ -77,7 +77,7 @@ void Engine::sweep() {
   walk_index_.clear();
   completion_.reset();
   expansions_.clear();
-  for (FlatMap* memo : {&united_, &passed_, &unread_, &shift_index_, &live_index_}) memo->clear();
+  for (FlatMap* memo : {&united_, &passed_, &unread_, &shift_index_, &live_index_, &nesting_of_}) memo->clear();
   shifts_.clear();
   lives_.clear();
   opened_.clear();

@@ -1,34 +1,38 @@
 #include "trie.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <array>
 
 namespace structgen {
 
 Trie::Trie(const std::vector<std::string>& tokens, const std::vector<bool>& excluded) {
   std::vector<std::uint32_t> order;
   for (std::uint32_t i = 0; i < tokens.size(); ++i)
-    if (!excluded[i] && !tokens[i].empty()) order.push_back(i);
+    (!excluded[i] && !tokens[i].empty() ? order : absent_).push_back(i);
   std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
     return tokens[a] != tokens[b] ? tokens[a] < tokens[b] : a < b;
   });
-  // Breadth first, so that the children of a node are neighbours. An entry is a run of `order` that shares a prefix.
+  // The children of a node are neighbours, and what is below the last of them follows at once: what a walk reads lies together. An entry is
+  // a run of `order` that shares a prefix.
   struct Entry {
     std::uint32_t begin, end, depth;
   };
   std::vector<Entry> entries{{0, static_cast<std::uint32_t>(order.size()), 0}};
+  std::vector<std::uint32_t> todo{0};
   nodes_.push_back({});
-  for (std::size_t at = 0; at < entries.size(); ++at) {
+  while (!todo.empty()) {
+    const std::uint32_t at = todo.back();
+    todo.pop_back();
     const Entry e = entries[at];
     max_depth_ = std::max(max_depth_, e.depth);
     std::uint32_t i = e.begin;
-    nodes_[at].first_token = static_cast<std::uint32_t>(ids_.size());
-    while (i < e.end && tokens[order[i]].size() == e.depth) ids_.push_back(order[i++]);
+    while (i < e.end && tokens[order[i]].size() == e.depth) ++i;
     nodes_[at].first_child = static_cast<std::uint32_t>(nodes_.size());
     while (i < e.end) {
       const char byte = tokens[order[i]][e.depth];
       std::uint32_t j = i;
       while (j < e.end && tokens[order[j]][e.depth] == byte) ++j;
+      todo.push_back(static_cast<std::uint32_t>(entries.size()));
       entries.push_back({i, j, e.depth + 1});
       Node child;
       child.byte = static_cast<std::uint8_t>(byte);
@@ -37,12 +41,14 @@ Trie::Trie(const std::vector<std::string>& tokens, const std::vector<bool>& excl
       i = j;
     }
   }
-  make_spans();
-  for (std::size_t n = 0; n < nodes_.size(); ++n)
-    if (below_[n] >= kFew) {
-      spans_[below_[n] - kFew].first = entries[n].begin;
-      spans_[below_[n] - kFew].last = entries[n].end;
-    }
+  below_.reserve(nodes_.size());
+  for (std::size_t n = 0; n < nodes_.size(); ++n) {
+    const Entry& e = entries[n];
+    nodes_[n].first_token = static_cast<std::uint32_t>(ids_.size());
+    for (std::uint32_t i = e.begin; i < e.end && tokens[order[i]].size() == e.depth; ++i) ids_.push_back(order[i]);
+    below_.push_back({e.begin, e.end, 0});
+  }
+  find_kinds();
   ordered_ = std::move(order);
 }
 
@@ -69,38 +75,45 @@ struct Utf8 {
 
 }  // namespace
 
-void Trie::make_spans() {
-  struct Below {
-    std::uint32_t nodes = 0;
-    Utf8 read;          // of the bytes up to the node
-    bool valid = true;  // they are UTF-8, and so is everything below
-    bool wide = false;
-    std::uint64_t ascii[2] = {0, 0};
-  };
-  std::vector<Below> all(nodes_.size());
+Trie::Kinds Trie::kind(std::uint8_t byte) {
+  // Letters and digits that are not told apart by the common patterns are of one kind, and so are control characters; all others are alone.
+  static const std::array<std::uint8_t, 128> numbers = [] {
+    std::array<std::uint8_t, 128> out{};
+    std::uint8_t next = 6;
+    for (std::uint8_t c = 0; c < 128; ++c) {
+      const bool upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z';
+      if (c >= '0' && c <= '9')
+        out[c] = 1;
+      else if (upper || lower)
+        out[c] = static_cast<std::uint8_t>((upper ? 2 : 4) + ((c | 0x20) > 'f'));
+      else if (c >= ' ' && c < 0x7F)
+        out[c] = next++;
+      else if (c == '\t' || c == '\n' || c == '\r')
+        out[c] = next++;
+    }
+    return out;
+  }();
+  return Kinds{1} << numbers[byte];
+}
+
+void Trie::find_kinds() {
+  std::vector<Utf8> read(nodes_.size());     // of the bytes up to each node
+  std::vector<bool> valid(nodes_.size(), true);  // they are UTF-8, and so is everything below
   // Children come behind their parents.
   for (std::size_t n = 0; n < nodes_.size(); ++n)
     for (std::uint32_t c = nodes_[n].first_child; c < nodes_[n].first_child + nodes_[n].children; ++c) {
-      all[c].read = all[n].read;
-      all[c].valid = all[n].valid && all[c].read.read(nodes_[c].byte);
+      read[c] = read[n];
+      valid[c] = valid[n] && read[c].read(nodes_[c].byte);
     }
-  below_.resize(nodes_.size());
   for (std::size_t n = nodes_.size(); n-- > 0;) {
-    Below& b = all[n];
+    Kinds kinds = 0;
     for (std::uint32_t c = nodes_[n].first_child; c < nodes_[n].first_child + nodes_[n].children; ++c) {
-      const Below& child = all[c];
-      b.nodes += 1 + child.nodes;
-      b.valid = b.valid && child.valid;
-      b.wide = b.wide || child.wide || nodes_[c].byte >= 0x80;
-      for (std::size_t i = 0; i < 2; ++i) b.ascii[i] |= child.ascii[i];
-      if (nodes_[c].byte < 0x80) b.ascii[nodes_[c].byte / 64] |= std::uint64_t{1} << (nodes_[c].byte % 64);
+      valid[n] = valid[n] && valid[c];
+      kinds |= (below_[c].kinds & ~kBroken) | (nodes_[c].byte < 0x80 ? kind(nodes_[c].byte) : kWide);
     }
-    below_[n] = b.nodes;
-    if (b.nodes < kFew) continue;
-    below_[n] = kFew + static_cast<std::uint32_t>(spans_.size());
-    spans_.push_back({b.nodes, 0, 0, {b.ascii[0], b.ascii[1]}, b.wide, b.valid && b.read.missing == 0});
+    if ((kinds & kWide) && !valid[n]) kinds |= kBroken;
+    below_[n].kinds = kinds;
   }
-  spans_.shrink_to_fit();
 }
 
 }  // namespace structgen

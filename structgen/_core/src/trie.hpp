@@ -27,18 +27,19 @@ class Trie {
     return node + 1 < nodes_.size() ? nodes_[node + 1].first_token : static_cast<std::uint32_t>(ids_.size());
   }
   std::uint32_t id(std::uint32_t i) const { return ids_[i]; }
-  // What is below a node, where that is much: the tokens, and the bytes that occur.
-  struct Span {
-    std::uint32_t below;  // nodes
-    std::uint32_t first, last;  // tokens: ordered(first) up to ordered(last), those of the node itself included
-    std::uint64_t ascii[2] = {0, 0};
-    bool wide = false;  // other bytes occur
-    bool utf8 = false;  // read on from the beginning of a character, all of it is UTF-8
-  };
-  // Nodes below a node.
-  std::uint32_t below(std::uint32_t node) const { return below_[node] < kFew ? below_[node] : spans_[below_[node] - kFew].below; }
-  const Span* span(std::uint32_t node) const { return below_[node] < kFew ? nullptr : &spans_[below_[node] - kFew]; }
+  // The tokens below a node, its own included: ordered(first(node)) up to ordered(last(node)).
+  std::uint32_t first(std::uint32_t node) const { return below_[node].first; }
+  std::uint32_t last(std::uint32_t node) const { return below_[node].last; }
+  // The kinds of bytes that occur below a node, as bits. Bytes from 0x80 on are of one kind, and of another one besides unless all tokens below are
+  // UTF-8, up to an end within a character.
+  using Kinds = std::uint64_t;
+  static constexpr Kinds kWide = Kinds{1} << 62, kBroken = Kinds{1} << 63;
+  Kinds kinds(std::uint32_t node) const { return below_[node].kinds; }
+  // The bit of a kind of bytes below 0x80.
+  static Kinds kind(std::uint8_t byte);
   std::uint32_t ordered(std::uint32_t i) const { return ordered_[i]; }
+  // All ids that are not in the trie.
+  const std::vector<std::uint32_t>& absent() const { return absent_; }
   std::uint32_t tokens() const { return static_cast<std::uint32_t>(ids_.size()); }
   std::uint32_t max_depth() const { return max_depth_; }
 
@@ -55,18 +56,21 @@ class Trie {
     return kNoChild;
   }
 
-  std::size_t bytes() const { return nodes_.size() * (sizeof(Node) + 4) + ids_.size() * 8 + spans_.size() * sizeof(Span); }
+  std::size_t bytes() const { return nodes_.size() * sizeof(Node) + ids_.size() * 8 + below_.size() * sizeof(Below); }
 
  private:
-  void make_spans();
+  struct Below {
+    std::uint32_t first, last;
+    Kinds kinds;
+  };
+
+  void find_kinds();
 
   std::vector<Node> nodes_;
   std::vector<std::uint32_t> ids_;
   std::vector<std::uint32_t> ordered_;  // ids by their bytes
-  // The number of nodes below each, or from kFew on kFew plus the number of its span.
-  static constexpr std::uint32_t kFew = 16;
-  std::vector<std::uint32_t> below_;
-  std::vector<Span> spans_;
+  std::vector<std::uint32_t> absent_;
+  std::vector<Below> below_;
   std::uint32_t max_depth_ = 0;
 };
 

@@ -48,7 +48,17 @@ def lower_json_schema(schema: Any, builder: Builder, options: Options) -> tuple[
         A limit of the options or of the builder was reached.
     """
     lowering = new_lowering(parse_document(schema), builder, options)
-    return lower_start(lowering), lowering
+    start = lower_start(lowering)
+    # The lowering has the builder, which must not have it in turn.
+    document, nodes_of = lowering.document, lowering.nodes_of
+    builder.name_nodes(lambda: _names(document, nodes_of))
+    return start, lowering
+
+
+def _names(document: Document, nodes_of: dict[int, tuple[Any, ...]]) -> list[tuple[int, list[str]]]:
+    from ._node_names import node_names
+
+    return node_names(document, nodes_of)
 
 
 def new_lowering(document: Any, builder: Builder, options: Options) -> Lowering:

@@ -45,6 +45,8 @@ def lower_array(
     else:
         expression = _tallied(lowering, shape, members, rules, formula)
     lowering.level -= 1
+    if shape.arrays:
+        lowering.nodes_of[expression] = shape.arrays
     return expression
 
 

@@ -86,6 +86,8 @@ class Lowering:
         self.notes: dict[tuple[int, str], tuple[Any, str, str]] = {}
         # Arrays of distinct items: the node with uniqueItems, and the schemas of each item and of the others.
         self.distinct_items: list[tuple[Any, list[list[Any]]]] = []
+        # The nodes with keywords about members or items, by the expression of their objects or arrays.
+        self.nodes_of: dict[int, tuple[Any, ...]] = {}
         self._multiples: dict[Decimal, int] = {}
         self._dead: list[tuple[Any, str | None, str]] = []
         self._nodes = 0

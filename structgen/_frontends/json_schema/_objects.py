@@ -38,6 +38,8 @@ def lower_object(
     else:
         expression = _Merge(lowering, shape, TRUE).lower()
     lowering.level -= 1
+    if nodes:
+        lowering.nodes_of[expression] = nodes
     return expression
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
 
 import lark
 from lark.grammar import Rule
 from lark.lexer import TerminalDef
 from lark.load_grammar import GrammarBuilder
 
+from structgen._core._native import LoadedGrammar
 from structgen._errors import GrammarError, StructgenError
 from structgen._frontends.lark import _checks
 from structgen._frontends.lark._options import Options
@@ -29,11 +32,37 @@ from structgen._frontends.lark._translate import at, translate
 _KEPT = 64
 
 
-class Loaded(NamedTuple):
-    """A grammar, and its files for what is found wrong with it later."""
+class Loaded:
+    """A grammar, and its files for what is found wrong with it later.
 
-    spec: Spec
-    sources: Sources | None
+    Parameters
+    ----------
+    make_spec
+        Makes the specification, if anybody asks for it.
+    sources
+        The files.
+    options
+        What goes with the grammar.
+    native
+        What the core's loader made, if it made everything: there is no need for the specification then.
+    """
+
+    def __init__(
+        self,
+        make_spec: Callable[[], Spec],
+        sources: Sources | None,
+        options: Options,
+        native: LoadedGrammar | None = None,
+    ) -> None:
+        self.sources = sources
+        self.options = options
+        self.native = native
+        self._make_spec = make_spec
+
+    @cached_property
+    def spec(self) -> Spec:
+        """Everything that Lark's parser and lexer work with."""
+        return self._make_spec()
 
     def error(self, name: str | None, reason: str, hint: str | None = None) -> GrammarError:
         """Build an error at the definition, or else a use, of a rule or terminal."""
@@ -95,13 +124,24 @@ def _load_plain(name: str | None, text: str, options: Options) -> Loaded | None:
         try:
             sources = Sources(name, text, options.import_paths, plain=plain)
             grammar = load_plain(sources, options) if plain or sources.main.text != text else None
-            if grammar is not None:
-                spec = make_plain_spec(grammar, options, sources.directives.find)
-                return _checked(Loaded(spec, sources), grammar.terminals, grammar.ignore, grammar.productive)
+            if grammar is None:
+                continue
+            make = partial(make_plain_spec, grammar, options, sources.directives.find)
+            native = grammar.native
+            if native.scanned and not _needs_spec(native, options):
+                return Loaded(make, sources, options, native)
+            loaded = Loaded(make, sources, options)
+            return _checked(loaded, grammar.terminals, grammar.ignore, grammar.productive)
         except (StructgenError, TerminalError):
             # What is wrong has to be said the way that Lark's loader leads to it.
             return None
     return None
+
+
+def _needs_spec(native: LoadedGrammar, options: Options) -> bool:
+    """Say whether something about a grammar that the core has read is left for Python to decide."""
+    pieces = options.mode == "dynamic_complete" and native.asserts
+    return pieces or bool(options.g_regex_flags) or options.indenter is not None
 
 
 def _load(sources: Sources, options: Options) -> Loaded:
@@ -140,7 +180,7 @@ def _finish(
             raw = next((t.pattern.raw for t in terminals if t.name == error.name), None)
             place = None if raw is None else sources.spelling(raw)
         raise at(place, error.reason, sources, error.hint) from None
-    loaded = _checked(Loaded(spec, sources), terminals, ignore, False)
+    loaded = _checked(Loaded(lambda: spec, sources, options), terminals, ignore, False)
     if options.strict:
         _checks.check_strict(loaded, terminals, rules, ignore, options)
     return loaded

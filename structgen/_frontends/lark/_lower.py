@@ -12,7 +12,7 @@ from structgen._frontends.lark._directives import Directive
 from structgen._frontends.lark._load import Loaded
 from structgen._frontends.lark._options import python_flags
 from structgen._frontends.lark._spec import DECLARED, SCANNED, SPECIAL_TOKEN, Terminal
-from structgen._frontends.regex import lower_python
+from structgen._frontends.regex import lower_python, python
 
 if TYPE_CHECKING:
     from structgen._core import Builder
@@ -46,8 +46,11 @@ class GrammarLowering:
         LimitError
             A limit was reached.
         """
-        spec = self.loaded.spec
         try:
+            parser = self._natively()
+            if parser is not None:
+                return parser
+            spec = self.loaded.spec
             return self.builder.lr_parser(
                 self._terminals(),
                 [(u.regex, u.string, self._string(u.string), u.embedded) for u in spec.unless],
@@ -61,6 +64,13 @@ class GrammarLowering:
             )
         except LrConflictError as error:
             raise self._endless(error.endless) if error.endless else self._conflict(error.conflicts) from None
+
+    def _natively(self) -> int | None:
+        """Let the core make a parser of the grammar that it has read itself, if it did."""
+        loaded, options = self.loaded, self.loaded.options
+        if loaded.native is None:
+            return None
+        return self.builder.loaded_parser(loaded.native, options.starts, options.shared, options.mode)
 
     # -- terminals -------------------------------------------------------------------------
 
@@ -86,10 +96,16 @@ class GrammarLowering:
         scanned = [t for t in self.loaded.spec.terminals if t.kind == SCANNED]
         regexps = [t for t in scanned if t.literal is None]
         try:
-            patterns = Prioritised([(t.regexp, flags) for t in regexps])
-            if self.loaded.spec.mode == "dynamic_complete":
-                self._check_pieces([regexps[i] for i in patterns.looking_out()])
-            made = iter(patterns.lower(self.builder))
+            if self.loaded.spec.mode != "dynamic_complete" and not flags and python.NATIVE:
+                handles = self._python_patterns([t.regexp for t in regexps])
+            else:
+                handles = None
+            if handles is None:
+                patterns = Prioritised([(t.regexp, flags) for t in regexps])
+                if self.loaded.spec.mode == "dynamic_complete":
+                    self._check_pieces([regexps[i] for i in patterns.looking_out()])
+                handles = patterns.lower(self.builder)
+            made = iter(handles)
             return [next(made) if t.literal is None else self.builder.pat_literal(t.literal) for t in scanned]
         except RegexError as error:
             culprit = next((t for t in scanned if t.regexp == error.pattern), None)
@@ -98,6 +114,16 @@ class GrammarLowering:
             raise self.loaded.error(
                 culprit.name, f"terminal {culprit.shown} cannot be represented: {error}"
             ) from error
+
+    def _python_patterns(self, patterns: list[str]) -> list[int] | None:
+        """Let the core read and make the patterns, if it can."""
+        found = self.builder.python_patterns(patterns, python.members)
+        if found is None:
+            return None
+        handles, (cells, following) = found
+        if len(following) > 1:
+            self.builder.left_context(cells, following)
+        return handles
 
     def _check_pieces(self, looking: list[Terminal]) -> None:
         """Lark's lexer matches the beginnings of a lexeme as texts of their own, with nothing around them."""

@@ -11,9 +11,13 @@ from structgen._frontends.regex import _ast
 from structgen._frontends.regex._ast import Node
 from structgen._frontends.regex._beginning import may_begin_with
 from structgen._frontends.regex._builder import RegexBuilder
+from structgen._frontends.regex._charset import Ranges
 from structgen._frontends.regex._limits import MAX_COUNT, MAX_NESTING, check_length, limit_error
 from structgen._frontends.regex._lower import Lowering
 from structgen._frontends.regex._python_tree import Converter, keyword
+
+# Whether the core's own parser of patterns tells widths as this Python does (since 3.11.7).
+NATIVE = hasattr(_parser, "MAXWIDTH")
 
 # A plain number: arithmetic on the flags of re is slow, and its parser does much of it.
 _ACCEPTED_FLAGS = int(
@@ -84,6 +88,15 @@ def width(pattern: str) -> tuple[int, int]:
     found = _keyword(pattern)
     low, high = syntax_tree(pattern, 0).getwidth() if found is None else (len(found[1]),) * 2
     return int(low), int(high)
+
+
+def members(item: str, flags: int) -> Ranges:
+    """Return the characters that a pattern of one item, such as ``[\\w-]``, matches."""
+    node = parse(item, flags)
+    if isinstance(node, _ast.Literal):
+        return ((ord(node.text),) * 2,)
+    assert isinstance(node, _ast.Chars)
+    return node.ranges
 
 
 def _keyword(pattern: str) -> tuple[str, str, str] | None:

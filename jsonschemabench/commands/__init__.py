@@ -1,0 +1,1 @@
+"""The commands of ``python -m jsonschemabench``: each module adds its own by ``add_parser(commands)``."""

@@ -1,0 +1,200 @@
+"""Paths of symbols that follow each other: terminals, or what rules read."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from structgen._core import DEAD, Repeats
+from structgen._structure import Event
+from structgen.hf._structure_path import Critical, Ids, Place, StructurePath
+
+# What rules of statements are called where nothing else is said.
+_STATEMENT = re.compile(r"(^|_)(stmt|statement)s?$")
+
+_CLOSING = (b")", b"]", b"}")
+
+# A symbol's first lexeme with what is ignored in front of it, and its last lexeme: (ignored, first, last).
+Ends = tuple[bytes, bytes, bytes]
+
+
+def names_statements(name: str) -> bool:
+    """Tell whether a rule reads a statement, by its name."""
+    return _STATEMENT.search(name) is not None
+
+
+class SymbolPlace(Place):
+    """What is known of symbols after one generated prefix."""
+
+    __slots__ = ("ends", "first", "ignored", "shape", "symbols")
+
+    def __init__(self, state: int, symbols: Repeats, content: Repeats) -> None:
+        super().__init__(state, content)
+        self.symbols = symbols
+        self.ends: tuple[Ends, ...] = ()
+        """Of the last symbols, in step with `symbols`."""
+        self.ignored = b""
+        """Ignored text in front of the lexeme under way."""
+        self.shape: tuple[str, ...] = ()
+        """Terminals of the symbol under way."""
+        self.first: tuple[bytes, bytes] = (b"", b"")
+        """Its first lexeme, behind what is ignored in front."""
+
+
+class SymbolPath(StructurePath[SymbolPlace]):
+    """Symbols of one level, whatever they are nested in."""
+
+    def __init__(self, automaton: Any, level: str, window: int, content: bool) -> None:
+        super().__init__(automaton, level, window, content)
+        self._terminals = level == "terminal"
+        self._json = bool(automaton.reads_json)
+        self._symbols: dict[tuple[str, ...], int] = {}
+        self._shapes: list[tuple[str, ...]] = []
+        self._spelled = lru_cache(1024)(self._spell)
+
+    def _fresh(self, state: int) -> SymbolPlace:
+        return SymbolPlace(state, self._empty, self._empty)
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def _wanted(self, events: list[Event]) -> list[Event]:
+        return [
+            event
+            for event in events
+            if event.kind in ("terminal", "ignored")
+            or (event.kind == "close" and not self._terminals and self._closes(event.name))
+            # JSON's terminals are certain all the same.
+            or (event.kind == "unknown" and not self._json)
+        ]
+
+    def _read(self, place: SymbolPlace, token: int) -> SymbolPlace:
+        state, events = self._tell(place.state, token)
+        after = SymbolPlace(state, place.symbols, place.content)
+        after.ends, after.shape, after.first = place.ends, place.shape, place.first
+        after.ignored = place.ignored
+        text = place.pending + self._tokens[token]
+        if events:
+            cut = 0
+            last = place.ends[-1][2] if place.ends else b""
+            for event in events:
+                at = len(place.pending) + event.position
+                last = self._take(after, event, text[cut:at], last)
+                if event.kind != "close":
+                    cut = max(cut, at)
+            if cut:
+                text, after.content = text[cut:], self._empty
+        after.pending = text
+        return after
+
+    def _take(self, after: SymbolPlace, event: Event, lexeme: bytes, last: bytes) -> bytes:
+        """Take one event; return the last lexeme that the parser was shown."""
+        if event.kind == "terminal":
+            if not lexeme:
+                # Indents and dedents have no text to begin with: they only end what is in front of them.
+                if not self._terminals:
+                    self._complete(after, last)
+                return last
+            name = event.name
+            if self._json:
+                blank = len(lexeme) - len(lexeme.lstrip())
+                after.ignored += lexeme[:blank]
+                lexeme = lexeme[blank:].rstrip()
+                if name == "key":
+                    # Members of different names are no repeats.
+                    name = lexeme.decode("utf-8", "replace")
+            elif not self._terminals and lexeme.isspace():
+                # The ends of lines belong to no statement, or each copy would begin with one.
+                after.ignored += lexeme
+                return last
+            if not after.shape:
+                after.first = (after.ignored, lexeme)
+            after.shape += (name,)
+            after.ignored = b""
+            if self._terminals:
+                self._complete(after, lexeme)
+            return lexeme
+        if event.kind == "ignored":
+            after.ignored += lexeme
+        elif event.kind == "unknown":
+            after.symbols, after.ends, after.shape, after.ignored = self._empty, (), (), b""
+        else:
+            self._complete(after, last)
+        return last
+
+    def _closes(self, rule: str) -> bool:
+        if self._level == "statement":
+            return names_statements(rule)
+        return rule == self._level
+
+    def _complete(self, after: SymbolPlace, last: bytes) -> None:
+        """Make a symbol of the terminals since the symbol before."""
+        if not after.shape:
+            return
+        symbol = self._symbols.get(after.shape)
+        if symbol is None:
+            symbol = self._symbols[after.shape] = len(self._shapes)
+            self._shapes.append(after.shape)
+        after.symbols = after.symbols.append(symbol)
+        after.ends = (*after.ends, (*after.first, last))[-self._window :]
+        after.shape = ()
+
+    # -- critical tokens ---------------------------------------------------------------------
+
+    def _find_structure(self, place: SymbolPlace, found: Critical) -> None:
+        ends, pending = place.ends, place.pending
+        if not place.shape:
+            for period, matched in place.symbols.runs:
+                # The first lexeme of a unit longer than the window is forgotten.
+                if matched % period == 0 and period <= len(ends):
+                    ignored, lexeme, _ = ends[-period]
+                    if pending and not pending.isspace():
+                        continue
+                    rest = ignored[len(pending) :] if ignored.startswith(pending) else b""
+                    for front in {b"", rest}:
+                        tokens = self._spelled(front, lexeme)
+                        if len(tokens):
+                            found.append((matched // period, tokens))
+            if not pending:
+                return
+        # A symbol is under way: does it end with the token that begins the next copy?
+        # The periods of runs that go on alike differ, but not what is expected of them.
+        asked: dict[tuple[bytes, bytes, int], int] = {}
+        for period, matched in place.symbols.nearly():
+            if period > len(ends):
+                continue
+            symbol = place.symbols.last(period)[0]
+            whole = self._shapes[symbol]
+            missing = len(whole) - len(place.shape)
+            if whole[: len(place.shape)] != place.shape or missing > (1 if pending else 0):
+                continue
+            ignored, lexeme, _ = ends[-max(period - 1, 1)]
+            last = ends[-period][2] if missing else b""
+            rest = last[len(pending) :] if last.startswith(pending) else b""
+            between = ignored[len(pending) :] if ignored.startswith(pending) else b""
+            for front in {b"", ignored, between, rest, rest + ignored}:
+                key = front, lexeme, symbol
+                asked[key] = max(asked.get(key, 0), (matched + 1) // period)
+        for (front, lexeme, symbol), repeats in asked.items():
+            tokens = self._spelled(front, lexeme)
+            # The first tells for all whether what is under way ends there, and as what.
+            if len(tokens) and self._completes(place, int(tokens[0]), symbol):
+                found.append((repeats, tokens))
+
+    def _spell(self, front: bytes, lexeme: bytes) -> Ids:
+        """Return the tokens that spell `front` and a beginning of `lexeme`, or more."""
+        # A closing bracket never begins what could go on for ever.
+        if not lexeme or lexeme in _CLOSING:
+            return np.empty(0, np.int64)
+        text = front + lexeme
+        beginnings = list(self._spelling.beginnings(text, len(front)))
+        return np.concatenate((np.array(beginnings, np.int64), self._spelling.longer(text)))
+
+    def _completes(self, place: SymbolPlace, token: int, symbol: int) -> bool:
+        """Tell whether `token` makes the symbol under way `symbol`."""
+        state, events = self._tell(place.state, token)
+        if state == DEAD or not events:
+            return False
+        symbols = self._read(place, token).symbols
+        back = symbols.length - place.symbols.length
+        return 0 < back <= self._window and symbols.last(back)[0] == symbol
