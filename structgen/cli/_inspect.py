@@ -193,6 +193,17 @@ class Inspector:
             fields["note"] = str(error)
         return Situation(text, True, good, self.expected(state), **fields)
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The end tokens."""
+        return self.named.vocabulary.eos_token_ids
+
+    def allowed(self, text: str) -> npt.NDArray[np.int64]:
+        """Return the ids of all tokens that may follow, end tokens too."""
+        at = self._tokens.advance_bytes(self._tokens.start, text.encode("utf-8", "surrogateescape"))
+        ids = self._allowed(at)
+        return np.append(ids, self.ends) if self._tokens.accepts(at) else ids
+
     def refusal(self, text: str, token: str) -> Refusal:
         """Return why a token may not follow the beginning of a text.
 
@@ -285,7 +296,7 @@ class Inspector:
         mask = np.zeros(self._width, np.int32)
         self._tokens.fill_mask(state, mask)
         bits = np.unpackbits(mask.view(np.uint8), bitorder="little")
-        bits[list(self.named.vocabulary.eos_token_ids)] = 0
+        bits[list(self.ends)] = 0
         return np.flatnonzero(bits)
 
     def _open_rules(self, state: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,11 +15,15 @@ from structgen.cli._inspect import Inspector, Refusal, Situation
 from structgen.cli._vocabularies import HELP as VOCABULARY_HELP
 from structgen.cli._vocabularies import load_vocabulary
 
+if TYPE_CHECKING:
+    from structgen.cli._models import Likely
+
 _EPILOG = """\b
 Examples:
   structgen show schema.json --text '{"name": "a'
   structgen show schema.json --text '{"age": ' --token true
   structgen show grammars:sql --text 'SELECT a FROM' --vocabulary tiny
+  structgen show schema.json --model tiny --prompt 'An invoice as JSON: '
   structgen show schema.json --html steps.html
   structgen show 'regex:(ab)*c' --svg automaton.svg
 
@@ -50,6 +54,14 @@ _MAX_GROUPS = 15
     metavar="TOKEN",
     help="Why this token may not follow: its text, or # and its id. May be repeated.",
 )
+@click.option(
+    "--model",
+    "model_name",
+    metavar="MODEL",
+    help="Also what this model would say next, allowed or not: tiny, or the folder or name of a causal model "
+    "of transformers. The vocabulary is the model's.",
+)
+@click.option("--prompt", default="", help="What the model reads in front of the text.")
 @click.option("--vocabulary", default="auto", show_default=True, metavar="NAME", help=VOCABULARY_HELP)
 @click.option(
     "--format", "report_format", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -74,6 +86,8 @@ def show(
     constraint: str,
     text: str | None,
     tokens: tuple[str, ...],
+    model_name: str | None,
+    prompt: str,
     vocabulary: str,
     report_format: str,
     html: str | None,
@@ -90,8 +104,16 @@ def show(
         _draw(loaded, dot_file, svg_file, max_states)
     if html is None and text is None and not tokens and (dot_file or svg_file):
         return 0
+    model = tokenizer = None
     with refusals(loaded.name):
-        inspector = Inspector(loaded, load_vocabulary(vocabulary))
+        if model_name is None:
+            named = load_vocabulary(vocabulary)
+        else:
+            from structgen.cli._models import load_model, named_vocabulary
+
+            model, tokenizer = load_model(model_name)
+            named = named_vocabulary(model_name, model, tokenizer)
+        inspector = Inspector(loaded, named)
     if html is not None:
         from structgen.cli._show_html import page
 
@@ -102,16 +124,24 @@ def show(
             return 0
     situation = inspector.situation(text or "")
     refused: list[Refusal] = []
+    likely: tuple[float, list[Likely]] | None = None
     if situation.alive:
+        if model is not None:
+            from structgen.cli._models import likely_tokens
+
+            with refusals(loaded.name):
+                likely = likely_tokens(model, tokenizer, inspector, prompt, situation.text)
         try:
             refused = [inspector.refusal(situation.text, token) for token in tokens]
         except ValueError as error:
             raise UnusableInputError("--token", str(error)) from None
     if report_format == "json":
         record = asdict(situation) | {"tokens": [asdict(one) for one in refused]}
+        if likely is not None:
+            record |= {"allowed_probability": likely[0], "likely": [asdict(one) for one in likely[1]]}
         click.echo(json.dumps(record, ensure_ascii=False))
     else:
-        for line in _lines(situation, refused, inspector.named.label):
+        for line in _lines(situation, refused, likely, inspector.named.label):
             click.echo(line)
     return 0 if situation.alive and all(one.allowed for one in refused) else EXIT_PROBLEMS
 
@@ -142,7 +172,9 @@ def _random_text(constraint: Constraint, seed: int) -> str:
         return random_texts(automaton, 1, seed=seed, max_bytes=max(300, 2 * shortest))[0]
 
 
-def _lines(situation: Situation, refused: list[Refusal], label: str) -> Iterator[str]:
+def _lines(
+    situation: Situation, refused: list[Refusal], likely: tuple[float, list[Likely]] | None, label: str
+) -> Iterator[str]:
     if not situation.alive:
         data = situation.text.encode("utf-8", "surrogateescape")
         good = data[: situation.good_bytes].decode("utf-8", "backslashreplace")
@@ -176,6 +208,11 @@ def _lines(situation: Situation, refused: list[Refusal], label: str) -> Iterator
         yield f"    and {len(situation.groups) - _MAX_GROUPS} more groups"
     if situation.note:
         yield f"  note:     {situation.note}"
+    if likely is not None:
+        yield f"  model:    {likely[0]:.1%} of its probability is on what is allowed"
+        for token in likely[1]:
+            kept = "refused" if token.reason else f"{token.share:7.1%}"
+            yield f'    {token.probability:6.1%}  {kept}  "{token.token}"'
     for one in refused:
         word = click.style("allowed", fg="green") if one.allowed else click.style("refused", fg="red")
         yield f"  {word}: {one.reason}"

@@ -182,6 +182,33 @@ def test_described():
     assert described(b"a\xc3") == "a and what is not ASCII"
 
 
+def test_what_a_model_would_say():
+    arguments = ["regex:[0-9]{4}( AD)?", "--model", "tiny", "--prompt", "The year is "]
+    found = record(*arguments, "--text", "19")
+    import torch
+
+    from structgen.testing import tiny_model
+
+    model, tokenizer = tiny_model.load()
+    ids = tokenizer("The year is ")["input_ids"] + tokenizer("19")["input_ids"]
+    with torch.inference_mode():
+        probabilities = model(torch.tensor([ids])).logits[0, -1].double().softmax(-1)
+    texts = [tokenizer.decode([token]) for token in range(len(tokenizer))]
+    # "19" is the beginning of four digits.
+    allowed = [i for i, text in enumerate(texts) if re.fullmatch(r"\d|\d\d( |$)( A(D)?)?", text)]
+    assert found["allowed_probability"] == pytest.approx(float(probabilities[allowed].sum()), rel=1e-6)
+    best = probabilities.topk(8)
+    assert [one["token_id"] for one in found["likely"]] == best.indices.tolist()
+    for one, probability in zip(found["likely"], best.values.tolist(), strict=True):
+        assert one["probability"] == pytest.approx(probability, rel=1e-6)
+        assert (one["reason"] is None) == (one["token_id"] in allowed)
+        expected = probability / found["allowed_probability"] if one["reason"] is None else 0
+        assert one["share"] == pytest.approx(expected, rel=1e-6)
+    assert found["allowed"] == len(allowed)
+    assert "of its probability is on what is allowed" in run(*arguments).stdout
+    assert run("regex:a", "--model", "no/such/folder/at/all").exit_code == 2
+
+
 # -- graphs --------------------------------------------------------------------------------
 
 
