@@ -250,6 +250,22 @@ def test_commas_against_a_parser(data: st.DataObject) -> None:
     assert commas_seen >= len([match for match in re.findall(r'"(?:[^"\\]|\\.)*"|,', text) if match == ","])
 
 
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_tokenisations_make_no_difference(data: st.DataObject) -> None:
+    text = data.draw(spellings(data.draw(LOOPS), order=False)).encode()
+    text = text[: data.draw(st.integers(1, len(text)))]
+    level = data.draw(st.sampled_from(["statement", "terminal", "array"]))
+    row: list[int] = []
+    while (position := len(VOCABULARY.decode(row))) < len(text):
+        here = [i for i, token in enumerate(VOCABULARY.tokens) if token and text.startswith(token, position)]
+        row.append(data.draw(st.sampled_from(here)))
+    penalty = GrammarRepetitionPenalty(ANY, level=level, prompt_length=0)
+    scores = torch.zeros(1, VOCABULARY.logits_size)
+    changed = [penalty(torch.tensor([tokens]), scores) for tokens in (row, list(text))]
+    assert torch.equal(*changed)
+
+
 # -- in generation ---------------------------------------------------------------------------
 
 
