@@ -64,6 +64,45 @@ class Verdict:
         return self.valid == (self.outcome is Outcome.ACCEPTED)
 
 
+class OutputOutcome(StrEnum):
+    """What an output is."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    """It is JSON that the schema does not allow, or no JSON."""
+    UNFINISHED = "unfinished"
+    """It reached the bound of tokens, or a place where no token is allowed."""
+    REFUSED = "refused"
+    """The model declined."""
+    UNDECIDED = "undecided"
+    """The validator could not tell."""
+
+
+@dataclass(slots=True)
+class Output:
+    """One text that an engine wrote for a schema.
+
+    Attributes
+    ----------
+    outcome
+        What it is.
+    text
+        What was written; bytes that are not UTF-8 are replaced.
+    tokens
+        How many tokens it has, the end token included.
+    ns
+        Nanoseconds that it took.
+    detail
+        Why it is not valid.
+    """
+
+    outcome: OutputOutcome
+    text: str
+    tokens: int
+    ns: int
+    detail: str = ""
+
+
 @dataclass(slots=True)
 class Row:
     """One schema under one engine.
@@ -94,6 +133,8 @@ class Row:
         How many instances there were to judge.
     keywords
         What the schema uses, see :func:`jsonschemabench.keywords.keywords`; none in files of before.
+    outputs
+        Texts that were written, where those are measured.
     """
 
     engine: str
@@ -110,6 +151,7 @@ class Row:
     peak_bytes: int = 0
     instances: int = 0
     keywords: list[str] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
 
     @property
     def judged(self) -> bool:
@@ -263,9 +305,14 @@ def row(content: dict[str, Any]) -> Row:
     verdicts = [
         Verdict(**{**verdict, "outcome": Outcome(verdict["outcome"])}) for verdict in content["verdicts"]
     ]
+    outputs = [
+        Output(**{**output, "outcome": OutputOutcome(output["outcome"])})
+        for output in content.get("outputs", [])
+    ]
     return Row(
         **{
             **content,
+            "outputs": outputs,
             "status": Status(content["status"]),
             "step_ns": array("q", content["step_ns"]),
             "verdicts": verdicts,

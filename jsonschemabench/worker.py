@@ -16,6 +16,7 @@ from time import perf_counter_ns
 
 from jsonschemabench import vocabularies
 from jsonschemabench.engines import (
+    Adapter,
     CompileError,
     Engine,
     EngineUnavailableError,
@@ -23,6 +24,7 @@ from jsonschemabench.engines import (
     UnsatisfiableError,
     engine_class,
 )
+from jsonschemabench.walks import OutputRequest, Produced
 
 SINGLE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1"
@@ -35,10 +37,11 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(slots=True)
 class Task:
-    """What a worker is asked to do: a schema and its instances as token ids."""
+    """What a worker is asked to do: a schema, and its instances as token ids or how many outputs to write."""
 
     schema: SchemaInput
     instances: list[tuple[bool, list[int]]]
+    request: OutputRequest | None = None
 
 
 @dataclass(slots=True)
@@ -66,6 +69,7 @@ class Done:
     any_order: list[bool] = field(default_factory=list)
     step_ns: array[int] = field(default_factory=lambda: array("q"))
     first_visit: int = 0
+    outputs: list[Produced] = field(default_factory=list)
     rss_bytes: int = 0
     peak_bytes: int = 0
 
@@ -110,8 +114,8 @@ def serve(connection: Connection, engine_name: str, vocabulary_name: str, log: s
         connection.send(done)
 
 
-def answer(engine: Engine, task: Task, compiled: Callable[[], None]) -> Done:
-    """Compile, fill the first mask, walk every instance.
+def answer(engine: Adapter, task: Task, compiled: Callable[[], None]) -> Done:
+    """Compile, fill the first mask, walk every instance or write outputs.
 
     Whatever an engine raises beyond its two declared errors is a crash of it, panics of native code that
     arrive as ``BaseException`` included. ``compiled`` is called between compiling and walking.
@@ -123,18 +127,19 @@ def answer(engine: Engine, task: Task, compiled: Callable[[], None]) -> Done:
         begin = perf_counter_ns()
         engine.compile(task.schema)
         ready = perf_counter_ns()
-        engine.first_mask()
+        if isinstance(engine, Engine):
+            engine.first_mask()
         done.first_mask_ns = perf_counter_ns() - begin
         done.compile_ns = ready - begin
         compiled()
         done.phase = "walk"
-        for valid, tokens in task.instances:
-            accepted = engine.walk(tokens, done.step_ns)
-            if not done.accepted_tokens:
-                done.first_visit = len(done.step_ns)
-            done.accepted_tokens.append(accepted)
-            rejected = valid and accepted <= len(tokens)
-            done.any_order.append(rejected and engine.accepts_any_order(task.schema, tokens))
+        if task.request is not None:
+            for produced in engine.outputs(task.request, done.step_ns):
+                if not done.outputs:
+                    done.first_visit = len(done.step_ns)
+                done.outputs.append(produced)
+        else:
+            _walk(engine, task, done)
         done.phase = ""
     except CompileError as error:
         done.error, done.detail = "compile error", str(error)[:_REASON_CHARACTERS]
@@ -148,6 +153,18 @@ def answer(engine: Engine, task: Task, compiled: Callable[[], None]) -> Done:
         engine.release()
         gc.enable()
     return done
+
+
+def _walk(engine: Adapter, task: Task, done: Done) -> None:
+    if not isinstance(engine, Engine):
+        raise TypeError(f"{engine.name} has no masks")
+    for valid, tokens in task.instances:
+        accepted = engine.walk(tokens, done.step_ns)
+        if not done.accepted_tokens:
+            done.first_visit = len(done.step_ns)
+        done.accepted_tokens.append(accepted)
+        rejected = valid and accepted <= len(tokens)
+        done.any_order.append(rejected and engine.accepts_any_order(task.schema, tokens))
 
 
 def die_with_parent() -> None:

@@ -1,6 +1,9 @@
-"""What an engine adapter is: compile a schema, hand out the first mask, walk token sequences.
+"""What an engine adapter is: compile a schema, hand out the first mask, walk token sequences, write outputs.
 
-Every adapter writes its own ``walk`` instead of sharing one that calls back: a Python call per token
+An :class:`Adapter` says in :attr:`Adapter.abilities` what it can do. All of them write outputs; those of
+engines that hand out masks are :class:`Engine`.
+
+Every such adapter writes its own ``walk`` instead of sharing one that calls back: a Python call per token
 costs as much as the fastest engines take, and engines with and without a state argument would pay it
 unequally. The loops must keep this shape (the clock runs while the mask is computed and while the
 state advances, not while the bit is looked up; the mask of a refused token and the last mask, where the
@@ -27,14 +30,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from jsonschemabench.datasets import Reading
 from jsonschemabench.vocabularies import BenchVocabulary
+from jsonschemabench.walks import OutputRequest, Produced, Walker
+
+Ability = Literal["masks", "outputs"]
+"""``masks``: it says which tokens may come next. ``outputs``: it writes texts for a schema."""
 
 
 class EngineUnavailableError(Exception):
@@ -68,34 +76,33 @@ class SchemaInput:
     reading: Reading | None = None
 
 
-class Engine(ABC):
-    """An engine under test, holding one compiled schema at a time.
+class Adapter(ABC):
+    """Whatever writes texts for a schema, holding one schema at a time.
 
     Parameters
     ----------
     vocabulary
-        The vocabulary to compute masks over. What depends on it alone is built here, outside all
+        The vocabulary of masks, or to count tokens with. What depends on it alone is built here, outside all
         measured times.
 
     Raises
     ------
     EngineUnavailableError
-        If the engine's package is not installed.
+        If the engine's package is not installed, or what it needs is not set.
     """
 
     name: ClassVar[str]
     distributions: ClassVar[tuple[str, ...]]
     """Distributions whose versions go into the manifest."""
 
+    abilities: ClassVar[frozenset[Ability]] = frozenset({"outputs"})
+
     def __init__(self, vocabulary: BenchVocabulary) -> None:
         self.vocabulary = vocabulary
-        self.mask = np.zeros((1, vocabulary.mask_words), dtype=np.int32)
-        # A memoryview yields Python ints several times faster than indexing the array.
-        self.bits = memoryview(self.mask[0])
 
     @abstractmethod
     def compile(self, schema: SchemaInput) -> None:
-        """Compile ``schema``, so far that the first mask can be asked for. Timed.
+        """Take ``schema``; engines with masks go so far that the first can be asked for. Timed.
 
         Raises
         ------
@@ -104,6 +111,39 @@ class Engine(ABC):
         UnsatisfiableError
             If the engine finds that nothing matches.
         """
+
+    @abstractmethod
+    def outputs(self, request: OutputRequest, times: array[int]) -> Iterator[Produced]:
+        """Write texts for the schema.
+
+        Parameters
+        ----------
+        request
+            How many, how long, and the seed.
+        times
+            Receives nanoseconds per mask and step, where there are masks.
+
+        Raises
+        ------
+        CompileError
+            If the schema is refused only now.
+        """
+
+    @abstractmethod
+    def release(self) -> None:
+        """Let go of the schema. Not timed, and called after every schema, refused ones too."""
+
+
+class Engine(Adapter):
+    """An engine that says which tokens may come next; see :class:`Adapter` for the parameters."""
+
+    abilities: ClassVar[frozenset[Ability]] = frozenset({"masks", "outputs"})
+
+    def __init__(self, vocabulary: BenchVocabulary) -> None:
+        super().__init__(vocabulary)
+        self.mask = np.zeros((1, vocabulary.mask_words), dtype=np.int32)
+        # A memoryview yields Python ints several times faster than indexing the array.
+        self.bits = memoryview(self.mask[0])
 
     @abstractmethod
     def first_mask(self) -> None:
@@ -127,9 +167,30 @@ class Engine(ABC):
             sequence is accepted.
         """
 
-    @abstractmethod
-    def release(self) -> None:
-        """Let go of the compiled schema. Not timed, and called after every schema, refused ones too."""
+    def begin(self) -> None:
+        """Go to the start of an output, for :meth:`fill` and :meth:`take`.
+
+        What is here for adapters that have nothing better walks all tokens again for every mask.
+        """
+        self._taken: list[int] = []
+
+    def fill(self) -> None:
+        """Fill ``mask`` with the tokens that may come next. Timed."""
+        # A walk that is not refused ends with the mask after its last token.
+        self.walk(self._taken, array("q"))
+
+    def take(self, token: int) -> None:
+        """Go on by a token that the mask allows, other than the end token. Timed."""
+        self._taken.append(token)
+
+    def outputs(self, request: OutputRequest, times: array[int]) -> Iterator[Produced]:
+        """Walk at random under the masks, see :mod:`jsonschemabench.walks`; see the base class."""
+        for number in range(request.count):
+            yield self._walker.walk(self, request, number, times)
+
+    @cached_property
+    def _walker(self) -> Walker:
+        return Walker(self.vocabulary)
 
     def accepts_any_order(self, schema: SchemaInput, tokens: Sequence[int]) -> bool:
         """Tell whether ``tokens`` are accepted once properties may come in any order.

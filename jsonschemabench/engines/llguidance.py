@@ -97,6 +97,19 @@ class LLGuidanceEngine(Engine):
         times.append(clock() - begin)
         return len(tokens) + (bits[eos >> 5] >> (eos & 31) & 1)
 
+    def begin(self) -> None:
+        """Go to the start of an output; see the base class."""
+        self._rewind()
+
+    def fill(self) -> None:
+        """Fill the mask; see the base class."""
+        self._matcher.unsafe_compute_mask_ptr(self._pointer, self._bytes)
+
+    def take(self, token: int) -> None:
+        """Go on by a token; see the base class."""
+        if not self._matcher.consume_token(token):
+            raise RuntimeError(self._matcher.get_error())
+
     def _rewind(self) -> None:
         # A matcher never leaves its error state (a limit it ran into), not even by reset().
         if self._matcher.is_error() or not self._matcher.reset():

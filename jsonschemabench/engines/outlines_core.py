@@ -76,3 +76,15 @@ class OutlinesCoreEngine(Engine):
         fill(pointer, words, width)
         times.append(clock() - begin)
         return len(tokens) + (bits[eos >> 5] >> (eos & 31) & 1)
+
+    def begin(self) -> None:
+        """Go to the start of an output; see the base class."""
+        self._guide.reset()
+
+    def fill(self) -> None:
+        """Fill the mask; see the base class."""
+        self._guide.write_mask_into(*self._buffer)
+
+    def take(self, token: int) -> None:
+        """Go on by a token; see the base class."""
+        self._guide.advance(token, False)

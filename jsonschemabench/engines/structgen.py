@@ -49,6 +49,8 @@ class StructgenEngine(Engine):
         _ = self._tokens.native
         self._automaton: Any = None
         self._any_order: Any = None
+        self._session: Any = None
+        self._state = 0
         self._row = self.mask[0]
 
     def compile(self, schema: SchemaInput) -> None:
@@ -64,7 +66,7 @@ class StructgenEngine(Engine):
 
     def release(self) -> None:
         """Let go of the compiled schema; see the base class."""
-        self._automaton = self._any_order = None
+        self._automaton = self._any_order = self._session = None
 
     def first_mask(self) -> None:
         """Fill the first mask; see the base class."""
@@ -92,6 +94,21 @@ class StructgenEngine(Engine):
         fill(state, row)
         times.append(clock() - begin)
         return len(tokens) + (bits[eos >> 5] >> (eos & 31) & 1)
+
+    def begin(self) -> None:
+        """Go to the start of an output; see the base class."""
+        self._session = self._automaton.session()
+        self._state = self._session.start
+
+    def fill(self) -> None:
+        """Fill the mask; see the base class."""
+        self._session.fill_mask(self._state, self._row)
+
+    def take(self, token: int) -> None:
+        """Go on by a token; see the base class."""
+        self._state = self._session.step(self._state, token)
+        if self._state == self._structgen.DEAD:
+            raise RuntimeError(f"structgen does not take token {token}, which its mask allows")
 
     def accepts_any_order(self, schema: SchemaInput, tokens: Sequence[int]) -> bool:
         """Compile with ``property_order="any"`` and walk; see the base class."""

@@ -28,6 +28,7 @@ class XGrammarEngine(Engine):
     Masks go into a NumPy buffer, which it fills as fast as a tensor.
     """
 
+    strict_mode: ClassVar[bool] = False
     name: ClassVar[str] = "xgrammar"
     distributions: ClassVar[tuple[str, ...]] = ("xgrammar", "torch")
 
@@ -53,7 +54,9 @@ class XGrammarEngine(Engine):
     def compile(self, schema: SchemaInput) -> None:
         """Compile the grammar and make a matcher; see the base class."""
         try:
-            grammar = self._compiler.compile_json_schema(schema.text, any_whitespace=True, strict_mode=False)
+            grammar = self._compiler.compile_json_schema(
+                schema.text, any_whitespace=True, strict_mode=self.strict_mode
+            )
         except (RuntimeError, ValueError, TypeError) as error:
             # A part that nothing satisfies is refused, too, but that says nothing about the whole.
             nothing = "unsatisfiable" in str(error).lower() or schema.value is False
@@ -90,3 +93,23 @@ class XGrammarEngine(Engine):
         fill(mask)
         times.append(clock() - begin)
         return len(tokens) + (bits[eos >> 5] >> (eos & 31) & 1)
+
+    def begin(self) -> None:
+        """Go to the start of an output; see the base class."""
+        self._matcher.reset()
+
+    def fill(self) -> None:
+        """Fill the mask; see the base class."""
+        self._matcher.fill_next_token_bitmask(self.mask)
+
+    def take(self, token: int) -> None:
+        """Go on by a token; see the base class."""
+        if not self._matcher.accept_token(token):
+            raise RuntimeError(f"xgrammar does not take token {token}, which its mask allows")
+
+
+class XGrammarDefaultEngine(XGrammarEngine):
+    """xgrammar with its own defaults: objects and arrays hold nothing that their schema does not name."""
+
+    strict_mode: ClassVar[bool] = True
+    name: ClassVar[str] = "xgrammar_default"

@@ -31,6 +31,9 @@ SCHEMAS: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
     ({"anyOf": [{"type": "null"}, {"type": "integer"}]}, [None, 7], ["null", 7.5]),
 ]
 
+REFUSED = {"lm_format_enforcer": ["2"]}
+"""What can't be expressed after all: enumerations of values of several types."""
+
 
 def run(engine: str, cases: list[Case]) -> list[Row]:
     missing: dict[str, str] = {}
@@ -56,8 +59,10 @@ def test_real_engines_judge_simple_schemas(engine: str) -> None:
         for number, (schema, valid, invalid) in enumerate(SCHEMAS)
     ]
     rows = run(engine, cases)
-    assert [(row.schema, row.detail) for row in rows if not row.passes] == []
-    for row, (_, valid, invalid) in zip(rows, SCHEMAS, strict=True):
+    assert [row.schema for row in rows if not row.passes] == REFUSED.get(engine, [])
+    rows = [row for row in rows if row.passes]
+    judged = [schema for number, schema in enumerate(SCHEMAS) if str(number) not in REFUSED.get(engine, [])]
+    for row, (_, valid, invalid) in zip(rows, judged, strict=True):
         assert len(row.verdicts) == len(valid) + len(invalid)
         assert 0 < row.compile_ns < row.first_mask_ns
         # Every walk times at least one mask; accepted ones a mask per token and one for the end.
