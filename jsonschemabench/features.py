@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from jsonschemabench.results import Outcome, Row, Status
+from jsonschemabench.results import Outcome, OutputOutcome, Row, Status
 
 
 @dataclass(slots=True)
@@ -20,11 +20,12 @@ class Counts:
     schemas
         How many use the keyword.
     passing
-        Every instance judged as labelled.
+        Every instance judged as labelled; of outputs, see :attr:`jsonschemabench.results.Row.passes`.
     under
-        Under-constrained: an invalid instance was accepted.
+        Under-constrained: an invalid instance was accepted, or an invalid output written.
     over
-        Over-constrained: a valid instance was rejected, be it by the order of its keys alone.
+        Over-constrained: a valid instance was rejected, be it by the order of its keys alone. Outputs can't
+        show it.
     refused
         Not compiled.
     failed
@@ -44,7 +45,9 @@ class Counts:
         self.passing += row.passes
         self.refused += row.status is Status.COMPILE_ERROR
         self.failed += not row.judged and row.status is not Status.COMPILE_ERROR
-        self.under += any(not v.valid and v.outcome is Outcome.ACCEPTED for v in row.verdicts)
+        self.under += any(not v.valid and v.outcome is Outcome.ACCEPTED for v in row.verdicts) or any(
+            output.outcome is OutputOutcome.INVALID for output in row.outputs
+        )
         self.over += any(v.valid and v.outcome is not Outcome.ACCEPTED for v in row.verdicts)
 
 

@@ -1,4 +1,4 @@
-"""The ``masks`` run: every schema under every engine, engines alternating within each schema."""
+"""The ``masks`` and ``outputs`` runs: every schema under every engine, which take turns within a schema."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ from dataclasses import dataclass
 from typing import Self
 
 from jsonschemabench.datasets import Case
-from jsonschemabench.engines import Engine, EngineUnavailableError, SchemaInput
+from jsonschemabench.engines import (
+    Adapter,
+    Engine,
+    EngineUnavailableError,
+    SchemaInput,
+    engine_class,
+)
+from jsonschemabench.judge import Judge
 from jsonschemabench.keywords import keywords
 from jsonschemabench.pool import EngineProcess
-from jsonschemabench.results import Outcome, Row, Status, Verdict
+from jsonschemabench.results import Outcome, Output, OutputOutcome, Row, Status, Verdict
 from jsonschemabench.vocabularies import BenchVocabulary
+from jsonschemabench.walks import OutputRequest, Produced
 from jsonschemabench.worker import Done, Task, answer
 
 _CONTEXT_CHARACTERS = 60
@@ -40,6 +48,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Outputs:
+    """Outputs to be written in place of instances to be walked.
+
+    Attributes
+    ----------
+    count
+        How many for each schema.
+    max_tokens
+        Bound of an output, the end token included.
+    seed
+        Of all random choices.
+    """
+
+    count: int = 3
+    max_tokens: int = 256
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A case as tokens: what the workers get, and what the rows need."""
 
@@ -49,12 +76,15 @@ class Prepared:
     keywords: list[str]
 
 
-def prepare(case: Case, vocabulary: BenchVocabulary) -> Prepared:
-    """Write and tokenise a case, once for all engines.
+def prepare(case: Case, vocabulary: BenchVocabulary, outputs: Outputs | None = None) -> Prepared:
+    """Write and tokenise a case, once for all engines; with ``outputs``, instances have no part in it.
 
     Instances without a text of their own are written by ``json.dumps(..., ensure_ascii=False)``. Those that
     hold lone surrogates can't be UTF-8 text and are left out.
     """
+    if outputs is not None:
+        request = OutputRequest(case.name, outputs.count, outputs.max_tokens, outputs.seed)
+        return Prepared(case.name, Task(_schema_input(case), [], request), [], keywords(case.schema))
     instances, descriptions = [], []
     for instance in case.instances:
         try:
@@ -73,6 +103,7 @@ def run(
     limits: Limits,
     *,
     unavailable: Callable[[str, str], None],
+    outputs: Outputs | None = None,
 ) -> Iterator[Row]:
     """Run every case under every engine.
 
@@ -91,13 +122,15 @@ def run(
         Time, memory, restarts.
     unavailable
         Called with name and reason for an engine that can't be loaded, which then is left out.
+    outputs
+        Have outputs written and judged, in place of walking instances.
 
     Yields
     ------
     Row
         One per schema and engine, in the order they were run.
     """
-    with Engines(vocabulary, limits) as running:
+    with Engines(vocabulary, limits, outputs) as running:
         for case in cases:
             names = [name for name in engines if name not in running.missing]
             first = running.schemas % max(1, len(names))
@@ -109,7 +142,7 @@ class Engines:
 
     Parameters
     ----------
-    vocabulary, limits
+    vocabulary, limits, outputs
         As for :func:`run`.
 
     Attributes
@@ -120,8 +153,9 @@ class Engines:
         Reasons by the name of each engine that could not be loaded.
     """
 
-    def __init__(self, vocabulary: BenchVocabulary, limits: Limits) -> None:
+    def __init__(self, vocabulary: BenchVocabulary, limits: Limits, outputs: Outputs | None = None) -> None:
         self._vocabulary = vocabulary
+        self._outputs = outputs
         self._limits = limits
         self._running: dict[str, EngineProcess] = {}
         self._stack = ExitStack()
@@ -153,7 +187,7 @@ class Engines:
                 process.stop()
         self.schemas += 1
         self._load(engines, unavailable)
-        prepared = prepare(case, self._vocabulary)
+        prepared = prepare(case, self._vocabulary, self._outputs)
         for name in engines:
             if name in self.missing:
                 continue
@@ -168,6 +202,8 @@ class Engines:
             if name in self._running or name in self.missing:
                 continue
             try:
+                if self._outputs is None and not issubclass(engine_class(name), Engine):
+                    raise EngineUnavailableError(f"{name} has no masks: measure its outputs")
                 process = EngineProcess(
                     name,
                     self._vocabulary.name,
@@ -182,9 +218,9 @@ class Engines:
                 unavailable(name, str(error))
 
 
-def judge(case: Case, engine: Engine) -> Row:
+def judge(case: Case, engine: Adapter, outputs: Outputs | None = None) -> Row:
     """Run one case in this process, without limits: for tests, where a process per engine is too much."""
-    prepared = prepare(case, engine.vocabulary)
+    prepared = prepare(case, engine.vocabulary, outputs)
     done = answer(engine, prepared.task, lambda: None)
     return _row(engine.name, prepared, done, engine.vocabulary)
 
@@ -217,6 +253,9 @@ def _row(engine: str, prepared: Prepared, done: Done, vocabulary: BenchVocabular
     )
     if not row.judged:
         return row
+    if done.outputs:
+        judged = Judge(prepared.task.schema.text)
+        row.outputs = [_output(produced, judged) for produced in done.outputs]
     for i, (valid, tokens) in enumerate(prepared.task.instances):
         # What can't be satisfied rejects everything, at the first token.
         accepted = 0 if status is Status.UNSATISFIABLE else done.accepted_tokens[i]
@@ -230,6 +269,16 @@ def _row(engine: str, prepared: Prepared, done: Done, vocabulary: BenchVocabular
             description = f"{_tail(before)} >>{refused.decode(errors='replace')}<<"
         row.verdicts.append(Verdict(valid, outcome, accepted, description))
     return row
+
+
+def _output(produced: Produced, judged: Judge) -> Output:
+    outcome, detail = OutputOutcome.UNFINISHED, produced.detail
+    if produced.finish == "refused":
+        outcome = OutputOutcome.REFUSED
+    elif produced.finish == "end":
+        outcome, detail = judged(produced.data)
+    text = produced.data.decode(errors="replace")
+    return Output(outcome, text, produced.tokens, produced.ns, detail)
 
 
 def _tail(data: bytes) -> str:

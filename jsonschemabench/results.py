@@ -160,7 +160,11 @@ class Row:
 
     @property
     def passes(self) -> bool:
-        """Whether every instance was judged as it is labelled."""
+        """Whether every instance was judged as it is labelled; or some output is valid, and none is not."""
+        if self.outputs:
+            outcomes = {output.outcome for output in self.outputs}
+            wrong = outcomes & {OutputOutcome.INVALID, OutputOutcome.REFUSED}
+            return self.judged and OutputOutcome.VALID in outcomes and not wrong
         return self.judged and all(verdict.right for verdict in self.verdicts)
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from jsonschemabench.results import Outcome, Row, Status
+from jsonschemabench.results import Outcome, OutputOutcome, Row, Status
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 
@@ -146,6 +146,64 @@ class Coverage:
 def coverage(rows: Sequence[Row]) -> Coverage:
     """Count the coverage of an engine; there must be a row."""
     return Coverage(len(rows), sum(row.judged for row in rows), sum(row.passes for row in rows))
+
+
+def output_coverage(rows: Sequence[Row]) -> Coverage:
+    """Count the coverage of an engine by what it wrote; there must be a row.
+
+    Declared: compiled, with all outputs written within the bounds of time and memory, and none refused.
+    Empirical: of these, with at least one output that ended, and all that ended valid. An output that the
+    token bound cut off, or that the validator could not judge, counts for neither side.
+
+    References
+    ----------
+    Geng et al., "Generating Structured Outputs from Language Models: Benchmark and Studies" (2025), on
+    coverage: declared coverage (processed without an error or a time-out), empirical coverage (what is
+    generated conforms to the schema), and compliance rate (the second of the first).
+    """
+    declared = [row for row in rows if _declares(row)]
+    return Coverage(len(rows), len(declared), sum(row.passes for row in declared))
+
+
+def _declares(row: Row) -> bool:
+    refused = any(output.outcome is OutputOutcome.REFUSED for output in row.outputs)
+    return row.status is Status.OK and bool(row.outputs) and not refused
+
+
+@dataclass(frozen=True, slots=True)
+class OutputCounts:
+    """What became of an engine's outputs, and how many tokens they have in all."""
+
+    outputs: int
+    valid: int
+    invalid: int
+    unfinished: int
+    refused: int
+    undecided: int
+    tokens: int
+    nanoseconds: int
+
+    @property
+    def compliance(self) -> float | None:
+        """The valid of those that were judged; None when none was."""
+        judged = self.valid + self.invalid
+        return self.valid / judged if judged else None
+
+
+def count_outputs(rows: Iterable[Row]) -> OutputCounts:
+    """Count outputs."""
+    found = [output for row in rows for output in row.outputs]
+    outcomes = Counter(output.outcome for output in found)
+    return OutputCounts(
+        outputs=len(found),
+        valid=outcomes[OutputOutcome.VALID],
+        invalid=outcomes[OutputOutcome.INVALID],
+        unfinished=outcomes[OutputOutcome.UNFINISHED],
+        refused=outcomes[OutputOutcome.REFUSED],
+        undecided=outcomes[OutputOutcome.UNDECIDED],
+        tokens=sum(output.tokens for output in found),
+        nanoseconds=sum(output.ns for output in found),
+    )
 
 
 def by_engine(rows: Iterable[Row], engines: Sequence[str]) -> dict[str, list[Row]]:

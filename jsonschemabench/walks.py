@@ -1,8 +1,8 @@
 """Random walks under an engine's masks: outputs without a model, the same choices for every engine.
 
 At every token a walk is either loose, and takes any allowed token with equal probability, or closes, and
-takes one of the best allowed kind: the end token, then what closes strings and brackets, then what opens
-nothing, then anything else. It closes with probability :data:`CLOSING`, and always in the second half of the
+takes one of the best allowed kind: the end token, then quotation marks, then what closes brackets, then what
+opens nothing, then anything else. It closes with probability :data:`CLOSING`, and always in the second half of the
 token bound: under uniform choices alone a string would go on for as many tokens as there are in the
 vocabulary. The random numbers depend on the seed, the name of the schema and the number of the walk, two to
 each token, so that engines with the same masks write the same texts.
@@ -24,7 +24,7 @@ from jsonschemabench.vocabularies import BenchVocabulary
 CLOSING = 0.25
 """Probability of closing at a token in the first half of the bound."""
 
-_END, _CLOSES, _PLAIN, _OPENS = range(4)
+_END, _QUOTES, _CLOSES, _PLAIN, _OPENS = range(5)
 
 Finish = Literal["end", "bound", "stuck", "refused"]
 """How an output ended: by the end token, at the token bound, with no token allowed, or with a refusal."""
@@ -147,6 +147,7 @@ class Walker:
 
 def _kind(data: bytes) -> int:
     if data and not data.strip(b'"]}'):
-        return _CLOSES
+        # Within a string, brackets close nothing.
+        return _QUOTES if data.startswith(b'"') else _CLOSES
     # White space and special tokens lead nowhere.
     return _OPENS if not data.strip() or any(byte in b"{[,:" for byte in data) else _PLAIN

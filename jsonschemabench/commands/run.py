@@ -18,7 +18,9 @@ from jsonschemabench.runs import drive, plan, reading
 from jsonschemabench.runs.plan import Plan
 from jsonschemabench.runs.store import MANIFEST, RunFolder
 
-_MEASURED = "engines data sample seed vocabulary timeout_s memory_limit_mib fresh_process_every".split()
+_MEASURED = (
+    "engines data sample seed vocabulary timeout_s memory_limit_mib fresh_process_every outputs max_tokens"
+).split()
 
 _EPILOG = """\
 examples:
@@ -66,6 +68,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh-process-every", type=int, metavar="K", help="start engines again after K schemas"
     )
+    parser.add_argument(
+        "--outputs", type=int, metavar="N", help="with --measure outputs: how many for each schema"
+    )
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="bound of an output")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="go on with what the folder holds")
     parser.add_argument(

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
 from jsonschemabench.reports.sections import Table, collect
-from jsonschemabench.results import Outcome, Row
+from jsonschemabench.results import Outcome, OutputOutcome, Row
 from jsonschemabench.runs.reading import Part
 
 CSV_COLUMNS = (
     *("run", "measure", "engine", "name", "status", "phase", "passes", "instances"),
     *("valid_rejected", "valid_rejected_by_order", "invalid_accepted"),
     *("compile_ms", "first_mask_ms", "masks", "mask_mean_us", "mask_median_us", "mask_max_us"),
+    *("outputs", "outputs_valid", "outputs_invalid"),
     *("peak_mib", "keywords", "accuracy", "posterior", "conforming", "evaluations", "predicate_calls"),
     *("seconds", "detail"),
 )
@@ -100,6 +101,9 @@ def _engine_row(row: Row) -> dict[str, object]:
         "valid_rejected": sum(v.valid and v.outcome is Outcome.REJECTED for v in wrong),
         "valid_rejected_by_order": sum(v.outcome is Outcome.ORDER for v in wrong),
         "invalid_accepted": sum(not v.valid for v in wrong),
+        "outputs": len(row.outputs),
+        "outputs_valid": sum(output.outcome is OutputOutcome.VALID for output in row.outputs),
+        "outputs_invalid": sum(output.outcome is OutputOutcome.INVALID for output in row.outputs),
         "peak_mib": round(row.peak_bytes / (1 << 20), 1),
         "keywords": " ".join(row.keywords),
         "detail": row.detail,

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from jsonschemabench import report, sampler_quality, suite
 from jsonschemabench.report import Sink
+from jsonschemabench.reports import outputs
 from jsonschemabench.runs.reading import Part
 
 
@@ -56,6 +57,9 @@ def show(part: Part, sink: Sink, *, reference: str | None = None, listed: int = 
         report.report(part.manifest, part.rows, sink, reference=reference, listed=listed)
         return
     report.print_manifest(part.manifest, sink)
+    if part.kind == "outputs":
+        outputs.report(part.manifest, part.rows, sink, listed=listed)
+        return
     if part.kind == "suite":
         suite.report(part.manifest, part.rows, sink, by)
         return

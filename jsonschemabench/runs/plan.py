@@ -14,8 +14,9 @@ from jsonschemabench import official_suite, sampler_quality, vocabularies
 from jsonschemabench.engines import DEFAULT_ENGINES
 from jsonschemabench.tasks import DOMAINS
 
-KINDS = ("masks", "suite", "quality")
-"""What can be measured: masks on the schemas of a dataset, the official suite, sampling methods on tasks."""
+KINDS = ("masks", "suite", "quality", "outputs")
+"""What can be measured: masks on the schemas of a dataset, the official suite, sampling methods on tasks, and
+outputs that engines write for the schemas of a dataset."""
 
 
 class PlanError(ValueError):
@@ -66,6 +67,20 @@ class Masks:
 
 
 @dataclass(frozen=True, slots=True)
+class Outputs(Masks):
+    """Every schema of a dataset under every engine, which writes texts for it.
+
+    Attributes
+    ----------
+    outputs, max_tokens
+        How many for each schema, and how long at most; see :class:`jsonschemabench.masks.Outputs`.
+    """
+
+    outputs: int = 3
+    max_tokens: int = 256
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
     """Sampling methods on tasks; see :class:`jsonschemabench.sampler_quality.Plan`."""
 
@@ -79,7 +94,13 @@ class Quality:
     model: str | None = None
 
 
-Measure = Masks | Quality
+Measure = Masks | Outputs | Quality
+_CLASSES: dict[str, type[Masks] | type[Quality]] = {
+    "masks": Masks,
+    "suite": Masks,
+    "quality": Quality,
+    "outputs": Outputs,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +144,23 @@ class Plan:
 _MASKS = {"kind": "masks"}
 _SUITE = {"kind": "suite", "vocabulary": "bytes", "timeout_s": 20.0, "memory_limit_mib": 4096}
 _SUITE_PARTS = {"drafts": tuple(official_suite.DRAFTS), "sections": ("required", "format")}
-_DEFAULTS: dict[str, dict[str, Any]] = {"masks": _MASKS, "suite": _SUITE | _SUITE_PARTS, "quality": {}}
-_NOT_OF: dict[str, set[str]] = {"masks": set(_SUITE_PARTS), "suite": {"sample", "seed"}, "quality": set()}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "masks": _MASKS,
+    "suite": _SUITE | _SUITE_PARTS,
+    "quality": {},
+    "outputs": {"kind": "outputs"},
+}
+_NOT_OF: dict[str, set[str]] = {
+    "masks": set(_SUITE_PARTS),
+    "suite": {"sample", "seed"},
+    "quality": set(),
+    "outputs": set(_SUITE_PARTS),
+}
 
 
 def keys_of(kind: str) -> list[str]:
     """Return the keys that a measure of a kind takes."""
-    names = [field.name for field in fields(Quality if kind == "quality" else Masks)]
+    names = [field.name for field in fields(_CLASSES[kind])]
     return [name for name in names if name not in _NOT_OF[kind]]
 
 
@@ -209,7 +240,7 @@ def _measure(number: int, item: Any, shared: Mapping[str, Any]) -> Measure:
     merged |= {key: value for key, value in shared.items() if key in known}
     merged |= item
     values = {key: _value(key, value, where) for key, value in merged.items()}
-    return Quality(**values) if kind == "quality" else Masks(**values)
+    return _CLASSES[kind](**values)
 
 
 def override(plan: Plan, values: Mapping[str, Any]) -> Plan:
@@ -310,6 +341,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("name", "kind", "out", "report", "ray", "data", "model"), _text),
     **dict.fromkeys(("engines", "drafts", "sections", "domains", "methods"), _names),
     **dict.fromkeys(("sample", "workers", "memory_limit_mib", "tasks", "seeds", "particles"), _positive),
+    **dict.fromkeys(("outputs", "max_tokens"), _positive),
     "fresh_process_every": _count,
     "seed": _integer,
     "vocabulary": _vocabulary,

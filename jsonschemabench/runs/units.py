@@ -16,7 +16,7 @@ from jsonschemabench import datasets, masks, official_suite, results, sampler_qu
 from jsonschemabench.datasets import Case, DatasetError
 from jsonschemabench.engines import EngineUnavailableError, engine_class
 from jsonschemabench.results import Row, Status
-from jsonschemabench.runs.plan import Masks, Measure, Quality
+from jsonschemabench.runs.plan import Masks, Measure, Outputs, Quality
 from jsonschemabench.tasks import DOMAINS
 
 Key = tuple[str, str, str]
@@ -230,7 +230,10 @@ class UnitWorker:
             limits = masks.Limits(
                 measure.timeout_s, measure.memory_limit_mib << 20, measure.fresh_process_every
             )
-            self._engines = masks.Engines(self._vocabularies[measure.vocabulary], limits)
+            outputs = None
+            if isinstance(measure, Outputs):
+                outputs = masks.Outputs(measure.outputs, measure.max_tokens, measure.seed)
+            self._engines = masks.Engines(self._vocabularies[measure.vocabulary], limits, outputs)
         for row in self._engines.run(unit.work, unit.doers, unavailable=lambda *_: None):
             finished.rows[row.engine] = _record(unit, "row", row)
         missing = self._engines.missing

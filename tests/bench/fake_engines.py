@@ -10,10 +10,13 @@ import os
 import signal
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from jsonschemabench.engines import (
+    Adapter,
     CompileError,
     Engine,
     EngineUnavailableError,
@@ -21,6 +24,7 @@ from jsonschemabench.engines import (
     UnsatisfiableError,
 )
 from jsonschemabench.vocabularies import BenchVocabulary
+from jsonschemabench.walks import OutputRequest, Produced
 
 
 class FakeEngine(Engine):
@@ -88,6 +92,42 @@ class FakeEngine(Engine):
                 return position
         times.append((len(tokens) + 1) * self.unit_ns)
         return len(tokens) + (list(tokens) in texts)
+
+
+class WritingEngine(FakeEngine):
+    """Hands out masks of the texts of the schema, and takes steps by the base class."""
+
+    name: ClassVar[str] = "writing"
+
+    def walk(self, tokens: Sequence[int], times: array[int]) -> int:
+        accepted = super().walk(tokens, times)
+        self.mask[:] = 0
+        texts = [self.vocabulary.encode(text) for text in self.schema["language"]]
+        for text in texts:
+            if text[: len(tokens)] == list(tokens):
+                token = text[len(tokens)] if len(text) > len(tokens) else self.vocabulary.eos_token_id
+                self.mask[0, token >> 5] |= np.uint32(1 << (token & 31)).astype(np.int32)
+        return accepted
+
+
+class MasklessEngine(Adapter):
+    """Writes the texts of the schema one after the other, without masks."""
+
+    name: ClassVar[str] = "maskless"
+    distributions: ClassVar[tuple[str, ...]] = ()
+
+    def compile(self, schema: SchemaInput) -> None:
+        self.schema = schema.value
+
+    def outputs(self, request: OutputRequest, times: array[int]) -> Iterator[Produced]:
+        if "refuse late" in self.schema:
+            raise CompileError("refused on asking")
+        for text in self.schema["language"][: request.count]:
+            refused = text == "no"
+            yield Produced(text.encode(), 1, "refused" if refused else "end", 5_000)
+
+    def release(self) -> None:
+        self.schema = {}
 
 
 class SlowEngine(FakeEngine):
