@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 _ONE = (
@@ -48,3 +49,26 @@ def keywords(schema: Any) -> list[str]:
         items = here.get("items")
         left += items if isinstance(items, list) else [items]
     return sorted(found)
+
+
+def property_names(schema: Any, most: int = 500) -> tuple[str, ...]:
+    """Return names of properties that a schema mentions, sorted, as they stand between quotation marks.
+
+    They are what is in anything called ``properties`` or ``required`` at any depth. Of more than ``most``,
+    the first are kept.
+    """
+    found: set[str] = set()
+    left = [schema]
+    while left:
+        here = left.pop()
+        if isinstance(here, list):
+            left += here
+        if not isinstance(here, dict):
+            continue
+        left += here.values()
+        properties, required = here.get("properties"), here.get("required")
+        for names in (properties if isinstance(properties, dict) else (), required):
+            if isinstance(names, (dict, list)):
+                found |= {name for name in names if isinstance(name, str)}
+    quoted = (json.dumps(name, ensure_ascii=any("\ud800" <= c <= "\udfff" for c in name)) for name in found)
+    return tuple(sorted(name[1:-1] for name in quoted)[:most])

@@ -17,7 +17,7 @@ from jsonschemabench.engines import (
     engine_class,
 )
 from jsonschemabench.judge import Judge
-from jsonschemabench.keywords import keywords
+from jsonschemabench.keywords import keywords, property_names
 from jsonschemabench.pool import EngineProcess
 from jsonschemabench.results import Outcome, Output, OutputOutcome, Row, Status, Verdict
 from jsonschemabench.vocabularies import BenchVocabulary
@@ -83,7 +83,8 @@ def prepare(case: Case, vocabulary: BenchVocabulary, outputs: Outputs | None = N
     hold lone surrogates can't be UTF-8 text and are left out.
     """
     if outputs is not None:
-        request = OutputRequest(case.name, outputs.count, outputs.max_tokens, outputs.seed)
+        names = property_names(case.schema)
+        request = OutputRequest(case.name, outputs.count, outputs.max_tokens, outputs.seed, names)
         return Prepared(case.name, Task(_schema_input(case), [], request), [], keywords(case.schema))
     instances, descriptions = [], []
     for instance in case.instances:

@@ -1,7 +1,7 @@
 """Engine adapters by name.
 
-An engine is named by a key of :data:`ENGINES`, by an entry point of the group :data:`GROUP` that an installed
-package declares, or as ``module:Class`` for adapters that live elsewhere.
+An engine is named by a key of :data:`ENGINES` or :data:`HOSTED_ENGINES`, by an entry point of the group
+:data:`GROUP` that an installed package declares, or as ``module:Class`` for adapters that live elsewhere.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ __all__ = [
     "DEFAULT_ENGINES",
     "ENGINES",
     "GROUP",
+    "HOSTED_ENGINES",
     "LARK_ENGINES",
     "Adapter",
     "CompileError",
@@ -48,6 +49,13 @@ ENGINES: dict[str, str] = {
 }
 """Adapters by the name that ``--engines`` takes; none is imported before it is used."""
 
+HOSTED_ENGINES: dict[str, str] = {
+    "openai": "jsonschemabench.engines.hosted:OpenAIEngine",
+    "openai_strict": "jsonschemabench.engines.hosted:OpenAIStrictEngine",
+    "gemini": "jsonschemabench.engines.hosted:GeminiEngine",
+}
+"""Adapters of models behind HTTP, which have no masks."""
+
 LARK_ENGINES: dict[str, str] = {
     "structgen_lark": "jsonschemabench.engines.lark:StructgenLarkEngine",
     "llguidance_lark": "jsonschemabench.engines.lark:LLGuidanceLarkEngine",
@@ -64,7 +72,7 @@ ANY_ORDER = {"structgen": "structgen_any_order"}
 def names() -> list[str]:
     """Return the names of all adapters that read schemas, those of other packages last."""
     added = [point.name for point in importlib.metadata.entry_points(group=GROUP)]
-    return list(dict.fromkeys([*ENGINES, *sorted(added)]))
+    return list(dict.fromkeys([*ENGINES, *HOSTED_ENGINES, *sorted(added)]))
 
 
 def engine_class(name: str) -> type[Adapter]:
@@ -73,15 +81,15 @@ def engine_class(name: str) -> type[Adapter]:
     Parameters
     ----------
     name
-        A key of :data:`ENGINES` or :data:`LARK_ENGINES`, an entry point of the group :data:`GROUP`, or
-        ``module:Class``. Names of this package can't be taken by others.
+        A key of :data:`ENGINES`, :data:`HOSTED_ENGINES` or :data:`LARK_ENGINES`, an entry point of the group
+        :data:`GROUP`, or ``module:Class``. Names of this package can't be taken by others.
 
     Raises
     ------
     EngineUnavailableError
         If there is no such adapter.
     """
-    place = (ENGINES | LARK_ENGINES).get(name, name)
+    place = (ENGINES | HOSTED_ENGINES | LARK_ENGINES).get(name, name)
     if ":" not in place:
         points = importlib.metadata.entry_points(group=GROUP, name=name)
         if len(points) > 1:

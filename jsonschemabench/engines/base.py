@@ -100,6 +100,11 @@ class Adapter(ABC):
     def __init__(self, vocabulary: BenchVocabulary) -> None:
         self.vocabulary = vocabulary
 
+    @classmethod
+    def labels(cls) -> dict[str, str]:
+        """Return what the manifest says beside the versions of distributions, by name."""
+        return {}
+
     @abstractmethod
     def compile(self, schema: SchemaInput) -> None:
         """Take ``schema``; engines with masks go so far that the first can be asked for. Timed.

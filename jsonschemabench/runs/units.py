@@ -164,17 +164,19 @@ def machine() -> dict[str, Any]:
 
 def versions(measures: Sequence[Measure]) -> dict[str, str]:
     """Return the versions of all that is measured, and of what it is measured with."""
-    distributions = ["structgen", "numpy"]
+    distributions, labels = ["structgen", "numpy"], dict[str, str]()
     for measure in measures:
         if isinstance(measure, Quality):
             distributions += ["torch", "transformers"]
             continue
         for name in measure.engines:
             try:
-                distributions += engine_class(name).distributions
+                adapter = engine_class(name)
             except EngineUnavailableError:
                 continue
-    return results.versions(dict.fromkeys(distributions))
+            distributions += adapter.distributions
+            labels |= adapter.labels()
+    return results.versions(dict.fromkeys(distributions)) | labels
 
 
 class UnitWorker:

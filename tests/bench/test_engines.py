@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
 
 from jsonschemabench import datasets, masks, statistics, vocabularies
 from jsonschemabench.datasets import Case, Instance
-from jsonschemabench.engines import ENGINES
+from jsonschemabench.engines import (
+    ENGINES,
+    GROUP,
+    HOSTED_ENGINES,
+    EngineUnavailableError,
+    engine_class,
+    names,
+)
 from jsonschemabench.masks import Limits
 from jsonschemabench.results import Row, Status
 from jsonschemabench.vocabularies import VocabularyError
@@ -89,6 +97,47 @@ def test_unsatisfiable_schemas_are_recognised(engine: str) -> None:
     schema = {"type": "object", "properties": {"a": False}, "required": ["a"]}
     [row] = run(engine, [Case("none", schema, (Instance({"a": 1}, False),))])
     assert (row.status, row.passes) == (Status.UNSATISFIABLE, True)
+
+
+class Points(dict[str, str]):
+    """Entry points by name."""
+
+    def __call__(self, group: str, name: str | None = None) -> list[EntryPoint]:
+        assert group == GROUP
+        return [EntryPoint(key, self[key], group) for key in self if name in (None, key)]
+
+
+def test_packages_add_engines_by_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = Points(
+        mine="fake_engines:FakeEngine", structgen="fake_engines:SlowEngine", gone="nowhere:Engine"
+    )
+    monkeypatch.setattr("importlib.metadata.entry_points", points)
+    assert engine_class("mine").name == "fake"
+    assert names()[-2:] == ["gone", "mine"]
+    # What is ours stays ours.
+    assert engine_class("structgen").name == "structgen"
+    assert names().count("structgen") == 1
+    with pytest.raises(EngineUnavailableError, match="'gone' can't be imported"):
+        engine_class("gone")
+    with pytest.raises(EngineUnavailableError, match=r"no engine 'yours'; there are .*, mine, or name one"):
+        engine_class("yours")
+    twice = [EntryPoint("mine", place, GROUP) for place in ("a:A", "b:B")]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group, name: twice)
+    with pytest.raises(EngineUnavailableError, match=r"several packages have an engine 'mine' \(a:A, b:B\)"):
+        engine_class("mine")
+
+
+def test_adapters_say_what_they_can_do() -> None:
+    assert all(engine_class(name).abilities == {"masks", "outputs"} for name in ENGINES)
+    assert all(engine_class(name).abilities == {"outputs"} for name in HOSTED_ENGINES)
+    with pytest.raises(EngineUnavailableError, match="is not a subclass of"):
+        engine_class("jsonschemabench.datasets:Case")
+
+
+def test_xgrammar_by_default_closes_objects() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    case = Case("open", schema, (Instance({"a": 1, "b": 2}, True),))
+    assert [run(name, [case])[0].passes for name in ("xgrammar", "xgrammar_default")] == [True, False]
 
 
 def test_llguidance_on_five_schemas_of_the_data() -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from jsonschemabench import cli
 from jsonschemabench.cli import main
-from jsonschemabench.engines import ENGINES
+from jsonschemabench.engines import ENGINES, GROUP
 from jsonschemabench.runs import drive, plan, store, units
 from jsonschemabench.runs.executors import End, ExecutorError
 from jsonschemabench.runs.plan import PlanError
@@ -488,7 +488,8 @@ def test_examples_are_run_files(path: Path) -> None:
 
 def test_the_document_names_every_key_and_flag() -> None:
     text = (ROOT / "docs" / "benchmark-module.md").read_text(encoding="utf-8")
-    [toml] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    toml, points = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert list(tomllib.loads(points)["project"]["entry-points"]) == [GROUP]
     assert [measure.kind for measure in plan.check(tomllib.loads(toml)).measures] == ["masks", "suite"]
     for kind in plan.KINDS:
         for key in plan.keys_of(kind):
