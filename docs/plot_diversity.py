@@ -1,6 +1,7 @@
 """The plots of diverse beam search: ``python docs/plot_diversity.py`` writes them into docs/images.
 
-What is drawn is measured anew, as ``python -m jsonschemabench diversity`` does it.
+``--rows FILE`` takes what ``python -m jsonschemabench diversity --out FILE`` has measured; the rest, and
+without it everything, is measured as that command does it.
 """
 
 import argparse
@@ -10,7 +11,16 @@ from typing import Any
 
 import matplotlib
 
-from jsonschemabench.diversity import DiversityRow, Settings, Value, fields_of, interval, oracle_at, run
+from jsonschemabench.diversity import (
+    DiversityRow,
+    Settings,
+    Value,
+    fields_of,
+    interval,
+    oracle_at,
+    read,
+    run,
+)
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
@@ -83,14 +93,19 @@ def _bands(
 def main() -> None:
     """Write the plots."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=40, help="prompts per field and seed")
+    parser.add_argument("--rows", type=Path, metavar="FILE", help="what has been measured already")
+    parser.add_argument("--tasks", type=int, default=20, help="prompts per field and seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--into", type=Path, default=IMAGES, help="folder of the plots")
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
     fields: dict[str, Any] = {}
+    known, rows = (None, []) if options.rows is None else read(options.rows)
 
     def measure(field: str, methods: Sequence[str], settings: Settings) -> list[DiversityRow]:
+        found = [row for row in rows if row.field == field and row.method in methods]
+        if settings == known and {row.method for row in found} == set(methods):
+            return found
         if field not in fields:
             (fields[field],) = fields_of([field])
         return run([fields[field]], methods, options.tasks, options.seeds, settings)

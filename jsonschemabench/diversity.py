@@ -229,6 +229,24 @@ def run(
     return rows
 
 
+def read(path: Path) -> tuple[Settings, list[DiversityRow]]:
+    """Read what ``--out`` has written.
+
+    Raises
+    ------
+    ValueError
+        The file is none of this command's.
+    """
+    try:
+        first, *rest = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if first.pop("kind") != "diversity":
+            raise ValueError("the first line is not the settings")
+        rows = [DiversityRow(**{k: v for k, v in line.items() if k != "kind"}) for line in rest]
+        return Settings(**first["settings"]), rows
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} is not a file of the diversity run ({error!r})") from error
+
+
 # -- tables ------------------------------------------------------------------------------------------------
 
 Value = Callable[[DiversityRow], float | None]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from structgen._structure import Event
 
 # The ranges of characters that one item of a pattern of re matches under flags of it.
-Ask = Callable[[str, int], Sequence[tuple[int, int]]]
+_Ask = Callable[[str, int], Sequence[tuple[int, int]]]
 
 DEAD: int
 FINISHED: int
@@ -158,7 +158,7 @@ class Builder:
         self, loaded: LoadedGrammar, starts: Sequence[str], shared: Sequence[str], mode: str
     ) -> int | None: ...
     def python_patterns(
-        self, patterns: Sequence[str], ask: Ask
+        self, patterns: Sequence[str], ask: _Ask
     ) -> tuple[list[int], tuple[list[list[tuple[int, int]]], list[list[int]]]] | None: ...
     def finish(
         self, start: int, *, max_states: int = ..., mask_cache_bytes: int = ...
@@ -290,10 +290,14 @@ class LoadedGrammar:
         If ``scanned``: which strings take over texts of which patterns, as for :meth:`Builder.lr_parser`.
     """
 
-    scanned: bool
-    asserts: bool
-    shown: list[str]
-    unless: list[tuple[int, int, bool]]
+    @property
+    def scanned(self) -> bool: ...
+    @property
+    def asserts(self) -> bool: ...
+    @property
+    def shown(self) -> list[str]: ...
+    @property
+    def unless(self) -> list[tuple[int, int, bool]]: ...
     def described(
         self,
     ) -> tuple[
@@ -319,7 +323,7 @@ def lark_load(
     keep: builtins.set[str],
     width: Callable[[str], tuple[tuple[int, int], tuple[int, int]]],
     find: Callable[[str], str],
-    ask: Ask | None,
+    ask: _Ask | None,
 ) -> LoadedGrammar | None:
     """What Lark's loader makes of the text of a grammar; None where that loader is needed.
 
@@ -332,7 +336,7 @@ def lark_load(
 def pattern_width(pattern: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """The widths of a pattern of :mod:`re` as quotients and remainders; None where Python has to read it."""
 
-def pattern_matches(pattern: str, text: str, ask: Ask) -> bool | None:
+def pattern_matches(pattern: str, text: str, ask: _Ask) -> bool | None:
     """Whether the first match of a pattern at the start of a text is all of it; None if Python has to say."""
 
 def lr_prune(

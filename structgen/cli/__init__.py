@@ -28,6 +28,7 @@ _COMMANDS: dict[str, str] = {
     "check": "structgen.cli._check:check",
     "sample": "structgen.cli._sample:sample",
     "generate": "structgen.cli._generate:generate",
+    "show": "structgen.cli._show:show",
     "bench": "structgen.cli._bench:bench",
 }
 """Commands as ``module:attribute``, in the order of ``--help``."""

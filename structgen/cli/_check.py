@@ -176,6 +176,13 @@ def check_constraint(
             report.findings.append(_error_finding(error))
     if automaton is None:
         return report
+    try:
+        automaton.shortest(automaton.start)
+    except GuardDeadEnd as error:
+        names = ", ".join(error.guard)
+        report.findings.append(Finding("warning", "", f"no text was found that passes the checks of {names}"))
+    except LimitError as error:
+        report.findings.append(Finding("note", "", str(error)))
     if constraint.kind in ("lark", "gbnf"):
         report.findings += _grammar_findings(constraint)
     if named is not None:
@@ -190,9 +197,16 @@ def check_constraint(
 def _check_schema(constraint: Constraint, report: Report, explains: bool, max_seconds: float) -> None:
     from structgen._explain import explain
     from structgen._vocabulary import Vocabulary
-    from structgen.cli._check_schema import SchemaChecker, explanation_findings, schema_error_finding
+    from structgen.cli._check_schema import (
+        SchemaChecker,
+        explanation_findings,
+        repeated_keys,
+        schema_error_finding,
+    )
 
     options = dict(constraint.options)
+    if isinstance(constraint.source, str):
+        report.findings += repeated_keys(constraint.source)
     try:
         explanation = explain(constraint.source, **options)
     except SchemaError as error:
@@ -275,12 +289,15 @@ def _cost(constraint: Constraint, by_bytes: TokenAutomaton, named: Named) -> dic
     began = time.thread_time_ns()
     automaton = constraint.compile(named.vocabulary)
     compile_time = (time.thread_time_ns() - began) / 1e9
-    shortest = len(by_bytes.shortest(by_bytes.start))
+    try:
+        longest = max(_WALK_BYTES, 2 * len(by_bytes.shortest(by_bytes.start)))
+    except (GuardDeadEnd, LimitError):
+        longest = _WALK_BYTES
     texts: list[str] = []
     dead_ends = 0
     for seed in range(_WALKS):
         try:
-            texts += random_texts(by_bytes, 1, seed=seed, max_bytes=max(_WALK_BYTES, 2 * shortest))
+            texts += random_texts(by_bytes, 1, seed=seed, max_bytes=longest)
         except (GuardDeadEnd, LimitError):
             dead_ends += 1
     mask = np.zeros(native.mask_words, np.int32)

@@ -6,6 +6,7 @@ import copy
 import difflib
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -257,6 +258,19 @@ def _escaped(name: str) -> str:
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def repeated_keys(text: str) -> Iterator[Finding]:
+    """Yield the keys that an object of a JSON text repeats."""
+    found: dict[str, None] = {}
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        counts = Counter(key for key, _ in pairs)
+        found.update(dict.fromkeys(key for key, count in counts.items() if count > 1))
+
+    json.loads(text, object_pairs_hook=note)
+    for key in found:
+        yield Finding("warning", "", f"an object repeats the key {key!r}: the last one counts")
 
 
 def explanation_findings(explanation: Explanation) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from structgen.cli._common import (
     open_input,
 )
 from structgen.cli._constraints import Constraint, Kind, constraint_options, load, refusals
+from structgen.cli._models import load_model, vocabulary_of
 
 if TYPE_CHECKING:
     from structgen._core import TokenAutomaton
@@ -139,9 +140,9 @@ def generate(
             )
         prompt_files = (STDIN,)
     settings = _Settings(sampler, particles, max_tokens, seed, temperature)
-    model, tokenizer = _load_model(model_name)
+    model, tokenizer = load_model(model_name)
     with refusals(constraint.name):
-        automaton = _automaton(constraint, model, tokenizer)
+        automaton = constraint.compile(vocabulary_of(model, tokenizer))
     failed = False
     is_json = constraint.kind == "schema"
     with atomic_output(output) as stream:
@@ -207,42 +208,6 @@ def _prompt_of(line: str, place: str) -> str:
     if not isinstance(value, str):
         raise UnusableInputError(place, 'is neither a string nor an object with a string as "prompt"')
     return value
-
-
-def _load_model(name: str) -> tuple[Any, Any]:
-    try:
-        import torch  # noqa: F401  transformers without torch fails later and less clearly
-        import transformers
-    except ImportError as error:
-        raise UnusableInputError(
-            name, f"language models need {error.name}", "install it with pip install 'structgen[hf]'"
-        ) from None
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        if name == "tiny":
-            from structgen.testing import tiny_model
-
-            return tiny_model.load()
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-        model = transformers.AutoModelForCausalLM.from_pretrained(name)
-    except FileNotFoundError as error:
-        raise UnusableInputError(name, str(error), "or take another with --model") from None
-    except (OSError, ValueError, ImportError) as error:
-        raise UnusableInputError(name, f"cannot be loaded as a causal language model ({error})") from None
-    model.eval()
-    return model, tokenizer
-
-
-def _automaton(constraint: Constraint, model: Any, tokenizer: Any) -> TokenAutomaton:
-    from structgen._vocabulary import Vocabulary
-
-    vocabulary = Vocabulary.from_tokenizer(
-        tokenizer,
-        model.config.get_text_config().vocab_size,
-        eos_token_ids=getattr(model.generation_config, "eos_token_id", None),
-    )
-    return constraint.compile(vocabulary)
 
 
 def _run(

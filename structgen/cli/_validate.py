@@ -282,6 +282,19 @@ def _start_worker(*arguments: Any) -> None:
     _worker = _prepare(*arguments)
 
 
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Interrupts come after the block; processes that start in it never get any."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(task: _Task, max_bytes: int) -> Outcome:
     assert _worker is not None
     return _check(_worker, task, max_bytes)
@@ -295,7 +308,8 @@ def _in_parallel(tasks: Iterator[_Task], jobs: int, arguments: Any, max_bytes: i
     pending: deque[Future[Outcome]] = deque()
     try:
         for task in tasks:
-            pending.append(executor.submit(_work, task, max_bytes))
+            with _interrupts_held_back():
+                pending.append(executor.submit(_work, task, max_bytes))
             if len(pending) > 2 * jobs:
                 yield pending.popleft().result()
         while pending:
@@ -313,4 +327,6 @@ def _in_parallel(tasks: Iterator[_Task], jobs: int, arguments: Any, max_bytes: i
                 process.terminate()
         raise
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        # The workers have ended or been ended. The executor's thread is waited for, since it would otherwise
+        # close its pipe while the interpreter, at its end, writes to it.
+        executor.shutdown(wait=True, cancel_futures=True)

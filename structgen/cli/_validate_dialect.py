@@ -18,11 +18,8 @@ import attrs
 import jsonschema
 from jsonschema import validators
 
-from structgen._core import Builder, NativeVocabulary
-from structgen._errors import LimitError, RegexError
 from structgen._formats import BUILT_IN_FORMATS
-from structgen._frontends.json_schema._formats import format_of
-from structgen._frontends.regex import is_valid_ecma, lower_ecma
+from structgen.cli import _patterns
 
 DRAFTS = {
     "4": jsonschema.Draft4Validator,
@@ -31,62 +28,6 @@ DRAFTS = {
     "2019-09": jsonschema.Draft201909Validator,
     "2020-12": jsonschema.Draft202012Validator,
 }
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
-
-class PatternError(Exception):
-    """A pattern that cannot be matched: invalid, or beyond the limits of both engines."""
-
-
-@functools.cache
-def _builder() -> Any:
-    # A vocabulary of one byte: only the regexes of the builder are used.
-    return Builder(NativeVocabulary([b"a", b""], [1], [], 2))
-
-
-def _matches(regex: int, text: str) -> bool:
-    # The automaton knows no lone surrogates. U+FFFD stands for them, as it does in what encoders write.
-    return bool(_builder().re_matches(regex, _SURROGATES.sub("\ufffd", text)))
-
-
-@functools.lru_cache(maxsize=4096)
-def compile_pattern(pattern: str) -> tuple[Callable[[str], bool], bool]:
-    """Compile an ECMA-262 pattern.
-
-    Returns
-    -------
-    callable
-        Tells whether a text has a match anywhere.
-    bool
-        Whether the dialect is exact. Patterns that are not regular (backreferences) or too large for
-        structgen's linear-time engine are left to :mod:`re`.
-
-    Raises
-    ------
-    PatternError
-        The pattern is valid in neither.
-    """
-    try:
-        regex = lower_ecma(pattern, _builder())
-        return functools.partial(_matches, regex), True
-    except (RegexError, LimitError) as error:
-        reason = error.reason if isinstance(error, RegexError) else str(error)
-        try:
-            if not is_valid_ecma(pattern):
-                raise PatternError(f"the pattern {pattern!r} is not valid: {reason}") from None
-            compiled = re.compile(pattern)
-        except re.error:
-            raise PatternError(f"the pattern {pattern!r} cannot be matched: {reason}") from None
-        return lambda text: compiled.search(text) is not None, False
-
-
-class _Patterns:
-    """Takes the place of :mod:`re` where ``jsonschema`` reads patterns."""
-
-    @staticmethod
-    def search(pattern: str, text: str) -> bool:
-        return compile_pattern(pattern)[0](text)
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -99,7 +40,8 @@ def _names(code: CodeType) -> Iterator[str]:
 def _with_ecma(function: Any, known: dict[Any, Any]) -> Any:
     """Copy a keyword of ``jsonschema``, and what it calls there, with ECMA-262 patterns, where it has any.
 
-    There is no hook for the dialect, and the keywords that read ``patternProperties`` are many.
+    There is no hook for the dialect, and the keywords that read ``patternProperties`` are many. What takes
+    the place of :mod:`re` there has its ``search``.
     """
     if function in known:
         return known[function]
@@ -118,7 +60,7 @@ def _with_ecma(function: Any, known: dict[Any, Any]) -> Any:
         return function
     copied = FunctionType(
         function.__code__,
-        {**mine, **replaced, "re": _Patterns},
+        {**mine, **replaced, "re": _patterns},
         function.__name__,
         function.__defaults__,
         function.__closure__,
@@ -218,27 +160,16 @@ def _applicable(draft: str) -> Callable[[Any], Any]:
 _OURS = {base: validator_class(draft) for draft, base in DRAFTS.items()}
 
 
-def format_checker(names: frozenset[str] = BUILT_IN_FORMATS) -> Any:
+def format_checker() -> Any:
     """Make a checker of formats: of all that structgen enforces, in every draft."""
     checker = jsonschema.FormatChecker(formats=())
-    for name in sorted(names):
-        checker.checks(name)(_format(name))
+    for name in sorted(BUILT_IN_FORMATS):
+        checker.checks(name)(functools.partial(_patterns.has_format, name))
     return checker
 
 
-def _format(name: str) -> Callable[[Any], bool]:
-    form = format_of(name)
-    assert form is not None
-    regex: int | None = None
-
-    def holds(instance: Any) -> bool:
-        nonlocal regex
-        if not isinstance(instance, str):
-            return True
-        if regex is None and (form.lower is not None or form.pattern is not None):
-            regex = form.regex(_builder())
-        if regex is not None and not _matches(regex, instance):
-            return False
-        return form.predicate is None or form.predicate(instance)
-
-    return holds
+def pattern_checker() -> Any:
+    """Make a checker for schemas: patterns are such that can be matched, in legacy syntax, too."""
+    checker = jsonschema.FormatChecker(formats=())
+    checker.checks("regex")(_patterns.is_pattern)
+    return checker

@@ -14,11 +14,13 @@ import referencing.exceptions
 from jsonschema.exceptions import best_match
 from referencing.jsonschema import DRAFT4, DRAFT6, DRAFT7, DRAFT201909, DRAFT202012
 
+from structgen._errors import LimitError
 from structgen.cli import _validate_dialect as dialect
 from structgen.cli import _validate_messages as messages
 from structgen.cli._common import UnusableInputError
 from structgen.cli._documents import Document, Path, read_schema_document
 from structgen.cli._excerpts import excerpt
+from structgen.cli._patterns import PatternError, compile_pattern, search
 from structgen.cli._validate_messages import Violation
 
 _SPECIFICATIONS = {
@@ -72,7 +74,14 @@ class References:
             if resource is not None and resource.id() is not None:
                 resources.append((resource.id(), resource))
         empty: Any = referencing.Registry(retrieve=functools.cache(self._retrieve))  # type: ignore[call-arg]
-        self.registry: Any = empty.with_resources(resources).crawl()
+        try:
+            self.registry: Any = empty.with_resources(resources).crawl()
+        except Exception as error:
+            raise UnusableInputError(
+                "--ref and --ref-dir",
+                f"name a document that is no schema ({type(error).__name__}: {error})",
+                "name schemas only",
+            ) from error
 
     def places(self) -> Iterator[tuple[str, Any]]:
         """Yield the documents that have been read, as address and value."""
@@ -174,9 +183,13 @@ class Checker:
         )
         cls = dialect.validator_class(self.draft, ignored)
         self._check_schema(dialect.validator_class(self.draft))
-        self.warnings = [] if document.value in (True, False) else list(self._inexact_patterns())
+        self.warnings = list(self._inexact_patterns())
         checker = dialect.format_checker() if formats else None
-        self._validator = cls(document.value, registry=self._references.registry, format_checker=checker)
+        self._schema = document.value
+        if draft is not None and said is not None:
+            # jsonschema would go by it wherever a reference leads to the root.
+            self._schema = {key: value for key, value in document.value.items() if key != "$schema"}
+        self._validator = cls(self._schema, registry=self._references.registry, format_checker=checker)
 
     # -- the schema itself -----------------------------------------------------------------
 
@@ -205,7 +218,7 @@ class Checker:
         return UnusableInputError(self._document.name, reason, hint, line=line, column=column)
 
     def _check_schema(self, cls: Any) -> None:
-        metaschema = cls(cls.META_SCHEMA, format_checker=dialect.format_checker(frozenset(("regex",))))
+        metaschema = cls(cls.META_SCHEMA, format_checker=dialect.pattern_checker())
         try:
             error = best_match(metaschema.iter_errors(self._document.value))
         except RecursionError:
@@ -226,10 +239,10 @@ class Checker:
     def _inexact_patterns(self) -> Iterator[str]:
         for path, pattern in _patterns(self._document.value):
             try:
-                exact = dialect.compile_pattern(pattern)[1]
-            except dialect.PatternError as error:
+                pattern_is_exact = compile_pattern(pattern).exact
+            except PatternError as error:
                 raise self._unusable(path, str(error)) from None
-            if not exact:
+            if not pattern_is_exact:
                 yield (
                     f"the pattern at {messages.pointer(path)!r} is not regular or too large; "
                     "it is matched by Python's re, which differs from ECMA-262 in details"
@@ -249,8 +262,8 @@ class Checker:
             errors = list(self._validator.iter_errors(document.value))
         except referencing.exceptions.Unresolvable as error:
             raise self._unresolvable(error) from None
-        except dialect.PatternError as error:
-            raise UnusableInputError(self._document.name, str(error)) from None
+        except (PatternError, LimitError) as error:
+            raise UnusableInputError(self._document.name, str(error), "simplify the schema") from None
         except RecursionError:
             if _depth(document.value) < _SHALLOW:
                 raise UnusableInputError(
@@ -337,7 +350,7 @@ class Checker:
         if not isinstance(node, dict):
             return None
         if not self._places:
-            self._note("", self._document.value)
+            self._note("", self._schema)
         if id(node) not in self._places:
             for address, value in self._references.places():
                 self._note(address, value)
@@ -395,9 +408,7 @@ def _additional(error: Any) -> list[str]:
         name
         for name in error.instance
         if name not in schema.get("properties", {})
-        and not any(
-            dialect.compile_pattern(pattern)[0](name) for pattern in schema.get("patternProperties", {})
-        )
+        and not any(search(pattern, name) for pattern in schema.get("patternProperties", {}))
     ]
 
 

@@ -47,7 +47,11 @@ def _ends(span: _Span) -> tuple[int, int]:
 
 
 class _Done(NamedTuple):
-    """A value, where it is, and how many values it is made of; of a scalar that may be a key, its text."""
+    """A value, where it is, and how many values it is made of; of a scalar that may be a key, its text.
+
+    The place of a scalar is a span. That of a mapping or sequence is a span and the places of its members,
+    in a list, or by keys together with the spans of the keys.
+    """
 
     value: Any
     place: Any

@@ -48,7 +48,8 @@ def diverse_beam_search(
     dissimilarity
         As of :class:`structgen.samplers.DiverseBeamSearch`.
     vocabulary : Vocabulary or tokenizer, optional
-        Tells ``"structural"`` what tokens are punctuation, and all what tokens are special.
+        Tells ``"structural"`` what tokens are punctuation, and all what tokens are special and what sequences
+        have the same text.
     version_4 : bool, optional
         Whether the results are those of version 4 of transformers, with its rules for duplicates, padding and
         stopping (see Notes). By default they are where the groups are those of ``num_beam_groups`` and the
@@ -71,7 +72,8 @@ def diverse_beam_search(
     ``logits_processor=[AutomatonLogitsProcessor(automaton)]``. Processors get log-probabilities, and what
     they return is not normalised again.
 
-    Each prompt's rows are the best hypotheses of all groups together, all different. Where there are fewer
+    Each prompt's rows are the best hypotheses of all groups together, all different: as texts where there
+    is a `vocabulary`, else as tokens. Where there are fewer
     than ``num_return_sequences``, the other rows are the prompt and padding, with a score of ``-inf``. With
     ``return_dict_in_generate=True`` the result is ``GenerateBeamDecoderOnlyOutput``; ``sequences_scores`` and
     ``scores`` have the diversity terms in them, as in version 4 of transformers.
@@ -187,6 +189,7 @@ class DiverseBeamGeneration:
                 dissimilarity,
                 never_penalised=sorted(set(special)),
                 ends=len(ends),
+                key=tuple if self._vocabulary is None else self._text,
                 **rules,
             )
         prompts = input_ids[::expanded]
@@ -215,6 +218,10 @@ class DiverseBeamGeneration:
                 rows.append([padding if token is None else token for token in tokens])
         best = [search.results(p)[: config.num_return_sequences or 1] for p in range(prepared.prompts)]
         return _output(best, prompts, config, padding, scores, logits, rows)
+
+    def _text(self, tokens: Sequence[int]) -> bytes:
+        assert self._vocabulary is not None
+        return self._vocabulary.decode(tokens)
 
     def _is_version_4(self, config: GenerationConfig) -> bool:
         if self._version_4 is not None:

@@ -60,8 +60,13 @@ class RowHistory:
         last = self._last
         if last is None or ids.shape != (last.shape[0], last.shape[1] + 1) or ids.device != last.device:
             return None
-        same = (ids[:, :-1] == last).all().to(ids.dtype)
-        *tokens, is_same = torch.cat((ids[:, -1], same.unsqueeze(0))).tolist()
+        if ids.device.type == "cpu":
+            host = ids.numpy()
+            is_same = np.array_equal(host[:, :-1], last.numpy())
+            tokens: list[int] = host[:, -1].tolist()
+        else:
+            same = (ids[:, :-1] == last).all().to(ids.dtype)
+            *tokens, is_same = torch.cat((ids[:, -1], same.unsqueeze(0))).tolist()
         if not is_same:
             return None
         nodes: list[Node] = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from structgen._core import DEAD, Repeats
 from structgen._structure import Event
-from structgen.hf._structure_path import Found, Ids, Place, StructurePath
+from structgen.hf._structure_path import Critical, Ids, Place, StructurePath
 
 _BLANK = b" \t\r\n"
 _LITERALS = (b"true", b"false", b"null")
@@ -16,7 +16,7 @@ _LITERALS = (b"true", b"false", b"null")
 # What a token has behind the rest of a value: brackets, the comma, and perhaps the beginning of an element.
 _COMMA = rb'([ \t\r\n}\]]*),[ \t\r\n]*(?:$|["\[{0-9tfn-])'
 _REST_OF_STRING = rb'(?:[^"\\\x00-\x1f]|\\.)*"'
-_REST_OF_NUMBER = rb"[0-9.eE+-]*"
+_REST_OF_NUMBER = rb"(?:[0-9.eE+-]*[0-9])?"
 
 
 class Commas(NamedTuple):
@@ -140,7 +140,7 @@ class JsonPath(StructurePath[JsonPlace]):
 
     # -- critical tokens ---------------------------------------------------------------------
 
-    def _find_structure(self, place: JsonPlace, found: Found) -> None:
+    def _find_structure(self, place: JsonPlace, found: Critical) -> None:
         level = place.level
         if level is None:
             return
@@ -160,9 +160,12 @@ class JsonPath(StructurePath[JsonPlace]):
                 if matched % period == 0:
                     repeats = max(repeats, matched // period)
             if repeats and closers in commas.tokens:
-                # Where the array may not end, another element is no choice.
-                text = ending + closers + closer.encode()
-                if self._states.advance_bytes(place.state, text) != DEAD:
+                # Where the array must not end, or must, another element is no choice.
+                ended, further = (
+                    self._states.advance_bytes(place.state, ending + closers + text)
+                    for text in (closer.encode(), b",")
+                )
+                if DEAD not in (ended, further):
                     found.append((repeats, commas.tokens[closers]))
             closers += closer.encode()
             if closers not in commas.beginnings:

@@ -27,15 +27,25 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     Parameters
     ----------
     automaton : TokenAutomaton
-        Of a Lark grammar: an automaton with structure events. The generated text is read from its start.
+        Of a Lark grammar or a JSON Schema: an automaton with structure events. The generated text is read
+        from its start.
     decay : float, default 0.9
         Factor on the probability of a critical token, before renormalisation, for each copy; in (0, 1].
     level : str, default "statement"
-        What a symbol is. "terminal": a terminal. "statement": what the rules named ``stmt`` or ``statement``,
-        or with such an end, read; any other name: what the rule or alias of this name reads. The symbol of a
-        rule is the sequence of names of the terminals since the symbol before, so what stands between two
-        such rules belongs to the second, and inner ones come out of the outer ones. An indent or dedent ends
-        a symbol; terminals that are only white space count as ignored text.
+        What a symbol is.
+
+        Of JSON Schemas: "statement" is an element of an array, each array on its own. Elements are alike if
+        they have the same keys, in this order, and values of the same kinds (string, number, literal, object,
+        array with elements alike). The name of a schema (``"#/properties/rows/items"``, see
+        :class:`structgen.Event`): only the elements that this schema certainly reads. "terminal": a lexeme,
+        keys by their text and other scalars by their kind, whatever it is nested in.
+
+        Of Lark grammars: "terminal" is a terminal. "statement": what the rules named ``stmt`` or
+        ``statement``, or with such an end, read; any other name: what the rule or alias of this name reads.
+        The symbol of a rule is the sequence of names of the terminals since the symbol before. So inner rules
+        come out of the outer ones: what stands in front of the first inner one belongs to it, and what is
+        behind the last is a symbol of its own. An indent or dedent ends a symbol; terminals that are only
+        white space count as ignored text.
     window : int, default 128
         Symbols (and bytes, inside a lexeme) among which repeats are looked for: two copies must fit.
     end_boost : float, default 1.0
@@ -50,7 +60,8 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     Raises
     ------
     ValueError
-        An argument is out of range, or the automaton has no structure events.
+        An argument is out of range, no rule or schema has the name `level`, or the automaton has no structure
+        events.
     TypeError
         ``automaton`` is no automaton.
 
@@ -66,8 +77,12 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     begins with r. Inside a lexeme, it is a token that goes on with the repeated text and reaches into
     the next copy.
 
-    Nothing is penalised where the grammar forces the text, nor the only token of a row that
-    other processors left one. What is unknown to the grammar (events of kind "unknown") ends all repeats.
+    In JSON, critical are the tokens with the comma behind an element: the comma alone, or with what
+    completes the element in front of it (``",``, ``},``), wherever the array could also end there.
+
+    Closing brackets alone are never penalised, nor what the grammar forces, nor rows of which other
+    processors left critical tokens only. What is unknown to the grammar (events of kind "unknown") ends all
+    repeats.
 
     Text outside the language switches the penalty off for its row. With the first token that ends with a line
     feed, reading begins anew at the grammar's start, and repeats are counted anew.
@@ -146,31 +161,59 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         found: list[Critical] = []
         for row, node in enumerate(self._history.update(input_ids)):
             critical = self._path.critical(node)
-            if len(critical[0]):
+            if critical:
                 rows.append(row)
                 found.append(critical)
         if not rows:
             return scores
-        ids, counts = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        lengths = [len(tokens) for tokens, _ in found]
+        on_host = scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64)
+        penalise = penalised_on_host if on_host else penalised_on_device
+        return penalise(scores, rows, found, self._decay, self._boost, self._ends)
 
-        def on_device(array: Any) -> Tensor:
-            return torch.from_numpy(np.asarray(array)).to(scores.device)
 
-        where = on_device(np.repeat(rows, lengths)), on_device(ids)
-        changes = on_device(counts * self._decay).to(scores.dtype)
-        penalised = scores.clone()
-        # Rows that have nothing else to choose are left alone. This is not asked on the host, which would
-        # have to wait for the device.
-        penalised[where] = -math.inf
-        free = penalised.amax(-1) > -math.inf
-        penalised[where] = scores[where] + changes * free[where[0]]
-        if self._boost:
-            row_numbers = on_device(rows)
-            most = on_device([int(counts.max()) for _, counts in found])
-            boosts = most.to(scores.dtype) * self._boost * free[row_numbers]
-            penalised[row_numbers[:, None], on_device(self._ends)] += boosts[:, None]
-        return penalised
+def penalised_on_host(
+    scores: Tensor, rows: list[int], found: list[Critical], decay: float, boost: float, ends: list[int]
+) -> Tensor:
+    """Return `scores` with logarithms of factors added in some rows: a few NumPy calls each."""
+    before = scores.detach().numpy()
+    penalised = before.copy()
+    for row, critical in zip(rows, found, strict=True):
+        line = penalised[row]
+        for _, ids in critical:
+            line[ids] = -math.inf
+        # Rows that have nothing else to choose are left alone.
+        free = line.max() > -math.inf
+        for count, ids in critical:
+            line[ids] = before[row, ids] + count * decay * free
+        if boost and free:
+            line[ends] += critical[-1][0] * boost
+    return torch.from_numpy(penalised)
+
+
+def penalised_on_device(
+    scores: Tensor, rows: list[int], found: list[Critical], decay: float, boost: float, ends: list[int]
+) -> Tensor:
+    """Return what :func:`penalised_on_host` does, without the host waiting for the device."""
+
+    def on_device(array: Any) -> Tensor:
+        return torch.from_numpy(np.asarray(array)).to(scores.device)
+
+    merged: list[dict[int, int]] = [{} for _ in rows]
+    for counts, critical in zip(merged, found, strict=True):
+        for count, ids in critical:
+            counts.update(dict.fromkeys(ids.tolist(), count))
+    lengths = [len(counts) for counts in merged]
+    where = on_device(np.repeat(rows, lengths)), on_device([token for counts in merged for token in counts])
+    changes = on_device([count * decay for counts in merged for count in counts.values()]).to(scores.dtype)
+    penalised = scores.clone()
+    penalised[where] = -math.inf
+    free = penalised.amax(-1) > -math.inf
+    penalised[where] = scores[where] + changes * free[where[0]]
+    if boost:
+        row_numbers = on_device(rows)
+        most = on_device([critical[-1][0] for critical in found]).to(scores.dtype)
+        penalised[row_numbers[:, None], on_device(ends)] += (most * boost * free[row_numbers])[:, None]
+    return penalised
 
 
 def _check_level(level: str, names: Sequence[str], json: bool, content: bool) -> None:

@@ -5,7 +5,7 @@ tokens up to it.
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
@@ -23,13 +23,8 @@ _REMEMBERED = 1 << 16
 
 Ids = npt.NDArray[np.int64]
 
-# Tokens, each once, and how often what they begin was repeated.
-Critical = tuple[Ids, Ids]
-
-# Groups of tokens with their counts; the greatest count of a token holds.
-Found = list[tuple[int, Ids]]
-
-_NONE: Critical = np.empty(0, np.int64), np.empty(0, np.int64)
+# Groups of tokens and how often what they begin was repeated, rising; the last count of a token holds.
+Critical = list[tuple[int, Ids]]
 
 
 class Place:
@@ -81,13 +76,27 @@ class StructurePath(ABC, Generic[P]):
     def critical(self, place: P) -> Critical:
         """Return the tokens that begin another copy of what was repeated."""
         if place.critical is None:
-            found: Found = []
+            found: Critical = []
             if place.state not in (DEAD, FINISHED):
                 self._find_structure(place, found)
                 self._find_content(place, found)
-            # Where the grammar forces the text, nothing could be chosen instead.
-            place.critical = _NONE if not found or self._states.forced(place.state) else _merged(found)
+            if found:
+                found = sorted(self._chosen(place.state, found), key=lambda group: group[0])
+            place.critical = found
         return place.critical
+
+    def _chosen(self, state: int, found: Critical) -> Critical:
+        """Leave out what the grammar forces: only tokens that go beyond that could have been others."""
+        forced = self._states.forced(state)
+        if not forced:
+            return found
+        chosen: Critical = []
+        for repeats, ids in found:
+            longer = [token for token in ids.tolist() if self._tokens[token].startswith(forced)]
+            beyond = [t for t in longer if self._tokens[t] != forced and self._tell(state, t)[0] != DEAD]
+            if beyond:
+                chosen.append((repeats, np.array(beyond, np.int64)))
+        return chosen
 
     # -- what paths differ in ----------------------------------------------------------------
 
@@ -104,7 +113,7 @@ class StructurePath(ABC, Generic[P]):
         """Return the place after a token of the language, with the content of the lexeme that goes on."""
 
     @abstractmethod
-    def _find_structure(self, place: P, found: Found) -> None:
+    def _find_structure(self, place: P, found: Critical) -> None:
         """Find the tokens that begin another copy of repeated symbols."""
 
     # -- what they share ---------------------------------------------------------------------
@@ -134,7 +143,7 @@ class StructurePath(ABC, Generic[P]):
             after.content = after.content.extend(after.pending[after.content.length :])
         return after
 
-    def _find_content(self, place: P, found: Found) -> None:
+    def _find_content(self, place: P, found: Critical) -> None:
         for period, matched in place.content.runs:
             unit = bytes(place.content.last(period))
             if matched + period < _CONTENT_BYTES or not any(map(str.isalnum, unit.decode("latin-1"))):
@@ -146,16 +155,6 @@ class StructurePath(ABC, Generic[P]):
                 found.append((matched // period, np.array(tokens, np.int64)))
 
 
-def _merged(found: Found) -> Critical:
-    if len(found) == 1:
-        repeats, ids = found[0]
-        return ids, np.full(len(ids), repeats, np.int64)
-    counts: dict[int, int] = {}
-    for repeats, ids in sorted(found, key=lambda group: group[0]):
-        counts.update(dict.fromkeys(ids.tolist(), repeats))
-    return np.fromiter(counts, np.int64, len(counts)), np.fromiter(counts.values(), np.int64, len(counts))
-
-
 class Spelling:
     """Finds the tokens that spell the beginning of a text, or the text and more."""
 
@@ -164,19 +163,19 @@ class Spelling:
         for token, data in enumerate(tokens):
             if data:
                 self._ids.setdefault(data, []).append(token)
-        self._sorted = sorted(self._ids)
-        self._longest = max(map(len, self._sorted), default=0)
+        order = sorted((data, token) for token, data in enumerate(tokens) if data)
+        self._texts = [data for data, _ in order]
+        self._order = np.array([token for _, token in order], np.int64)
+        self._longest = max(map(len, self._ids), default=0)
 
     def beginnings(self, text: bytes, beyond: int) -> Iterator[int]:
-        """Yield the tokens that are a beginning of `text` longer than `beyond` bytes."""
+        """Yield the tokens that are a beginning of `text` longer than `beyond` bytes, the shortest first."""
         for length in range(beyond + 1, min(len(text), self._longest) + 1):
             yield from self._ids.get(text[:length], ())
 
-    def longer(self, text: bytes) -> Iterator[int]:
-        """Yield the tokens that begin with `text` and have more."""
-        for at in range(bisect_left(self._sorted, text), len(self._sorted)):
-            data = self._sorted[at]
-            if not data.startswith(text):
-                return
-            if data != text:
-                yield from self._ids[data]
+    def longer(self, text: bytes) -> Ids:
+        """Return the tokens that begin with `text` and have more."""
+        begin = bisect_right(self._texts, text)
+        # No byte of a text is greater.
+        end = bisect_right(self._texts, text + b"\xff" * self._longest)
+        return self._order[begin:end]

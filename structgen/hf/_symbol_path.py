@@ -8,7 +8,7 @@ import numpy as np
 
 from structgen._core import DEAD, Repeats
 from structgen._structure import Event
-from structgen.hf._structure_path import Found, Ids, Place, StructurePath
+from structgen.hf._structure_path import Critical, Ids, Place, StructurePath
 
 # What rules of statements are called where nothing else is said.
 _STATEMENT = re.compile(r"(^|_)(stmt|statement)s?$")
@@ -141,7 +141,7 @@ class SymbolPath(StructurePath[SymbolPlace]):
 
     # -- critical tokens ---------------------------------------------------------------------
 
-    def _find_structure(self, place: SymbolPlace, found: Found) -> None:
+    def _find_structure(self, place: SymbolPlace, found: Critical) -> None:
         ends, pending = place.ends, place.pending
         if not place.shape:
             for period, matched in place.symbols.runs:
@@ -177,18 +177,18 @@ class SymbolPath(StructurePath[SymbolPlace]):
                 asked[key] = max(asked.get(key, 0), (matched + 1) // period)
         for (front, lexeme, symbol), repeats in asked.items():
             tokens = self._spelled(front, lexeme)
-            # One of them tells for all whether what is under way ends there, and as what.
+            # The first tells for all whether what is under way ends there, and as what.
             if len(tokens) and self._completes(place, int(tokens[0]), symbol):
                 found.append((repeats, tokens))
 
     def _spell(self, front: bytes, lexeme: bytes) -> Ids:
-        """Return the tokens that spell `front` and a beginning of `lexeme`, or more; the shortest first."""
+        """Return the tokens that spell `front` and a beginning of `lexeme`, or more."""
         # A closing bracket never begins what could go on for ever.
-        if not lexeme or (self._terminals and lexeme in _CLOSING):
+        if not lexeme or lexeme in _CLOSING:
             return np.empty(0, np.int64)
         text = front + lexeme
-        tokens = {*self._spelling.beginnings(text, len(front)), *self._spelling.longer(text)}
-        return np.array(sorted(tokens, key=lambda token: (len(self._tokens[token]), token)), np.int64)
+        beginnings = list(self._spelling.beginnings(text, len(front)))
+        return np.concatenate((np.array(beginnings, np.int64), self._spelling.longer(text)))
 
     def _completes(self, place: SymbolPlace, token: int, symbol: int) -> bool:
         """Tell whether `token` makes the symbol under way `symbol`."""

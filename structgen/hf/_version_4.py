@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -52,6 +52,9 @@ class Version4Groups(BeamGroups):
                 group.done = True
         return found
 
+    def _different(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+        return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)
+
     def _of_done(self, group: _Group) -> list[Hypothesis]:
         return [Hypothesis((self._padding,) * self._length)] * self._beams
 
@@ -60,7 +63,7 @@ class Version4Groups(BeamGroups):
         group: _Group,
         candidates: Sequence[Hypothesis],
         finished: Sequence[bool],
-        taken: set[tuple[int, ...]],
+        taken: set[Hashable],
     ) -> None:
         ended = [c.tokens[-1] in self._end_tokens for c in candidates]
         pairs = [(c, halts) for c, halts, ends in zip(candidates, finished, ended, strict=True) if not ends]
@@ -84,5 +87,4 @@ class Version4Groups(BeamGroups):
     def _finish(self, group: _Group, hypotheses: Sequence[Hypothesis]) -> None:
         norm = self._norm(self._length)
         ended = [dataclasses.replace(h, score=h.score / norm) for h in hypotheses]
-        merged = sorted([*group.finished, *ended], key=lambda hypothesis: -hypothesis.score)
-        group.finished = merged[: self._beams]
+        group.finished = self._different([*group.finished, *ended])[: self._beams]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 import torch
@@ -49,6 +49,8 @@ class BeamGroups:
     Row ``(p * groups + g) * beams + b`` of the batch is beam ``b`` of group ``g`` of prompt ``p``. Without
     penalties every group does what ``generate(num_beams=beams)`` of transformers 5 does, in the same
     precision, save that beams without any probability neither run nor finish.
+
+    No two finished hypotheses of a prompt have the same `key`, which is made of their tokens.
     """
 
     penalises_forced = False
@@ -67,8 +69,10 @@ class BeamGroups:
         never_penalised: Sequence[int],
         ends: int,
         prompts: int = 1,
+        key: Callable[[tuple[int, ...]], Hashable] = tuple,
     ) -> None:
         self._beams = beams
+        self._key = key
         self._strength = strength
         self._dissimilarity = dissimilarity
         self._length_penalty = length_penalty
@@ -87,8 +91,15 @@ class BeamGroups:
 
     def results(self, prompt: int = 0) -> list[Hypothesis]:
         """Return the finished hypotheses of a prompt, all different, the best score first."""
-        found = [hypothesis for group in self._prompts[prompt] for hypothesis in group.finished]
-        return sorted(found, key=lambda hypothesis: -hypothesis.score)
+        # A group may finish what one after it has finished before, with fewer tokens.
+        return self._different([h for group in self._prompts[prompt] for h in group.finished])
+
+    def _different(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+        """Return hypotheses with different keys, the best score first."""
+        best: dict[Hashable, Hypothesis] = {}
+        for hypothesis in sorted(hypotheses, key=lambda hypothesis: -hypothesis.score):
+            best.setdefault(self._key(hypothesis.tokens), hypothesis)
+        return list(best.values())
 
     def step(
         self,
@@ -125,7 +136,7 @@ class BeamGroups:
         first = 0
         for prompt, groups in enumerate(self._prompts):
             earlier: list[Hypothesis] = []
-            taken: set[tuple[int, ...]] = set()
+            taken: set[Hashable] = set()
             for group in groups:
                 if not group.done:
                     block = slice(first, first + self._beams)
@@ -138,7 +149,7 @@ class BeamGroups:
                             earlier.append(beam)
                 else:
                     earlier += self._of_done(group)
-                taken.update(hypothesis.tokens for hypothesis in group.finished)
+                taken.update(self._key(hypothesis.tokens) for hypothesis in group.finished)
                 first += self._beams
         return sources, tokens, penalised
 
@@ -212,14 +223,14 @@ class BeamGroups:
         group: _Group,
         candidates: Sequence[Hypothesis],
         finished: Sequence[bool],
-        taken: set[tuple[int, ...]],
+        taken: set[Hashable],
     ) -> None:
         """Let a group's candidates run on or finish."""
         # What a group before has finished leaves its place to the next best.
         pairs = [
             (c, ends)
             for c, ends in zip(candidates, finished, strict=True)
-            if not ends or c.tokens not in taken
+            if not ends or self._key(c.tokens) not in taken
         ]
         running = [candidate for candidate, ends in pairs if not ends][: self._beams]
         # Only the best may finish: the others are there to have enough that run on.
@@ -229,8 +240,7 @@ class BeamGroups:
             ended = [
                 dataclasses.replace(c, score=score) for c, score in zip(ended, scores.tolist(), strict=True)
             ]
-            merged = sorted([*group.finished, *ended], key=lambda hypothesis: -hypothesis.score)
-            group.finished = merged[: self._beams]
+            group.finished = self._different([*group.finished, *ended])[: self._beams]
         self._run(group, running)
         group.done = not running or (
             len(group.finished) == self._beams and self._is_full(group, group.scores[0])

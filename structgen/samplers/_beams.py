@@ -86,7 +86,8 @@ class DiverseBeamSearch:
     so that sequences are ranked by the model's own probabilities. There is no term where the constraint
     leaves one token only, and none for end tokens and special tokens.
 
-    Sequences are all different: a group does not finish what one before it has finished. Where the constraint
+    The texts of the sequences are all different: of those that differ only in how a text is cut into tokens,
+    a group keeps the best, and it does not finish what one before it has finished. Where the constraint
     or `max_tokens` leave fewer than there are beams, there are fewer. The terms that a beam had stay in its
     score, as in the paper's algorithm 1 and in version 4 of transformers.
 
@@ -219,6 +220,7 @@ class DiverseBeamSearch:
             never_penalised=[*ends, *vocabulary.special_token_ids],
             ends=len(ends),
             prompts=len(texts),
+            key=vocabulary.decode,
         )
 
         def allows(row: int, token: int) -> bool:

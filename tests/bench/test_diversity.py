@@ -173,16 +173,20 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     arguments = ["diversity", "--fields", "captions", "--methods", "beams,hamming", "--quick", "--plain"]
     arguments += ["--beams", "4", "--groups", "2", "--out", str(out), "--markdown", str(table)]
     assert main(arguments) == 0
-    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    assert lines[0]["settings"] == {"beams": 4, "groups": 2, "strength": 0.5}
-    assert len(lines) == 1 + 4 * 2
-    for line in lines[1:]:
-        assert 1 <= len(line["scores"]) == len(line["texts"]) <= 4
+    settings, rows = diversity.read(out)
+    assert settings == Settings(beams=4, groups=2, strength=0.5)
+    assert len(rows) == 4 * 2
+    for row in rows:
+        assert 1 <= len(row.scores) == len(row.texts) <= 4
     shown = capsys.readouterr().out
     assert "captions: variety" in shown
-    mean = sum(oracle(line["scores"], 4) for line in lines[1:] if line["method"] == "hamming") / 4
-    row = next(x for x in table.read_text(encoding="utf-8").splitlines() if x.startswith("| hamming"))
-    assert row.split(" | ")[2].startswith(f"{mean:.2f} [")
+    mean = sum(oracle(row.scores, 4) for row in rows if row.method == "hamming") / 4
+    line = next(x for x in table.read_text(encoding="utf-8").splitlines() if x.startswith("| hamming"))
+    assert line.split(" | ")[2].startswith(f"{mean:.2f} [")
+    for text in ("", "[]", '{"kind": "row"}', '{"kind": "diversity"}', "no"):
+        table.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match="not a file of the diversity run"):
+            diversity.read(table)
 
 
 @pytest.mark.parametrize(

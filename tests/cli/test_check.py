@@ -122,6 +122,21 @@ def test_errors(schema, place, words):
     assert words in errors[0][1]
 
 
+def test_checks_that_nothing_passes():
+    schema = {"type": "array", "uniqueItems": True, "items": {"type": "object", "maxProperties": 0}}
+    found, code = findings(schema | {"minItems": 2})
+    assert code == 1
+    assert ("warning", "", "no text was found that passes the checks of uniqueItems") in found
+    assert findings(schema | {"minItems": 1})[1] == 0
+
+
+def test_repeated_keys():
+    result = run('{"type": "string", "$defs": {}, "type": "integer"}', "--no-cost")
+    assert result.exit_code == 1
+    assert "warning (whole): an object repeats the key 'type': the last one counts" in result.stdout
+    assert run('{"anyOf": [{"type": "string"}, {"type": "integer"}]}', "--no-cost").exit_code == 0
+
+
 def test_text_report():
     schema = {
         "type": "object",

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from structgen.cli._common import UnusableInputError
 from structgen.cli._documents import Document, Path, parse
 
 _KEYS = st.text(max_size=5)
@@ -148,6 +149,18 @@ def test_merge_keys_and_aliases() -> None:
     assert document.value == {**yaml.safe_load(text.replace("'<<'", "q")), "quoted": {"<<": 1}}
     assert document.position(document.spans([("own", "y")])["own", "y"].start) == (1, 20)
     assert document.position(document.spans([("own", "x")])["own", "x"].start) == (3, 24)
+
+
+def test_yaml_without_its_library_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "é: &a [1, '😀']\nb: {<<: {x: 2}, y: *a}\n"
+    with_library = parse(text, "x", "yaml")[0]
+    monkeypatch.delattr(yaml, "CLoader")
+    without = parse(text, "x", "yaml")[0]
+    parts = dict(paths(without.value))
+    assert without.value == with_library.value
+    assert without.spans(parts) == with_library.spans(parts)
+    with pytest.raises(UnusableInputError, match="x:1:5: is not YAML"):
+        parse("[1, }", "x", "yaml")
 
 
 def test_documents_of_a_stream_are_numbered() -> None:

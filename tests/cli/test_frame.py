@@ -255,7 +255,7 @@ def test_hooks_call_commands_with_options_that_exist() -> None:
         if name in _COMMANDS:
             found = cli.get_command(click.Context(cli), name)
             assert found is not None
-            known = {option for parameter in found.params for option in parameter.opts}
+            known = {option for one in found.params for option in (*one.opts, *one.secondary_opts)}
             assert set(options) <= known
 
 

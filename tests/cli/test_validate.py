@@ -351,6 +351,19 @@ def test_the_draft_is_said_by_the_schema_or_the_option(
     assert validate(schema, "1", *options, folder=tmp_path).code == (0 if valid else 1)
 
 
+def test_the_option_holds_wherever_references_lead(tmp_path: Path) -> None:
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "properties": {"next": {"$ref": "#"}},
+        "dependencies": {"a": ["b"]},
+    }
+    text = '{"next": {"next": {"a": 1}}}'
+    assert validate(schema, text, folder=tmp_path).code == 0
+    ran = validate(schema, text, "--draft", "7", folder=tmp_path)
+    assert ran.code == 1
+    assert "/next/next, by /dependencies" in ran.out
+
+
 def test_a_draft_of_another_syntax_is_refused(tmp_path: Path) -> None:
     ran = validate({"minimum": 1, "exclusiveMinimum": True}, "1", "--draft", "7", folder=tmp_path)
     assert ran.code == 2

@@ -94,6 +94,14 @@ def test_what_is_named_has_to_be_there(options: list[str], said: str, folder: Pa
     assert said in printed
 
 
+def test_documents_that_are_no_schemas(folder: Path) -> None:
+    for content in ("5", '{"$defs": 5}', '{"$id": "x:other", "items": "a", "properties": ["b"]}'):
+        (folder / "odd.json").write_text(content)
+        code, said = check(folder, "x:odd", "[1]", "--ref", f"x:odd={folder / 'odd.json'}")
+        assert code in (0, 2)
+        assert "Traceback" not in said
+
+
 def test_a_broken_document_is_named(folder: Path) -> None:
     (folder / "main" / "broken.json").write_text('{"a": ')
     code, said = check(folder, "broken.json", "1")

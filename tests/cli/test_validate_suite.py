@@ -12,11 +12,11 @@ from check_jsonschema import main as check_jsonschema
 from click.testing import CliRunner
 from jsonschema.exceptions import SchemaError
 
-from jsonschemabench import official_suite
+from jsonschemabench import datasets, official_suite
 from structgen.cli import _validate_dialect as dialect
 from structgen.cli._documents import Document, parse
 from structgen.cli._validate_schema import Checker
-from tests.cli.support import run
+from tests.cli.support import REPOSITORY, run
 from tests.json_schema import official
 
 pytestmark = pytest.mark.skipif(
@@ -154,6 +154,27 @@ def test_check_jsonschema_agrees(tmp_path: Path) -> None:
         theirs = CliRunner().invoke(check_jsonschema, ["--schemafile", str(schema), str(data)]).exit_code
         ours = run("validate", schema, data).code
         assert ours == theirs == (0 if test.valid else 1), (case.file, case.description, test.description)
+
+
+def test_schemas_in_the_wild_get_the_verdicts_of_jsonschema() -> None:
+    data = datasets.default_data() or REPOSITORY.parent / "shared" / "data" / datasets.MASKBENCH_ARCHIVE
+    if not data.exists():
+        pytest.skip(f"no {datasets.MASKBENCH_ARCHIVE} in $STRUCTGEN_DATA or ../shared/data")
+    verdicts = {True: 0, False: 0}
+    for case in datasets.load(data, sample=60):
+        schema = parse(json.dumps(case.schema), case.name, "json")[0]
+        found = Checker(schema, None)
+        # The draft that both read from the schema.
+        plain = dialect.DRAFTS[found.draft](case.schema)
+        for instance in case.instances:
+            try:
+                verdict = plain.is_valid(instance.data)
+            except re.error:
+                continue
+            [document] = parse(json.dumps(instance.data), "x", "json")
+            assert (not found.violations(document)) == verdict, case.name
+            verdicts[verdict] += 1
+    assert min(verdicts.values()) > 20
 
 
 @pytest.mark.parametrize("draft", official.DRAFTS)

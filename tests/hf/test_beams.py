@@ -7,9 +7,9 @@ import torch
 from transformers import LlamaForCausalLM
 from transformers.generation import GenerateBeamDecoderOnlyOutput
 
-from structgen import TokenAutomaton, compile_regex
+from structgen import TokenAutomaton, Vocabulary, compile_regex
 from structgen.hf import AutomatonLogitsProcessor, diverse_beam_search
-from tests.hf.small import END, PAD, VOCABULARY, A, B, small_model
+from tests.hf.small import END, PAD, VOCABULARY, WIDTH, A, B, small_model
 
 IDS = torch.tensor([[1, 2, 5, 4], [PAD, PAD, 2, 1]])
 MASK = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
@@ -146,6 +146,24 @@ def test_every_dissimilarity_keeps_the_constraint(model: Any, dissimilarity: Any
             state = automaton.step(state, token)
         assert text[-1] == END
         assert automaton.accepts(state)
+
+
+def test_texts_are_different_where_the_vocabulary_is_known(model: Any) -> None:
+    """Two tokens are spelt alike: without the vocabulary nothing tells them apart."""
+    twins = Vocabulary(
+        [b"", b"a", b"b", b"", b"a", b"b"], eos_token_ids=END, special_token_ids=PAD, logits_size=WIDTH
+    )
+    processor = AutomatonLogitsProcessor(compile_regex("[ab]", twins))
+    found = []
+    for vocabulary in (twins, None):
+        search = diverse_beam_search(1, 4, vocabulary=vocabulary)
+        output = model.generate(
+            ONE, custom_generate=search, num_beams=4, logits_processor=[processor], **OPTIONS
+        )
+        pairs = zip(texts(output), output.sequences_scores.tolist(), strict=True)
+        found.append([twins.decode(text) for text, score in pairs if score > -1e9])
+    assert sorted(found[0]) == [b"a", b"b"]
+    assert sorted(found[1]) == [b"a", b"a", b"b", b"b"]
 
 
 def test_too_few_texts_leave_rows_of_padding(model: Any) -> None:

@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import structgen
 from structgen import TokenAutomaton, Vocabulary
 from structgen.hf import AutomatonLogitsProcessor, GrammarRepetitionPenalty
+from structgen.hf._repetition import penalised_on_device, penalised_on_host
 from tests.hf.conftest import EOS, PADDED, Generate, build_vocabulary, encode
 
 PROMPT = [40, 41]
@@ -192,3 +194,41 @@ def test_ends_of_lines_belong_to_no_statement(vocabulary: Vocabulary) -> None:
     assert after(lines, "no\nx=y\nno\nx=y\n") == critical
     assert after(lines, "no\nx=y\nno\n") == {}
     assert after(lines, "no\nx=y\nno\nx=y") == {}
+
+
+def test_statements_within_statements(vocabulary: Vocabulary) -> None:
+    """What is in front of the first inner statement belongs to it; what is behind the last is a symbol."""
+    nested = structgen.compile_lark(
+        'start: statement+\nstatement: NAME ";" | "{" statement+ "}"\nNAME: /[a-z]+/', vocabulary
+    )
+    # { a ;   b ;   }   { c ;   d ;   }: the unit has three symbols.
+    assert after(nested, "{a;b;}{c;d;}") == {"{": 1}
+    assert after(nested, "x;{a;b;}{c;d;}") == {"{": 1}
+    # Another body is another unit; two of its statements alike are a unit themselves.
+    assert after(nested, "{a;b;}{c;}") == {}
+    assert after(nested, "{a;b;c;") == {"c": 1}
+    # Headers alike in front of bodies that differ are no repeats, and closing brackets never are.
+    assert after(nested, "{a;}{{b;}}") == {}
+
+
+def test_closing_brackets_are_spared(vocabulary: Vocabulary) -> None:
+    brackets = structgen.compile_lark('start: "x" | "(" start+ ")" | start "!"', vocabulary)
+    assert after(brackets, "((", level="terminal") == {"(": 1}
+    assert after(brackets, "((xx!!", level="terminal") == {"!": 1}
+    assert after(brackets, "((((x))", level="terminal") == {}
+
+
+@pytest.mark.parametrize("boost", [0.0, 0.25])
+def test_host_and_device_do_the_same(boost: float) -> None:
+    scores = torch.randn(4, 9, dtype=torch.float64)
+    scores[1] = -math.inf
+    scores[2, [0, 1, 2, 3, 6, 7, 8]] = -math.inf
+    # The greater count of 5 holds.
+    critical = [(1, np.array([4, 5])), (3, np.array([5]))]
+    rows, found = [0, 1, 2], [critical] * 3
+    out = penalised_on_host(scores, rows, found, -0.5, boost, [7, 8])
+    torch.testing.assert_close(penalised_on_device(scores, rows, found, -0.5, boost, [7, 8]), out)
+    # Rows 1 and 2 have nothing but critical tokens; row 3 has none.
+    assert torch.equal(out[1:], scores[1:])
+    expected = [0, 0, 0, 0, -0.5, -1.5, 0, 3 * boost, 3 * boost]
+    assert (out - scores)[0].tolist() == pytest.approx(expected)

@@ -1,8 +1,9 @@
 """What group beam search of transformers 4 returned: the cases, and the script that records them.
 
 ``python tests/hf/version_4.py`` writes ``version_4.json``. It needs a transformers of version 4 that still
-has group beam search (4.46.3 wrote the file that is here), and nothing of ours. The model's weights are
-drawn by NumPy, so that they are the same whatever the versions of torch and transformers.
+has group beam search, and nothing of ours: 4.46.3 wrote the file that is here, and 4.53.3 writes the same
+texts. The model's weights are drawn by NumPy, so that they are the same whatever the versions of torch and
+transformers.
 """
 
 import dataclasses

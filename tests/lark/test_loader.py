@@ -16,6 +16,7 @@ from structgen._frontends.lark._options import options_of_text
 from structgen._frontends.lark._plain import Plain, load_plain
 from structgen._frontends.lark._sources import Sources
 from structgen._frontends.lark._spec import make_plain_spec, scan_key
+from structgen._frontends.regex import python
 from tests.lark.test_front_spec import BUNDLED, FEATURES
 
 OURS = Path(__file__).parent.parent.parent / "grammars"
@@ -95,6 +96,20 @@ def assert_scanned_alike(found: Plain, starts: Sequence[str]) -> None:
 @pytest.mark.parametrize("feature", FEATURES)
 def test_features(feature: str) -> None:
     assert assert_never_differs(FEATURES[feature]) is (feature not in NOT_PLAIN)
+
+
+@pytest.mark.parametrize("feature", sorted(FEATURES.keys() - NOT_PLAIN))
+def test_without_the_parser_of_patterns(feature: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where widths are counted in another way, Python is asked for them, and all else stays the same."""
+    with_it = ours(FEATURES[feature])
+    monkeypatch.setattr(python, "NATIVE", False)
+    without = ours(FEATURES[feature])
+    assert with_it is not None
+    assert without is not None
+    assert not without.native.scanned
+    assert named(without) == named(with_it)
+    widths = [[(t.pattern.min_width, t.pattern.max_width) for t in p.terminals] for p in (with_it, without)]
+    assert widths[0] == widths[1]
 
 
 @pytest.mark.parametrize("file", sorted([*OURS.glob("*.lark"), BUNDLED / "lark.lark"]), ids=lambda f: f.stem)

@@ -180,6 +180,7 @@ def test_what_is_read(pattern: str) -> None:
         # Python's alone
         *r"(?P<n>a) (?i)a (a)\1 (?>a) a*+ a?+ (?(1)a) (?#a) \N{DIGIT\040ONE} \B \ud800 (?<=ab)c".split(),
         "(?!(?:a(?!b))*c)d",
+        "\ud800",
         "(?:" * 200 + ")" * 200,
         "a" * 70_000,
     ],

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import jsonschema
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,48 @@ def test_the_trap_catches_masks_alone(capsys: pytest.CaptureFixture[str]) -> Non
     assert truth[:2] == [0.101, 0.899]
     assert masks[0] > 0.85
     assert smc == pytest.approx(truth, abs=0.02)
+
+
+def test_diverse_beams_have_more_values(capsys: pytest.CaptureFixture[str]) -> None:
+    module = load(ROOT / "examples" / "diverse_beams.py")
+    module.main()
+    found: dict[str, list[list[str]]] = {}
+    for line in capsys.readouterr().out.splitlines():
+        if not line.startswith(" "):
+            found[line] = shown = []
+        else:
+            shown.append(line.split(maxsplit=1))
+    assert list(found) == list(module.SEARCHES)
+    names = {}
+    for search, lines in found.items():
+        *objects, (_, counts) = lines
+        values = [json.loads(text) for _, text in objects]
+        for value in values:
+            jsonschema.validate(value, module.SCHEMA)
+        assert len({json.dumps(value) for value in values}) == len(values) >= 4
+        names[search] = len({value["name"] for value in values})
+        assert f" {names[search]} of name" in counts
+    assert names["diverse beams, by value"] > names["plain beams"]
+
+
+@pytest.fixture
+def diversity_plots() -> Iterator[ModuleType]:
+    yield load(ROOT / "docs" / "plot_diversity.py")
+    sys.modules["matplotlib.pyplot"].close("all")
+
+
+def test_the_plots_of_diversity_are_made(
+    diversity_plots: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diversity_plots, "STRENGTHS", (0.0, 0.5))
+    monkeypatch.setattr(sys, "argv", ["plot", "--tasks", "2", "--seeds", "1", "--into", str(tmp_path)])
+    diversity_plots.main()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {path.name for path in (ROOT / "docs" / "images").glob("diversity-*.svg")}
+    for name in names:
+        drawn = (ROOT / "docs" / "images" / name).read_bytes()
+        assert b"<svg" in drawn
+        assert len(drawn) < 100_000
 
 
 @pytest.fixture

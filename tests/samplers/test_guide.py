@@ -17,7 +17,7 @@ def names() -> dict[str, Any]:
     """Run all examples; return what they define."""
     names: dict[str, Any] = {"__name__": "guide"}
     examples = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-    assert len(examples) == 9
+    assert len(examples) == 10
     for example in examples:
         exec(compile(example, str(GUIDE), "exec", dont_inherit=True), names)
     return names
@@ -34,5 +34,5 @@ def test_the_potential_of_the_guide_obeys_the_laws(names: dict[str, Any], law: s
 
 def test_images_exist() -> None:
     images = re.findall(r"!\[.*?\]\((.*?)\)", TEXT)
-    assert len(images) == 3
+    assert len(images) == 5
     assert all((GUIDE.parent / image).is_file() for image in images)

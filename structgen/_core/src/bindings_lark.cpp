@@ -198,14 +198,25 @@ std::vector<Pattern> make_patterns(const std::vector<const pyregex::Node*>& tree
   return made;
 }
 
+// Python's text may hold lone surrogates, which have no UTF-8.
+std::string utf8(const nb::str& text) {
+  Py_ssize_t size = 0;
+  const char* bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+  if (bytes == nullptr) {
+    PyErr_Clear();
+    throw pyregex::NotPlain{};
+  }
+  return {bytes, static_cast<std::size_t>(size)};
+}
+
 using Context = std::pair<std::vector<Ranges>, std::vector<std::vector<Left>>>;
 
 // Patterns of re, and the left context that they need.
-std::optional<std::pair<std::vector<Pattern>, Context>> python_patterns(Builder& b, const std::vector<std::string>& patterns, const nb::callable& ask) {
+std::optional<std::pair<std::vector<Pattern>, Context>> python_patterns(Builder& b, const std::vector<nb::str>& patterns, const nb::callable& ask) {
   try {
     pyregex::Trees trees(asking(ask));
     std::vector<const pyregex::Node*> read;
-    for (const std::string& pattern : patterns) read.push_back(trees.tree(pyregex::parse(pattern)));
+    for (const nb::str& pattern : patterns) read.push_back(trees.tree(pyregex::parse(utf8(pattern))));
     Builder::OpenGuard g(b);
     pyregex::Lowering lowering(read, g.re, b.lark().scanner.patterns);
     std::vector<Pattern> made = make_patterns(read, lowering);

@@ -135,8 +135,26 @@ bool Liveness::hopeful(Place start) {
   return hopeful_[start] = found || !done;
 }
 
-std::vector<std::int64_t> Liveness::widths() const {
+std::vector<std::int64_t> Liveness::widths() {
   std::vector<std::int64_t> out = widths_;
+  // Where another place was looked at instead.
+  for (std::size_t p = 0; p < detours_.size(); ++p) {
+    const Detour d = detours_[p];
+    if (d.to < 0) continue;
+    for (std::size_t t = 0; t < out.size(); ++t) {
+      if (unreliable_[t] || lark_.ignored[t] || lark_.terminals[t].kind != LarkGrammar::Kind::kPattern) continue;
+      const std::int32_t terminal = static_cast<std::int32_t>(t), set = alone(every_, terminal);
+      const Scanner::Realized here = read(static_cast<Place>(p), set, terminal, false), there = read(d.to, set, terminal, false);
+      bool is_good = false;
+      if (const Place q = here.exit < 0 ? -1 : behind(here.exit); q >= 0) {
+        const std::int32_t i = node(q, -1, terminal);
+        work();
+        is_good = !nodes_[static_cast<std::size_t>(i)].bad;
+      }
+      const std::int64_t length = is_good ? here.length : d.length + (there.exit < 0 ? widths_[t] : there.length);
+      out[t] = std::max({out[t], widths_[t], length});
+    }
+  }
   for (std::size_t t = 0; t < out.size(); ++t)
     if (unreliable_[t]) out[t] = LrCompletion::kImpossible;
   return out;
@@ -170,6 +188,18 @@ void Liveness::look_at(std::int32_t i) {
     todo_.insert(todo_.end(), bad.users.begin(), bad.users.end());
     bad.users.clear();
   };
+  const std::int32_t first = static_cast<std::int32_t>(groups_.size());
+  if (n.group >= first) {
+    if (!among(i, n.place, n.group - first, alone(every_, n.group - first), false)) fail();
+    return;
+  }
+  if (const Place q = deciding_ ? -1 : detour(n.place); q >= 0) {
+    Node& there = nodes_[static_cast<std::size_t>(node(q, n.alike, n.group))];
+    if (!there.bad) {
+      there.users.push_back(i);
+      return;
+    }
+  }
   if (n.alike < 0) {
     for (const std::int32_t c : groups_[static_cast<std::size_t>(n.group)]) {
       const std::int32_t member = node(n.place, c, -1);
@@ -183,10 +213,46 @@ void Liveness::look_at(std::int32_t i) {
     if (t == last) continue;
     last = t;
     if (t < lark_.end() && unreliable_[static_cast<std::size_t>(t)]) continue;
-    if (supported(i, t)) continue;
+    if (readable(i, n.place, t) || supported(i, t)) continue;
     if (!deciding_ || t == lark_.end() || !hopeless(n, t)) return fail();
     unreliable_[static_cast<std::size_t>(t)] = true;
   }
+}
+
+// The place behind something ignored, if what can be read is to be looked at there instead; -1 if it is looked at here. There are many places,
+// as many as ways to forbid that a keyword goes on, and behind a space most are the same. A place that others lead to leads to none, so that
+// something besides what is ignored is read in the end.
+Place Liveness::detour(Place p) {
+  const auto at = [&](Place q) -> Detour& {
+    if (detours_.size() < places_.size()) detours_.resize(places_.size());
+    return detours_[static_cast<std::size_t>(q)];
+  };
+  if (at(p).decided) return at(p).to;
+  at(p).decided = true;
+  for (const std::int32_t s : separators_) {
+    const Scanner::Realized between = read(p, alone(every_, s), s, false);
+    const Place q = between.exit < 0 ? -1 : behind(between.exit);
+    if (q < 0 || q == p || at(q).to >= 0) continue;
+    at(q).decided = true;
+    at(p) = {true, q, between.length};
+    ++version_;
+    return q;
+  }
+  return -1;
+}
+
+// Whether a terminal can be read at a place among all others, which is found out once for all states.
+bool Liveness::readable(std::int32_t user, Place p, std::int32_t t) {
+  if (t == lark_.end() || lark_.ignored[static_cast<std::size_t>(t)] || lark_.terminals[static_cast<std::size_t>(t)].kind != LarkGrammar::Kind::kPattern) return false;
+  const std::size_t before = nodes_.size();
+  const std::int32_t i = node(p, -1, static_cast<std::int32_t>(groups_.size()) + t);
+  if (nodes_.size() > before) {
+    todo_.pop_back();  // at once, so that mostly nobody relies on it in vain
+    look_at(i);
+  }
+  Node& n = nodes_[static_cast<std::size_t>(i)];
+  if (!n.bad) n.users.push_back(user);
+  return !n.bad;
 }
 
 // Whether a terminal that cannot be read at a node could not be read there if nothing were obliged.
@@ -240,37 +306,40 @@ bool Liveness::reads(std::int32_t i, std::int32_t terminal, std::int32_t set, Pl
   return true;
 }
 
+// Directly, or behind something ignored.
+template <class Succeeds>
+bool Liveness::somehow(Place p, std::int32_t set, bool thorough, Succeeds&& succeeds) {
+  if (succeeds(p, 0)) return true;
+  return std::any_of(separators_.begin(), separators_.end(), [&](std::int32_t s) {
+    const Scanner::Realized between = read(p, alone(set, s), s, thorough);
+    const Place q = between.exit < 0 ? -1 : behind(between.exit);
+    return q >= 0 && succeeds(q, between.length);
+  });
+}
+
+bool Liveness::among(std::int32_t i, Place p, std::int32_t t, std::int32_t set, bool thorough) {
+  return somehow(p, set, thorough, [&](Place from, std::int64_t before) { return reads(i, t, set, from, before, thorough); });
+}
+
 // Whether a terminal can be read at a node, or the text end. All terminals compete first, which is the hardest and shared by all states; where
 // one does not succeed so, those compete that the state tries.
 bool Liveness::supported(std::int32_t i, std::int32_t t) {
   const Place p = nodes_[static_cast<std::size_t>(i)].place;
   const std::int32_t state = members_[static_cast<std::size_t>(nodes_[static_cast<std::size_t>(i)].alike)];
-  // Directly, or behind something ignored.
-  const auto somehow = [&](std::int32_t set, bool thorough, auto&& succeeds) {
-    if (succeeds(p, 0)) return true;
-    return std::any_of(separators_.begin(), separators_.end(), [&](std::int32_t s) {
-      const Scanner::Realized between = read(p, alone(set, s), s, thorough);
-      const Place q = between.exit < 0 ? -1 : behind(between.exit);
-      return q >= 0 && succeeds(q, between.length);
-    });
-  };
-  if (t == lark_.end()) return somehow(every_, true, [&](Place from, std::int64_t) { return may_end(from); });
+  if (t == lark_.end()) return somehow(p, every_, true, [&](Place from, std::int64_t) { return may_end(from); });
   switch (lark_.terminals[static_cast<std::size_t>(t)].kind) {
     case LarkGrammar::Kind::kDeclared:
       return leads_on(i, p, t);
     case LarkGrammar::Kind::kSpecial:  // ends the text in front of it
-      return somehow(every_, true, [&](Place from, std::int64_t) { return may_end(from) && leads_on(i, place(0, 0), t); });
+      return somehow(p, every_, true, [&](Place from, std::int64_t) { return may_end(from) && leads_on(i, place(0, 0), t); });
     case LarkGrammar::Kind::kExpression:
-      return somehow(every_, true, [&](Place from, std::int64_t) { return places_[static_cast<std::size_t>(from)].first == 0 && leads_on(i, place(0, 0), t); });
+      return somehow(p, every_, true, [&](Place from, std::int64_t) { return places_[static_cast<std::size_t>(from)].first == 0 && leads_on(i, place(0, 0), t); });
     case LarkGrammar::Kind::kPattern:
       break;
   }
   if (lark_.ignored[static_cast<std::size_t>(t)]) return false;  // rare; only some of its lexemes count
-  const auto among = [&](std::int32_t set, bool thorough) {
-    return somehow(set, thorough, [&](Place from, std::int64_t before) { return reads(i, t, set, from, before, thorough); });
-  };
   for (const bool thorough : {false, true})
-    if (among(alone(every_, t), thorough) || (lark_.mode == LarkGrammar::Mode::kContextual && among(lark_.tried(state), thorough))) return true;
+    if (among(i, p, t, alone(every_, t), thorough) || (lark_.mode == LarkGrammar::Mode::kContextual && among(i, p, t, lark_.tried(state), thorough))) return true;
   return false;
 }
 

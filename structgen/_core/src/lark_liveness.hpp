@@ -33,18 +33,24 @@ class Liveness : public Scanner::Proof {
   // Whether what a place obliges to can be met at all, by lexemes in any order. May say so where it cannot.
   bool hopeful(Place place);
   // Bytes in which each terminal can be read at every good pair; LrCompletion::kImpossible for those not relied on.
-  std::vector<std::int64_t> widths() const;
+  std::vector<std::int64_t> widths();
   // Changes when the widths do.
   std::size_t version() const { return version_; }
 
  private:
-  // Of a place: a state of the parser, of those that take the same terminals, or all states that something leads to.
+  // Of a place: a state of the parser, of those that take the same terminals, or all states that something leads to. Groups beyond those
+  // stand for single terminals that are read among all others, whatever the state.
   struct Node {
     Place place;
     std::int32_t alike;  // -1 for a group
     std::int32_t group;
     bool bad;
     std::vector<std::int32_t> users;
+  };
+  struct Detour {
+    bool decided = false;
+    Place to = -1;
+    std::int32_t length = 0;
   };
   struct Read {
     bool tried = false, sought = false;
@@ -56,6 +62,11 @@ class Liveness : public Scanner::Proof {
   std::int32_t node(Place place, std::int32_t alike, std::int32_t group);
   void work();
   void look_at(std::int32_t i);
+  Place detour(Place place);
+  bool readable(std::int32_t user, Place place, std::int32_t terminal);
+  template <class Succeeds>
+  bool somehow(Place place, std::int32_t set, bool thorough, Succeeds&& succeeds);
+  bool among(std::int32_t i, Place place, std::int32_t terminal, std::int32_t set, bool thorough);
   bool supported(std::int32_t i, std::int32_t terminal);
   bool hopeless(const Node& n, std::int32_t terminal);
   bool leads_on(std::int32_t user, Place place, std::int32_t group);
@@ -81,6 +92,7 @@ class Liveness : public Scanner::Proof {
   std::vector<Node> nodes_;
   FlatMap node_index_;
   std::vector<std::int32_t> todo_;
+  std::vector<Detour> detours_;  // by place
   std::vector<std::int8_t> exits_;  // by number: 1 good, 0 not, -1 unknown
   std::unordered_map<Place, bool> hopeful_;
   std::unordered_map<Key, std::vector<Read>> read_;

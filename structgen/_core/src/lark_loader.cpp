@@ -367,6 +367,7 @@ class Compiler {
       case Kind::kNonterminal:
       case Kind::kNothing: return {{{node->kind, number(node->text)}}};
       case Kind::kExpansions: {
+        if (node->children.size() == 1) return written_out(node->children[0]);
         std::vector<Symbols> made;
         std::set<Symbols> seen;
         for (const Node* child : node->children) {
@@ -380,6 +381,13 @@ class Compiler {
         std::vector<Symbols> made{{}};
         for (const Node* child : node->children) {
           const std::vector<Symbols> next = written_out(child);
+          if (next.size() == 1) {
+            for (Symbols& start : made) {
+              start.insert(start.end(), next[0].begin(), next[0].end());
+              if ((written_ += start.size()) > kMostSymbols) throw NotPlain{};
+            }
+            continue;
+          }
           std::vector<Symbols> longer;
           for (const Symbols& start : made) {
             for (const Symbols& end : next) {

@@ -15,9 +15,10 @@ constexpr std::uint32_t kBmpEnd = 0xFFFF;
 const CharSet kNewline{{'\n', '\n'}};
 const CharSet kAll{{0, 0xD7FF}, {0xE000, kMaxCodePoint}};
 
-CharSet without_surrogates(const CharSet& set) { return set_intersection(set, kAll); }
+CharSet without_surrogates(CharSet set) { return set.empty() || set.back().high < 0xD800 ? set : set_intersection(set, kAll); }
 
 CharSet normalised(CharSet set) {
+  if (set.size() < 2) return without_surrogates(std::move(set));
   std::sort(set.begin(), set.end(), [](const Range& a, const Range& b) { return a.low < b.low; });
   return without_surrogates(set_union(set, {}));
 }
@@ -36,7 +37,9 @@ CharSet ascii_category(std::uint32_t letter) {
 
 // Adds the other case of letters of ASCII, and where all of Unicode counts what else Python takes for them.
 CharSet any_case(CharSet set, bool ascii_only) {
-  CharSet more = set;
+  CharSet more;
+  more.reserve(set.size() * 2);
+  more = set;
   for (const Range& r : set) {
     for (std::uint32_t c = r.low; c <= std::min(r.high, 0x7FU); ++c) {
       if (!is_letter(c)) continue;
@@ -141,8 +144,9 @@ CharSet Trees::one_character(const Item& item, std::uint32_t flags) {
     for (const Range& r : set) known = known && r.high <= (ascii_only ? kBmpEnd : 0x7FU);
     if (!known) return asked(item, flags);
     set = any_case(std::move(set), ascii_only);
+  } else {
+    set = normalised(std::move(set));
   }
-  set = normalised(std::move(set));
   return negative ? set_complement(set) : set;
 }
 

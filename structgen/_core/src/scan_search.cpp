@@ -67,19 +67,14 @@ bool Scanner::clearly_alive(const Core& core) const {
   return false;
 }
 
-// Whether all that is wanted would go on with a character that is forbidden next.
-bool Scanner::clearly_dead(const Core& core) {
-  for (const Reading& r : core.readings) {
-    const bool free = r.never.empty() && r.rest == RegexStore::kAnyStar;
-    if (r.matched >= 0 || free) return false;
-    for (std::size_t cls = 0; cls < members_.size(); ++cls) {
-      const std::vector<std::uint64_t>& sets = class_sets_[cls];
-      const auto reads = [&](std::int32_t chars) { return (sets[static_cast<std::size_t>(chars) / 64] >> (chars % 64) & 1) != 0; };
-      const bool some = std::any_of(r.contenders.begin(), r.contenders.end(), [&](const Contender& c) { return (c.wanted || !r.shadows.empty()) && reads(c.chars); });
-      const auto forbids = [&](Thread t) { return patterns.optional(patterns.tail(t)) && reads(patterns[patterns.head(t)].a); };
-      if (!some || std::any_of(r.never.begin(), r.never.end(), forbids)) continue;
+// Whether no character leaves anything of a core.
+bool Scanner::clearly_dead(std::int32_t number) {
+  const Core& core = cores_[static_cast<std::size_t>(number)];
+  if (std::any_of(core.readings.begin(), core.readings.end(), [](const Reading& r) { return r.matched >= 0; })) return false;
+  for (std::size_t cls = 0; cls < members_.size(); ++cls) {
+    if (!reads(number, static_cast<std::int32_t>(cls))) continue;
+    for (const Reading& r : core.readings)
       if (r.rest == RegexStore::kAnyStar || !re_.is_empty(re_.derive(r.rest, members_[cls]))) return false;
-    }
   }
   return true;
 }
@@ -88,27 +83,30 @@ bool Scanner::clearly_dead(const Core& core) {
 bool Scanner::soon_alive(std::int32_t start) {
   std::vector<std::int32_t> path;
   std::vector<std::pair<std::int32_t, Pattern>> wanted;  // characters that are needed, the next one
+  const auto less = [](const auto& a, const auto& b) { return b < a; };
   for (std::int32_t at = start; path.size() < kMostGreedy;) {
-    const Core& core = cores_[static_cast<std::size_t>(at)];
     path.push_back(at);
-    if (core.alive == 1 || (core.alive < 0 && clearly_alive(core))) {
+    if (cores_[static_cast<std::size_t>(at)].alive == 1 || (cores_[static_cast<std::size_t>(at)].alive < 0 && clearly_alive(cores_[static_cast<std::size_t>(at)]))) {
       for (const std::int32_t c : path) cores_[static_cast<std::size_t>(c)].alive = 1;
       return true;
     }
     wanted.clear();
-    for (const Reading& r : core.readings)
+    for (const Reading& r : cores_[static_cast<std::size_t>(at)].readings)
       for (const Contender& c : r.contenders)
         if (c.wanted) wanted.emplace_back(patterns.min_length(c.thread), patterns.head(c.thread));
-    const std::size_t tried = std::min(wanted.size(), kMostTried);
-    std::partial_sort(wanted.begin(), wanted.begin() + static_cast<std::ptrdiff_t>(tried), wanted.end());
+    std::make_heap(wanted.begin(), wanted.end(), less);
     std::int32_t next = 0;
-    for (std::size_t i = 0; i < tried && next == 0; ++i)
+    for (std::size_t i = 0; i < kMostTried && !wanted.empty() && next == 0; ++i) {
+      const Pattern head = wanted.front().second;
+      std::pop_heap(wanted.begin(), wanted.end(), less);
+      wanted.pop_back();
       for (std::size_t cls = 0, met = 0; cls < members_.size() && met < kFewClasses && next == 0; ++cls) {
-        if (!has(wanted[i].second, static_cast<std::int32_t>(cls))) continue;
+        if (!has(head, static_cast<std::int32_t>(cls)) || !reads(at, static_cast<std::int32_t>(cls))) continue;
         ++met;
         const std::int32_t to = step(at, static_cast<std::int32_t>(cls));
         if (to != 0 && cores_[static_cast<std::size_t>(to)].alive != 0 && std::find(path.begin(), path.end(), to) == path.end()) next = to;
       }
+    }
     if (next == 0) return false;
     at = next;
   }
@@ -118,7 +116,7 @@ bool Scanner::soon_alive(std::int32_t start) {
 // Whether the lexeme can end as something that is wanted, decided by search.
 bool Scanner::alive(std::int32_t start) {
   if (cores_[static_cast<std::size_t>(start)].alive >= 0) return cores_[static_cast<std::size_t>(start)].alive != 0;
-  if (clearly_dead(cores_[static_cast<std::size_t>(start)])) {
+  if (clearly_dead(start)) {
     cores_[static_cast<std::size_t>(start)].alive = 0;
     return false;
   }

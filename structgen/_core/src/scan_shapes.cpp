@@ -112,10 +112,15 @@ Trie::Kinds Scanner::follows(std::int32_t exit) {
 }
 
 // Whether all tokens below a node, at which a state is reached from another, stay inside the lexeme, in the same state, and where they might leave it
-// nothing could follow. Looked for only where much is below and the last byte changed nothing.
+// nothing could follow. Looked for only where much is below and the last byte changed nothing. Within a character, what stays is told by the state
+// in front of it.
 bool Scanner::all_stay(Scan from, Scan to, std::uint32_t node) {
   const Trie& t = lexer_.trie();
   if (to == kDeadScan || t[node].children == 0) return false;
+  if (!between_characters(to)) {
+    const State& s = states_[static_cast<std::size_t>(from)];
+    return s.partial == 0 && s.stays >= 0 && (stays(from) & Trie::kWide) && !(t.kinds(node) & ~stays(from));
+  }
   if (states_[static_cast<std::size_t>(to)].stays < 0) {
     if (t.last(node) - t.first(node) < kFewTokens) return false;
     if (to != from && states_[static_cast<std::size_t>(from)].partial == 0) return false;
@@ -330,11 +335,9 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
   out.doubts = grouped(std::move(doubts));
   size += inside.size();
   if (size > kSparse) {
-    mask_rows_.push_back(std::make_unique<Row>(lexer_.mask_words(), 0));
+    mask_rows_.push_back(std::make_unique<Row>(row_of(std::move(whole), size)));
     Row& row = *mask_rows_.back();
     for (const std::uint32_t i : inside) row[i >> 5] |= 1U << (i & 31);
-    for (const std::uint32_t node : whole)
-      for (std::uint32_t i = t.first(node); i < t.last(node); ++i) row[t.ordered(i) >> 5] |= 1U << (t.ordered(i) & 31);
     bytes_ += lexer_.mask_words() * 4;
     out.base = mask_rows_.back().get();
   } else {
@@ -343,6 +346,32 @@ void Scanner::walk(ScanShape& out, Scan q, std::uint32_t root) {
     out.add = std::move(inside);
     out.add.shrink_to_fit();
   }
+}
+
+// All tokens below some nodes, of which none is below another; where they are most of the `size` that are wanted, by what is left out.
+Row Scanner::row_of(std::vector<std::uint32_t> nodes, std::size_t size) const {
+  const Trie& t = lexer_.trie();
+  Row row(lexer_.mask_words(), 0);
+  if (size < t.tokens() / 2) {
+    for (const std::uint32_t node : nodes)
+      for (std::uint32_t i = t.first(node); i < t.last(node); ++i) row[t.ordered(i) >> 5] |= 1U << (t.ordered(i) & 31);
+    return row;
+  }
+  const std::size_t ids = t.tokens() + t.absent().size();
+  std::fill(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(ids / 32), ~0U);
+  if (ids % 32) row[ids / 32] = (1U << (ids % 32)) - 1;
+  for (const std::uint32_t i : t.absent()) row[i >> 5] &= ~(1U << (i & 31));
+  std::sort(nodes.begin(), nodes.end(), [&](std::uint32_t a, std::uint32_t b) { return t.first(a) < t.first(b); });
+  std::uint32_t at = 0;
+  const auto clear = [&](std::uint32_t end) {
+    for (; at < end; ++at) row[t.ordered(at) >> 5] &= ~(1U << (t.ordered(at) & 31));
+  };
+  for (const std::uint32_t node : nodes) {
+    clear(t.first(node));
+    at = t.last(node);
+  }
+  clear(t.tokens());
+  return row;
 }
 
 // The exit of a newline with what was read of its column.

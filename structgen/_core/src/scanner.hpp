@@ -240,7 +240,7 @@ class Scanner {
   bool alive(std::int32_t core);
   bool soon_alive(std::int32_t core);
   bool clearly_alive(const Core& core) const;
-  bool clearly_dead(const Core& core);
+  bool clearly_dead(std::int32_t core);
   bool find_plain(Scan q);
   bool plain_core(std::int32_t core);
   Scan state(std::int32_t core, std::int32_t partial);
@@ -260,6 +260,7 @@ class Scanner {
   void each_child(Scan q, std::uint32_t node, Visit&& visit);
   bool all_stay(Scan from, Scan to, std::uint32_t node);
   void walk(ScanShape& out, Scan q, std::uint32_t root);
+  Row row_of(std::vector<std::uint32_t> nodes, std::size_t size) const;
   const Reference* nearest(Scan q, std::uint32_t root, std::size_t& least);
   bool adapt(ScanShape& out, Scan q, const Reference& from, std::uint32_t root);
   void add_exits(ScanShape& out, const Ends& ends);

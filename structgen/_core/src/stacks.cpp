@@ -63,7 +63,8 @@ Stacks Engine::intern_set(std::vector<Entry> entries, bool done) {
 std::size_t Engine::stack_bytes() const {
   return entries_.size() * sizeof(Entry) + sets_.size() * (sizeof(StackSet) + sizeof(expansions_[0])) + set_index_.bytes() + united_.bytes() + shift_index_.bytes() +
          shifts_.size() * sizeof(Shift) + open_index_.bytes() + opened_.size() * (sizeof(Opened) + sizeof(Item) + kAllocation) + wanted_index_.bytes() +
-         live_index_.bytes() + lives_.size() * sizeof(lives_[0]);
+         live_index_.bytes() + lives_.size() * sizeof(lives_[0]) + nesting_of_.bytes() + nesting_index_.bytes() +
+         nestings_.size() * (sizeof(Nesting) + kAllocation);
 }
 
 // Masks try many stacks that no text may ever lead to; the masks themselves remain. What states hold keeps its order, so that sets and items stay sorted.
@@ -78,6 +79,8 @@ void Engine::sweep() {
   completion_.reset();
   expansions_.clear();
   for (FlatMap* memo : {&united_, &passed_, &unread_, &shift_index_, &live_index_, &nesting_of_}) memo->clear();
+  nestings_.clear();
+  nesting_index_.clear();
   shifts_.clear();
   lives_.clear();
   opened_.clear();

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 namespace structgen {
 
 Trie::Trie(const std::vector<std::string>& tokens, const std::vector<bool>& excluded) {
   std::vector<std::uint32_t> order;
   for (std::uint32_t i = 0; i < tokens.size(); ++i)
-    if (!excluded[i] && !tokens[i].empty()) order.push_back(i);
+    (!excluded[i] && !tokens[i].empty() ? order : absent_).push_back(i);
   std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
     return tokens[a] != tokens[b] ? tokens[a] < tokens[b] : a < b;
   });
@@ -112,7 +111,7 @@ void Trie::find_kinds() {
       valid[n] = valid[n] && valid[c];
       kinds |= (below_[c].kinds & ~kBroken) | (nodes_[c].byte < 0x80 ? kind(nodes_[c].byte) : kWide);
     }
-    if ((kinds & kWide) && !(valid[n] && read[n].missing == 0)) kinds |= kBroken;
+    if ((kinds & kWide) && !valid[n]) kinds |= kBroken;
     below_[n].kinds = kinds;
   }
 }

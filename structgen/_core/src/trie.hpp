@@ -30,14 +30,16 @@ class Trie {
   // The tokens below a node, its own included: ordered(first(node)) up to ordered(last(node)).
   std::uint32_t first(std::uint32_t node) const { return below_[node].first; }
   std::uint32_t last(std::uint32_t node) const { return below_[node].last; }
-  // The kinds of bytes that occur below a node, as bits. Bytes beyond 0x80 are of one kind, and of another one besides unless all that is below
-  // is UTF-8 if it is read on from the beginning of a character.
+  // The kinds of bytes that occur below a node, as bits. Bytes from 0x80 on are of one kind, and of another one besides unless all tokens below are
+  // UTF-8, up to an end within a character.
   using Kinds = std::uint64_t;
   static constexpr Kinds kWide = Kinds{1} << 62, kBroken = Kinds{1} << 63;
   Kinds kinds(std::uint32_t node) const { return below_[node].kinds; }
   // The bit of a kind of bytes below 0x80.
   static Kinds kind(std::uint8_t byte);
   std::uint32_t ordered(std::uint32_t i) const { return ordered_[i]; }
+  // All ids that are not in the trie.
+  const std::vector<std::uint32_t>& absent() const { return absent_; }
   std::uint32_t tokens() const { return static_cast<std::uint32_t>(ids_.size()); }
   std::uint32_t max_depth() const { return max_depth_; }
 
@@ -67,6 +69,7 @@ class Trie {
   std::vector<Node> nodes_;
   std::vector<std::uint32_t> ids_;
   std::vector<std::uint32_t> ordered_;  // ids by their bytes
+  std::vector<std::uint32_t> absent_;
   std::vector<Below> below_;
   std::uint32_t max_depth_ = 0;
 };
