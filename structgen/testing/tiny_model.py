@@ -1,7 +1,7 @@
 """Loads the small language model that the repository trains for its demos, tests and benchmarks.
 
-The model and its training are in ``examples/tiny_model`` of the source checkout; they are not part of the
-installed package. It writes plausible JSON, SQL and Python, offline, at a few milliseconds a token.
+Its training is in ``examples/tiny_model`` of the source checkout; wheels have the model inside the package. It
+writes plausible JSON, SQL and Python, offline, at a few milliseconds a token.
 """
 
 import os
@@ -15,6 +15,8 @@ __all__ = ["load", "path"]
 
 _VARIABLE = "STRUCTGEN_TINY_MODEL"
 _INSIDE = Path("examples", "tiny_model", "weights")
+# Where wheels have it.
+_PACKAGED = Path(__file__).resolve().parent / "weights"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -22,8 +24,8 @@ def path() -> Path:
     """Return the folder of the model's files, for ``from_pretrained``.
 
     The environment variable ``STRUCTGEN_TINY_MODEL`` names the folder if it is set. Otherwise it is
-    ``examples/tiny_model/weights`` in the checkout that this module lies in, or else in the working directory
-    or one of its parents.
+    inside the package where it was installed from a wheel, or else ``examples/tiny_model/weights`` in the
+    checkout that this module lies in, in the working directory or in one of its parents.
 
     Returns
     -------
@@ -40,7 +42,8 @@ def path() -> Path:
         candidates = [Path(chosen)]
     else:
         here = Path.cwd()
-        candidates = [root / _INSIDE for root in (Path(__file__).resolve().parents[2], here, *here.parents)]
+        roots = (Path(__file__).resolve().parents[2], here, *here.parents)
+        candidates = [_PACKAGED, *(root / _INSIDE for root in roots)]
     for folder in candidates:
         if all((folder / name).is_file() for name in _FILES):
             return folder.resolve()
