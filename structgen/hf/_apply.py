@@ -1,10 +1,10 @@
 """From packed masks to scores: one vectorised operation for the whole batch."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from structgen.hf._interfaces import MaskArray
+from structgen.kernels import apply_masks
 
 # Where other processors have removed every token that the constraint allows, these tokens come back at this
 # score: far below any real logit, yet finite, so that sampling and beam search go on with conforming tokens.
@@ -39,18 +39,6 @@ class MaskBuffer:
         return self._storage[:count]
 
 
-def unpack_on_host(masks: Tensor) -> Tensor:
-    """Unpack int32 masks of shape ``(B, W)`` to bool ``(B, 32 W)`` with NumPy, the faster way on a CPU."""
-    octets = masks.numpy().astype("<i4", copy=False).view(np.uint8)
-    return torch.from_numpy(np.unpackbits(octets, axis=1, bitorder="little")).view(torch.bool)
-
-
-def unpack_on_device(masks: Tensor) -> Tensor:
-    """Unpack int32 masks of shape ``(B, W)`` to bool ``(B, 32 W)`` by shifts, on whatever device they are."""
-    shifts = torch.arange(32, dtype=torch.int32, device=masks.device)
-    return ((masks.unsqueeze(-1) >> shifts) & 1).to(torch.bool).flatten(1)
-
-
 def masked_scores(scores: Tensor, masks: Tensor) -> Tensor:
     """Return a copy of `scores` with minus infinity wherever `masks` has no bit.
 
@@ -67,11 +55,7 @@ def masked_scores(scores: Tensor, masks: Tensor) -> Tensor:
         Shape, dtype and device of `scores`. Allowed tokens keep their score, but for scores below
         :data:`LOWEST_ALLOWED_SCORE` (or below the least number of a narrower dtype), which are raised to it.
     """
-    if scores.device.type == "cpu":
-        bits = unpack_on_host(masks)
-    else:
-        bits = unpack_on_device(masks.to(scores.device, non_blocking=True))
-    missing = scores.shape[-1] - bits.shape[-1]
-    allowed = torch.nn.functional.pad(bits, (0, missing)) if missing > 0 else bits[:, : scores.shape[-1]]
     floor = max(LOWEST_ALLOWED_SCORE, torch.finfo(scores.dtype).min)
-    return torch.where(allowed, scores.clamp(min=floor), -torch.inf)
+    masked = scores.clamp(min=floor)
+    apply_masks(masked, masks.to(scores.device, non_blocking=True))
+    return masked

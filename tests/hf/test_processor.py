@@ -11,7 +11,8 @@ from torch import Tensor
 
 from structgen import Vocabulary
 from structgen.hf import AutomatonLogitsProcessor
-from structgen.hf._apply import MaskBuffer, masked_scores, unpack_on_device, unpack_on_host
+from structgen.hf._apply import MaskBuffer, masked_scores
+from structgen.kernels._torch import unpack_on_device, unpack_on_host
 from tests.hf.conftest import EOS, OTHER_EOS, PAD, PADDED, build_vocabulary, encode
 from tests.hf.fake_automaton import START, FakeAutomaton
 
