@@ -1,7 +1,7 @@
 """Loads the small language model that the repository trains for its demos, tests and benchmarks.
 
-Its training is in ``examples/tiny_model`` of the source checkout; wheels have the model inside the package. It
-writes plausible JSON, SQL and Python, offline, at a few milliseconds a token.
+Its training is in ``examples/tiny_model`` of the source checkout; wheels have the model inside the package.
+It writes plausible JSON, SQL and Python, offline, at a few milliseconds a token.
 """
 
 import os
