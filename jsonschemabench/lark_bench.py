@@ -117,7 +117,7 @@ def run_python(
             run.failures.append(f"{name}: {_place(vocabulary, tokens, accepted)}")
         progress(name)
     stats = engine.stats()
-    run.states, run.state_bytes = stats["states"] - before, stats["bytes"] + stats["mask_bytes"]
+    run.states, run.state_bytes = stats["states"] - before, stats["bytes"]
     run.rss_after, run.peak = memory_bytes("VmRSS"), memory_bytes("VmHWM")
     for _, tokens in texts:
         engine.walk(tokens, run.second_ns)

@@ -315,7 +315,7 @@ def _cost(constraint: Constraint, by_bytes: TokenAutomaton, named: Named) -> dic
         "vocabulary": named.label,
         "compile_seconds": compile_time,
         "states": stats["states"],
-        "bytes": stats["bytes"] + stats["mask_bytes"],
+        "bytes": stats["bytes"],
         "walks": len(texts),
         "walks_dead": dead_ends,
         "masks": len(times),

@@ -37,7 +37,7 @@ inline std::uint64_t combine(std::uint64_t seed, std::uint64_t value) {
 }
 
 // Maps hashes to indices of records that live elsewhere. The caller supplies equality, so records
-// are stored once and keys are never copied. Indices are never removed.
+// are stored once and keys are never copied.
 class Index {
  public:
   template <class Equal>
@@ -55,6 +55,22 @@ class Index {
     if ((count_ + 1) * 4 > slots_.size() * 3) grow();
     place(hash, value);
     ++count_;
+  }
+
+  void erase(std::uint64_t hash, std::int32_t value) {
+    if (slots_.empty()) return;
+    std::size_t hole = hash & mask_;
+    for (; slots_[hole].value != value; hole = (hole + 1) & mask_)
+      if (slots_[hole].value < 0) return;
+    // What comes behind moves up, unless that would put it in front of where its search begins.
+    for (std::size_t at = (hole + 1) & mask_; slots_[at].value >= 0; at = (at + 1) & mask_) {
+      if (((at - hashes_[at]) & mask_) < ((at - hole) & mask_)) continue;
+      slots_[hole] = slots_[at];
+      hashes_[hole] = hashes_[at];
+      hole = at;
+    }
+    slots_[hole] = Slot{};
+    --count_;
   }
 
   void clear() {

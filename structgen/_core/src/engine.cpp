@@ -17,6 +17,7 @@ constexpr std::size_t kNarrowExits = 48;
 constexpr std::size_t kForcedLimit = 4096;
 // Bytes of stacks after which those that are of no use any more are looked for: little is done in vain, and never for long.
 constexpr std::size_t kLeastSwept = std::size_t{1} << 20, kMostSwept = std::size_t{1} << 24;
+constexpr std::size_t kFreed = 32;  // of each kind of what is forgotten, with each mask that is made
 constexpr std::size_t kManyItems = 4;
 
 // Adds the time until the end of the scope to a counter.
@@ -341,6 +342,7 @@ const MaskRecord& Engine::mask(State s) {
   if (const MaskRecord* known = known_mask(s)) return *known;
   const Stopwatch watch(counters.mask_nanoseconds);
   if (grammar_->lark() && stack_bytes() - swept_bytes_ > std::max({swept_bytes_, kLeastSwept, std::min(kMostSwept, limits_.mask_bytes)})) sweep();
+  free_some();
   const MaskRecord& record = vocabulary_->byte_complete && !careful() ? byte_mask(s) : token_mask(s);
   if (record.dead_end) throw GuardDeadEndError(record.refusals);
   records_[static_cast<std::size_t>(s)] = &record;
@@ -414,16 +416,37 @@ const MaskRecord& Engine::byte_mask(State s) {
 void Engine::evict() {
   ++counters.evictions;
   std::fill(records_.begin() + 2, records_.end(), nullptr);
-  shared_.clear();
+  forget(shared_, forgotten_.shared);
   shared_index_.clear();
-  token_masks_.clear();
-  walks_.clear();
+  forget(token_masks_, forgotten_.token_masks);
+  forget(walks_, forgotten_.walks);
   walk_index_.clear();
-  scan_records_.clear();
+  forget(scan_records_, forgotten_.scan_records);
   scan_records_index_.clear();
-  followers_.clear();
+  forget(followers_, forgotten_.followers);
   followers_index_.clear();
-  mask_bytes_ = 0;
+  forgotten_.mask_bytes = std::exchange(mask_bytes_, 0);
+}
+
+// Frees some of what is forgotten.
+void Engine::free_some() {
+  std::size_t masks = 0, freed = 0;
+  const auto free = [](auto& list) {
+    const std::size_t count = std::min(list.size(), kFreed);
+    for (std::size_t i = 0; i < count; ++i) list.pop_back();
+    return count;
+  };
+  const auto free_masks = [&](auto& list) {
+    masks += list.size();
+    freed += free(list);
+  };
+  free_masks(forgotten_.shared);
+  free_masks(forgotten_.token_masks);
+  free_masks(forgotten_.walks);
+  free_masks(forgotten_.scan_records);
+  free_masks(forgotten_.followers);
+  free(forgotten_.opened);
+  forgotten_.mask_bytes = masks == freed ? 0 : forgotten_.mask_bytes / masks * (masks - freed);
 }
 
 void Engine::copy_mask(const MaskRecord& record, std::uint32_t* out) const {
@@ -530,7 +553,7 @@ State Engine::import(const Engine& other, State s) {
 
 std::size_t Engine::bytes() const {
   std::size_t total = frames_.size() * sizeof(Frame) + stack_bytes() + pool_.size() * sizeof(Item) + offsets_.size() * 13 + steps_.bytes() + growth_.bytes() + frame_index_.bytes() +
-                      config_index_.bytes() + mask_bytes_ + scan_records_index_.bytes() + followers_index_.bytes() + captured_.bytes() + keys_.bytes() + state_texts_.size() * 4;
+                      config_index_.bytes() + mask_bytes() + scan_records_index_.bytes() + followers_index_.bytes() + captured_.bytes() + keys_.bytes() + state_texts_.size() * 4;
   for (const auto& e : expansions_)
     if (e) total += sizeof(Expansion) + e->items.size() * sizeof(Item);
   return total;

@@ -137,7 +137,7 @@ class Engine {
 
   std::size_t states() const { return offsets_.size() - 1; }
   std::size_t stacks() const { return sets_.size(); }
-  std::size_t mask_bytes() const { return mask_bytes_; }
+  std::size_t mask_bytes() const { return mask_bytes_ + forgotten_.mask_bytes; }
   std::size_t bytes() const;
   const VocabularyData& vocabulary() const { return *vocabulary_; }
   const std::shared_ptr<const VocabularyData>& shared_vocabulary() const { return vocabulary_; }
@@ -414,6 +414,13 @@ class Engine {
   void walk(const SuffixTrie& trie, Skip&& skip, Visit&& visit, Unsure&& unsure);
   void begin_walk(Lex exit, Stacks stacks);
   void evict();
+  // Empties a list into one of those to be freed.
+  template <class List>
+  static void forget(List& list, List& forgotten) {
+    forgotten.clear();
+    forgotten.swap(list);
+  }
+  void free_some();
 
   friend class Completion;
 
@@ -429,6 +436,8 @@ class Engine {
   std::vector<StackSet> sets_;
   Index set_index_;
   std::size_t swept_bytes_ = 0;    // that were left the last time
+  std::size_t swept_sets_ = 0;     // sets and states that were left: states last, so that these sets are held for good
+  std::size_t swept_states_ = 0;
   mutable bool numbered_ = false;  // some memo may tell stacks apart by the numbers of their sets
   FlatMap united_;
   int unite_depth_ = 0;
@@ -487,6 +496,18 @@ class Engine {
   std::vector<Nesting> nestings_;
   Index nesting_index_;
   FlatMap nesting_of_;  // by set of stacks
+
+  // Masks and memos that are forgotten. They are freed a few at a time, since all at once they would hold one mask up by milliseconds.
+  struct Forgotten {
+    decltype(shared_) shared;
+    decltype(token_masks_) token_masks;
+    decltype(walks_) walks;
+    decltype(scan_records_) scan_records;
+    decltype(followers_) followers;
+    decltype(opened_) opened;
+    std::size_t mask_bytes = 0;  // about
+  };
+  Forgotten forgotten_;
 
   // Scratch, kept to save allocations; the exclusive lock protects it.
   std::vector<Level> levels_;

@@ -74,7 +74,7 @@ void Engine::sweep() {
     wanted_index_.clear();
     numbered_ = false;
   }
-  walks_.clear();
+  forget(walks_, forgotten_.walks);
   walk_index_.clear();
   completion_.reset();
   expansions_.clear();
@@ -83,34 +83,45 @@ void Engine::sweep() {
   nesting_index_.clear();
   shifts_.clear();
   lives_.clear();
-  opened_.clear();
+  forget(opened_, forgotten_.opened);
   open_index_.clear();
-  std::vector<Stacks> renamed(sets_.size(), -1);
-  renamed[kNoStack] = renamed[kDone] = 0;
-  for (const Item& item : pool_) renamed[static_cast<std::size_t>(item.stacks)] = 0;
+  // What was left the last time is still held, by the states that there were.
+  const State first = static_cast<State>(std::max<std::size_t>(swept_states_, kFinished + 1));
+  const Stacks kept = static_cast<Stacks>(std::max<std::size_t>(swept_sets_, kDone + 1));
+  const auto hash_of = [&](State s) { return hash_state(items(s), state_texts_.empty() ? 0 : state_texts_[static_cast<std::size_t>(s)]); };
+  for (State s = first; static_cast<std::size_t>(s) < states(); ++s) config_index_.erase(hash_of(s), s);
+  std::vector<Stacks> renamed(sets_.size() - static_cast<std::size_t>(kept), -1);
+  const auto hold = [&](Stacks s) {
+    if (s >= kept) renamed[static_cast<std::size_t>(s - kept)] = 0;
+  };
+  const auto rename = [&](Stacks s) { return s < kept ? s : renamed[static_cast<std::size_t>(s - kept)]; };
+  const std::size_t begin = offsets_[static_cast<std::size_t>(first)];
+  for (std::size_t i = begin; i < pool_.size(); ++i) hold(pool_[i].stacks);
   // Sets refer to sets before them only.
-  for (std::size_t s = sets_.size(); s-- > 0;)
-    for (std::uint32_t i = sets_[s].begin; renamed[s] == 0 && i < sets_[s].end; ++i) renamed[static_cast<std::size_t>(entries_[i].below)] = 0;
-  std::vector<Entry> entries;
-  std::vector<StackSet> sets;
-  set_index_.clear();
-  for (std::size_t s = 0; s < sets_.size(); ++s) {
-    if (renamed[s] < 0) continue;
-    StackSet set = sets_[s];
-    const std::uint32_t begin = static_cast<std::uint32_t>(entries.size());
-    for (std::uint32_t i = set.begin; i < set.end; ++i) entries.push_back({entries_[i].frame, renamed[static_cast<std::size_t>(entries_[i].below)]});
-    set.begin = begin;
-    set.end = static_cast<std::uint32_t>(entries.size());
-    renamed[s] = static_cast<Stacks>(sets.size());
-    set_index_.insert(hash_set(entries.data() + set.begin, entries.data() + set.end, set.done), renamed[s]);
-    sets.push_back(set);
+  for (std::size_t s = renamed.size(); s-- > 0;) {
+    const StackSet& set = sets_[static_cast<std::size_t>(kept) + s];
+    for (std::uint32_t i = set.begin; renamed[s] == 0 && i < set.end; ++i) hold(entries_[i].below);
   }
-  entries_.swap(entries);
-  sets_.swap(sets);
-  expansions_.resize(sets_.size());
-  for (Item& item : pool_) item.stacks = renamed[static_cast<std::size_t>(item.stacks)];
-  config_index_.clear();
-  for (State s = kFinished + 1; static_cast<std::size_t>(s) < states(); ++s) config_index_.insert(hash_state(items(s), state_texts_.empty() ? 0 : state_texts_[static_cast<std::size_t>(s)]), s);
+  std::size_t sets = static_cast<std::size_t>(kept);
+  std::uint32_t entries = sets < sets_.size() ? sets_[sets].begin : static_cast<std::uint32_t>(entries_.size());
+  for (std::size_t s = 0; s < renamed.size(); ++s) {
+    if (renamed[s] < 0) continue;
+    StackSet set = sets_[static_cast<std::size_t>(kept) + s];
+    const std::uint32_t from = std::exchange(set.begin, entries);
+    for (std::uint32_t i = from; i < set.end; ++i) entries_[entries++] = {entries_[i].frame, rename(entries_[i].below)};
+    set.end = entries;
+    renamed[s] = static_cast<Stacks>(sets);
+    sets_[sets++] = set;
+  }
+  entries_.resize(entries);
+  sets_.resize(sets);
+  expansions_.resize(sets);
+  set_index_.clear();
+  for (std::size_t s = 0; s < sets; ++s) set_index_.insert(hash_set(entries_.data() + sets_[s].begin, entries_.data() + sets_[s].end, sets_[s].done), static_cast<Stacks>(s));
+  for (std::size_t i = begin; i < pool_.size(); ++i) pool_[i].stacks = rename(pool_[i].stacks);
+  for (State s = first; static_cast<std::size_t>(s) < states(); ++s) config_index_.insert(hash_of(s), s);
+  swept_sets_ = sets;
+  swept_states_ = states();
   swept_bytes_ = stack_bytes();
 }
 
