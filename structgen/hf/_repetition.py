@@ -74,11 +74,11 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     critical, and nothing after ``C A B A B A``.
 
     Critical tokens are found by their text. Let r be the first lexeme of the unit, as it was spelled in any
-    of the last 16 copies, with and without the ignored text in front of it. Where a lexeme of the copy before
-    still waits for its end, r may stand behind the rest of it, and only tokens are critical which the automaton
-    says complete the copy. A token is critical if it spells a beginning of r that reaches into the lexeme, or
-    begins with r. Inside a lexeme, it is a token that goes on with the repeated text and reaches into
-    the next copy.
+    of the last 16 copies, with and without the ignored text in front of it. Where a lexeme of the copy
+    before still waits for its end, r may stand behind the rest of it, and only tokens are critical which
+    the automaton says complete the copy. A token is critical if it spells a beginning of r that reaches
+    into the lexeme, or begins with r. Inside a lexeme, it is a token that goes on with the repeated text
+    and reaches into the next copy.
 
     In JSON, critical are the tokens with the comma behind an element: the comma alone, or with what
     completes the element in front of it (``",``, ``},``), wherever the array could also end there.
