@@ -15,6 +15,9 @@ from structgen.hf._json_path import JsonPath
 from structgen.hf._structure_path import Critical, StructurePath
 from structgen.hf._symbol_path import SymbolPath, names_statements
 
+# Tokens among which one that is free is looked for at first.
+_GLANCE = 1024
+
 
 class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     r"""Make it less likely to begin another copy of a structure that the output has just repeated.
@@ -70,12 +73,12 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     A unit's copies are counted from where the repeating begins: after ``C A B A B`` the next ``A`` is
     critical, and nothing after ``C A B A B A``.
 
-    Critical tokens are found by their text. Let r be the first lexeme of the unit, as it was spelled in the
-    last copy, with and without the ignored text in front of it. Where a lexeme of the copy before still
-    waits for its end, r may stand behind the rest of it, and only tokens are critical which the automaton
-    says complete the copy. A token is critical if it spells a beginning of r that reaches into the lexeme, or
-    begins with r. Inside a lexeme, it is a token that goes on with the repeated text and reaches into
-    the next copy.
+    Critical tokens are found by their text. Let r be the first lexeme of the unit, as it was spelled in any
+    of the last 16 copies, with and without the ignored text in front of it. Where a lexeme of the copy
+    before still waits for its end, r may stand behind the rest of it, and only tokens are critical which
+    the automaton says complete the copy. A token is critical if it spells a beginning of r that reaches
+    into the lexeme, or begins with r. Inside a lexeme, it is a token that goes on with the repeated text
+    and reaches into the next copy.
 
     In JSON, critical are the tokens with the comma behind an element: the comma alone, or with what
     completes the element in front of it (``",``, ``},``), wherever the array could also end there.
@@ -84,8 +87,11 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     processors left critical tokens only. What is unknown to the grammar (events of kind "unknown") ends all
     repeats.
 
-    Text outside the language switches the penalty off for its row. With the first token that ends with a line
-    feed, reading begins anew at the grammar's start, and repeats are counted anew.
+    Text outside the language switches the penalty off for its row. Behind the next line feed, also inside a
+    token, reading begins anew, and repeats are counted anew: at the grammar's start, or, where indentation
+    means something and the line is indented, as if it were the first of a block (that of ``if x:``). A line
+    that then fits neither, as one with less indentation that is still indented, is outside the language
+    again.
 
     Rows may be reordered, dropped or rewound between calls, as for :class:`AutomatonLogitsProcessor`; an
     object serves one generation at a time, and any number one after the other.
@@ -178,13 +184,13 @@ def penalised_on_host(
     before = scores.detach().numpy()
     penalised = before.copy()
     for row, critical in zip(rows, found, strict=True):
-        line = penalised[row]
+        old, line = before[row], penalised[row]
         for _, ids in critical:
             line[ids] = -math.inf
-        # Rows that have nothing else to choose are left alone.
-        free = line.max() > -math.inf
+        # Rows that have nothing else to choose are left alone. Mostly, a few tokens tell.
+        free = line[:_GLANCE].max() > -math.inf or line.max() > -math.inf
         for count, ids in critical:
-            line[ids] = before[row, ids] + count * decay * free
+            line[ids] = old.take(ids) + (count * decay if free else 0.0)
         if boost and free:
             line[ends] += critical[-1][0] * boost
     return torch.from_numpy(penalised)

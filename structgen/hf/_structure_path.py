@@ -21,6 +21,9 @@ _CONTENT_BYTES = 8
 # Transitions that are remembered; loops and the insides of strings come back to the same states.
 _REMEMBERED = 1 << 16
 
+# What introduces a block, in languages like Python. Indented lines are read as such a block's.
+_HEADER = b"if x:\n"
+
 Ids = npt.NDArray[np.int64]
 
 # Groups of tokens and how often what they begin was repeated, rising; the last count of a token holds.
@@ -30,7 +33,7 @@ Critical = list[tuple[int, Ids]]
 class Place:
     """What is known after one generated prefix."""
 
-    __slots__ = ("children", "content", "critical", "pending", "state")
+    __slots__ = ("begins", "children", "content", "critical", "pending", "state")
 
     def __init__(self, state: int, content: Repeats) -> None:
         self.state = state
@@ -38,6 +41,8 @@ class Place:
         """Bytes of the lexeme under way."""
         self.pending = b""
         """Text of the lexeme under way."""
+        self.begins = False
+        """At the beginning of a line behind text outside the language."""
         self.critical: Critical | None = None
         self.children: dict[int, Any] = {}
 
@@ -59,12 +64,22 @@ class StructurePath(ABC, Generic[P]):
         self._ends = frozenset(automaton.vocabulary.eos_token_ids)
         self._spelling = Spelling(self._tokens)
         self._told: dict[tuple[int, int], tuple[int, list[Event]]] = {}
+        self._block = DEAD
 
     def root(self) -> P:
         """Open a new session and return the place of the empty prefix."""
         self._states = self._automaton.session()
         self._told = {}
+        self._block = self._block_of_lines()
         return self._fresh(self._states.start)
+
+    def _block_of_lines(self) -> int:
+        """Return the state from which indented lines are read; DEAD if indentation means nothing."""
+        start, advance = self._states.start, self._states.advance_bytes
+        block: int = advance(start, _HEADER)
+        if DEAD in (block, advance(start, _HEADER + b" x")):
+            return DEAD
+        return block if advance(start, b" x") == DEAD == advance(start, _HEADER + b"x") else DEAD
 
     def child(self, place: P, token: int) -> P:
         """Return the place after one more token, whatever the token is."""
@@ -81,7 +96,7 @@ class StructurePath(ABC, Generic[P]):
                 self._find_structure(place, found)
                 self._find_content(place, found)
             if found:
-                found = sorted(self._chosen(place.state, found), key=lambda group: group[0])
+                found = _by_count(self._chosen(place.state, found))
             place.critical = found
         return place.critical
 
@@ -134,14 +149,32 @@ class StructurePath(ABC, Generic[P]):
             return self._fresh(FINISHED)
         if not 0 <= token < len(self._tokens):
             return self._fresh(DEAD)
+        if place.begins:
+            data = self._tokens[token]
+            if data.isspace() and b"\n" in data:
+                return self._behind_line_feed(data)
+            if self._block != DEAD and data[:1].isspace():
+                place = self._fresh(self._block)
         if place.state == DEAD or self._tell(place.state, token)[0] == DEAD:
-            # Outside the language. What follows a line's end may be a text of it again.
-            return self._fresh(self._states.start if self._tokens[token].endswith(b"\n") else DEAD)
+            return self._behind_line_feed(self._tokens[token])
         after = self._read(place, token)
         # Most lexemes are too short to count.
         if self._content and len(after.pending) >= _CONTENT_BYTES:
             after.content = after.content.extend(after.pending[after.content.length :])
         return after
+
+    def _behind_line_feed(self, data: bytes) -> P:
+        """Return the place after a token outside the language: its last line may be a text of it again."""
+        _, feed, line = data.rpartition(b"\n")
+        place = self._fresh(self._states.start if feed else DEAD)
+        place.begins = bool(feed)
+        while line and place.state != DEAD:
+            token = self._spelling.longest(line)
+            if token is None:
+                return self._fresh(DEAD)
+            place = self._step(place, token)
+            line = line[len(self._tokens[token]) :]
+        return place
 
     def _find_content(self, place: P, found: Critical) -> None:
         for period, matched in place.content.runs:
@@ -153,6 +186,16 @@ class StructurePath(ABC, Generic[P]):
             tokens = list(self._spelling.beginnings(follows, -matched % period))
             if tokens:
                 found.append((matched // period, np.array(tokens, np.int64)))
+
+
+def _by_count(found: Critical) -> Critical:
+    """Return one group for each count, rising."""
+    groups: dict[int, list[Ids]] = {}
+    for repeats, ids in found:
+        groups.setdefault(repeats, []).append(ids)
+    return [
+        (repeats, ids[0] if len(ids) == 1 else np.concatenate(ids)) for repeats, ids in sorted(groups.items())
+    ]
 
 
 class Spelling:
@@ -172,6 +215,13 @@ class Spelling:
         """Yield the tokens that are a beginning of `text` longer than `beyond` bytes, the shortest first."""
         for length in range(beyond + 1, min(len(text), self._longest) + 1):
             yield from self._ids.get(text[:length], ())
+
+    def longest(self, text: bytes) -> int | None:
+        """Return the longest token that is a beginning of `text`, if there is one."""
+        for length in range(min(len(text), self._longest), 0, -1):
+            if tokens := self._ids.get(text[:length]):
+                return tokens[0]
+        return None
 
     def longer(self, text: bytes) -> Ids:
         """Return the tokens that begin with `text` and have more."""

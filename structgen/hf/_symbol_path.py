@@ -15,6 +15,9 @@ _STATEMENT = re.compile(r"(^|_)(stmt|statement)s?$")
 
 _CLOSING = (b")", b"]", b"}")
 
+# Spellings of a unit's first lexeme that count: those of its last copies.
+_SPELLINGS = 16
+
 # A symbol's first lexeme with what is ignored in front of it, and its last lexeme: (ignored, first, last).
 Ends = tuple[bytes, bytes, bytes]
 
@@ -147,14 +150,17 @@ class SymbolPath(StructurePath[SymbolPlace]):
             for period, matched in place.symbols.runs:
                 # The first lexeme of a unit longer than the window is forgotten.
                 if matched % period == 0 and period <= len(ends):
-                    ignored, lexeme, _ = ends[-period]
                     if pending and not pending.isspace():
                         continue
-                    rest = ignored[len(pending) :] if ignored.startswith(pending) else b""
-                    for front in {b"", rest}:
+                    repeats = matched // period
+                    for front, lexeme in {
+                        (front, lexeme)
+                        for ignored, lexeme in self._firsts(ends, period, period, repeats + 1)
+                        for front in (b"", ignored[len(pending) :] if ignored.startswith(pending) else b"")
+                    }:
                         tokens = self._spelled(front, lexeme)
                         if len(tokens):
-                            found.append((matched // period, tokens))
+                            found.append((repeats, tokens))
             if not pending:
                 return
         # A symbol is under way: does it end with the token that begins the next copy?
@@ -168,18 +174,29 @@ class SymbolPath(StructurePath[SymbolPlace]):
             missing = len(whole) - len(place.shape)
             if whole[: len(place.shape)] != place.shape or missing > (1 if pending else 0):
                 continue
-            ignored, lexeme, _ = ends[-max(period - 1, 1)]
+            repeats = (matched + 1) // period
             last = ends[-period][2] if missing else b""
             rest = last[len(pending) :] if last.startswith(pending) else b""
-            between = ignored[len(pending) :] if ignored.startswith(pending) else b""
-            for front in {b"", ignored, between, rest, rest + ignored}:
-                key = front, lexeme, symbol
-                asked[key] = max(asked.get(key, 0), (matched + 1) // period)
+            # The copy under way has begun with an earlier symbol, or is the symbol under way.
+            firsts = self._firsts(ends, period - 1 or 1, period, repeats + (period > 1))
+            if period == 1:
+                firsts.add(place.first)
+            for ignored, lexeme in firsts:
+                between = ignored[len(pending) :] if ignored.startswith(pending) else b""
+                for front in (b"", ignored, between, rest, rest + ignored):
+                    key = front, lexeme, symbol
+                    asked[key] = max(asked.get(key, 0), repeats)
         for (front, lexeme, symbol), repeats in asked.items():
             tokens = self._spelled(front, lexeme)
             # The first tells for all whether what is under way ends there, and as what.
             if len(tokens) and self._completes(place, int(tokens[0]), symbol):
                 found.append((repeats, tokens))
+
+    @staticmethod
+    def _firsts(ends: tuple[Ends, ...], back: int, period: int, copies: int) -> set[tuple[bytes, bytes]]:
+        """Return the first lexemes of copies, the last of which begins `back` symbols ago."""
+        furthest = min(back + (min(copies, _SPELLINGS) - 1) * period, len(ends))
+        return {ends[-at][:2] for at in range(back, furthest + 1, period)}
 
     def _spell(self, front: bytes, lexeme: bytes) -> Ids:
         """Return the tokens that spell `front` and a beginning of `lexeme`, or more."""

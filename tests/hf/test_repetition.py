@@ -103,6 +103,85 @@ def test_outside_the_language_and_back(automaton: TokenAutomaton) -> None:
     assert set(after(automaton, "a=1;!!\na=2;a=3;")) == critical
 
 
+@pytest.fixture(scope="module")
+def python() -> TokenAutomaton:
+    joined = [b"\n    ", b":\n    ", b"\n    y", b"!\n    y", b"\n    return", b"\n        "]
+    vocabulary = Vocabulary([*(bytes([byte]) for byte in range(256)), b"", *joined], eos_token_ids=[256])
+    return structgen.compile_lark("grammars:python", vocabulary, start="file_input", postlex="python")
+
+
+def lexemes(automaton: TokenAutomaton, row: list[int]) -> set[str]:
+    """Return the critical texts after a row, without the white space around them."""
+    penalty = GrammarRepetitionPenalty(automaton, prompt_length=len(PROMPT))
+    scores = torch.zeros(1, automaton.vocabulary.logits_size, dtype=torch.float64)
+    out = penalty(torch.tensor([PROMPT + row]), scores)[0]
+    return {automaton.vocabulary.tokens[int(token)].decode().strip() for token in out.nonzero()}
+
+
+def joined_tokens(vocabulary: Vocabulary, text: str) -> list[int]:
+    """Return the tokens of a text, the longest first."""
+    tokens = []
+    data = text.encode()
+    while data:
+        tokens.append(max(filter(data.startswith, filter(None, vocabulary.tokens)), key=len))
+        data = data[len(tokens[-1]) :]
+    return [vocabulary.tokens.index(token) for token in tokens]
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def f():\n    x = 1 1\n    y = 2\n    y = 3\n", {"y"}),
+        ("def f():\n    x!!\n\n    y = 2\n    y = 3\n", {"y"}),  # a blank line between
+        ("x!\n    y = 2\n    y = 3\n", {"y"}),  # the rest of a token is the line's beginning
+        ("def f(:\n        y = 2\n        y = 3\n", {"y"}),  # no header was read
+        ("def f(:\n    if x:\n        y = 2\n        y = 3\n", {"y"}),
+        ("def f(:\n    if x:\n        z()\n    y = 2\n    y = 3\n", {"y"}),
+        ("x = (1\n    y = 2\n    y = 3\n    y = 4\n", {"y"}),  # the bracket ends with its error
+        ("In prose:\ny = 2\ny = 3\n", {"y"}),
+        ("    y = 2\n    y = 3\n    y = 4\n", {"y"}),  # no text begins with an indented line
+        # What was in front of the error, or in its line, does not count.
+        ("y = 1\ny = 1 1\ny = 2\n", set()),
+        ("def f():\n    y = 1\n    y!!\n    y = 3\n", set()),
+        ("def f():\n    x = 1 1; y = 2; y = 3; ", set()),
+        # The second line does not fit: all begins anew with it.
+        ("x!\n    y = 2\n  y = 3\n", set()),
+        ("x!\n    y = 2\n      y = 3\n", set()),
+        ("x!\n    y 2\n    y 3\n", set()),
+    ],
+)
+def test_outside_python_and_back(python: TokenAutomaton, text: str, expected: set[str], joined: bool) -> None:
+    row = joined_tokens(python.vocabulary, text) if joined else list(text.encode())
+    assert lexemes(python, row) == expected
+
+
+def test_lines_that_cannot_be_spelled(vocabulary: Vocabulary) -> None:
+    """Behind the line feed of a token there may be bytes that are no tokens."""
+    grammar = 'start: ("a" ";")+\n%ignore /\\n/'
+    for spelled in (True, False):
+        row = [1, 2, 3, 2] if spelled else [1, 2, 3]
+        texts = [b"", b"!\na", b";", *([b"a"] if spelled else [b"a;"])]
+        automaton = structgen.compile_lark(grammar, Vocabulary(texts, eos_token_ids=[0]))
+        penalty = GrammarRepetitionPenalty(automaton, level="terminal", prompt_length=0)
+        out = penalty(torch.tensor([row]), torch.zeros(1, automaton.vocabulary.logits_size))
+        assert out.nonzero().tolist() == ([[0, 3]] if spelled else [])
+
+
+def test_copies_that_begin_differently(automaton: TokenAutomaton, python: TokenAutomaton) -> None:
+    """Critical are the spellings of all copies, not only the last one's."""
+    assert after(automaton, "a=1;no=2;a=3;") == dict.fromkeys(("a", "ab", "abc", "aa", "n", "no"), 2)
+    assert after(automaton, 'x="1";a=1;no=2;') == dict.fromkeys(("a", "ab", "abc", "aa", "n", "no"), 1)
+    assert after(automaton, "call(b);a=1;call(b);no=1;") == {"c": 1}
+    # A run is no older than its first copy.
+    assert after(automaton, 'no=1;a="x";a=1;a=2;') == {"a": 1, "ab": 1, "abc": 1, "aa": 1}
+    assert lexemes(python, list(b"i = j - 1\nj = j - 1\n")) == {"i", "j"}
+    assert lexemes(python, list(b"i = j - 1\nj = j\n")) == set()
+    # Units of two symbols, of which the last ends with the next token; the copy has begun with the first.
+    assert lexemes(python, list(b"x()\ny = 1\nz()\ny = 1\n")) == {"x", "z"}
+    assert lexemes(python, list(b"x()\ny = 1\nz()\ny = 1\nu()\n")) == set()
+
+
 def test_rows_are_what_their_suffixes_are(automaton: TokenAutomaton, vocabulary: Vocabulary) -> None:
     penalty = GrammarRepetitionPenalty(automaton)
     good, bad = encode(vocabulary, "a=1;a=2;"), encode(vocabulary, 'a=1;c="x')
@@ -206,7 +285,7 @@ def test_statements_within_statements(vocabulary: Vocabulary) -> None:
     assert after(nested, "x;{a;b;}{c;d;}") == {"{": 1}
     # Another body is another unit; two of its statements alike are a unit themselves.
     assert after(nested, "{a;b;}{c;}") == {}
-    assert after(nested, "{a;b;c;") == {"c": 1}
+    assert after(nested, "{a;b;c;") == {"b": 1, "bc": 1, "c": 1}
     # Headers alike in front of bodies that differ are no repeats, and closing brackets never are.
     assert after(nested, "{a;}{{b;}}") == {}
 
