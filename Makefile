@@ -15,7 +15,7 @@ SAMPLE ?= 200
 ENGINES ?= structgen,llguidance
 CMAKE_FLAGS := -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 
-.PHONY: setup build test demo lint man sanitize bench clean
+.PHONY: setup build test demo lint man sanitize bench wheel-test clean
 
 setup: $(VENV)/.installed build
 
@@ -68,6 +68,10 @@ sanitize: $(VENV)/.installed
 
 bench: build
 	$(BIN)/python -m jsonschemabench masks --engines $(ENGINES) --data $(DATA) --sample $(SAMPLE)
+
+# Minutes, and a download of torch: not part of `make test`. WHEEL=FILE tests one that is there.
+wheel-test: $(VENV)/.installed
+	.ci/wheel_test $(CURDIR)/build/wheel-test $(WHEEL)
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -261,8 +261,10 @@ def gpu_names() -> list[str]:
 
 
 def command_line() -> list[str]:
-    """The command that is running, as typed."""
-    return [Path(sys.executable).name, "-m", "jsonschemabench", *sys.argv[1:]]
+    """The command that is running, as ``python -m`` takes it."""
+    # The benchmarks have no command of that name: it is `structgen bench`.
+    module = "structgen" if sys.argv[1:2] == ["bench"] else "jsonschemabench"
+    return [Path(sys.executable).name, "-m", module, *sys.argv[1:]]
 
 
 def to_json(item: Row | Manifest) -> str:
