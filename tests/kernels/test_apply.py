@@ -163,6 +163,21 @@ def test_the_kernel_leaves_out_rows_that_are_not_there(backend: str, device: str
     assert storage[[0, 1, 3]].eq(1).all()
 
 
+@pytest.mark.parametrize(("backend", "device"), [place for place in PLACES if place[0] == "triton"])
+@pytest.mark.parametrize(("block", "warps"), [(128, 1), (4096, 4)])
+def test_other_blocks_give_the_same(backend: str, device: str, block: int, warps: int) -> None:
+    from structgen.kernels import _triton
+
+    words = [-1] * 130 + [0] * 130 + list(range(-20, 20))
+    masks = torch.tensor([words, words[::-1]], dtype=torch.int32, device=device)
+    logits = torch.randn((2, 9590), device=device).half()
+    wanted = logits.clone()
+    apply_masks(wanted, masks, backend="torch", vocabulary_size=9500)
+    assert 0 < int(wanted.isinf().sum()) < wanted.numel()
+    _triton.apply(logits, masks, None, 9500, -math.inf, block=block, warps=warps)
+    assert torch.equal(logits, wanted)
+
+
 def test_gradients_flow_to_allowed_logits_alone() -> None:
     leaf = torch.ones((1, 3), requires_grad=True)
     logits = leaf * 2
