@@ -2,7 +2,8 @@
 
 Where a server is installed its own classes are used, else these: written after the interfaces that
 ``vllm/v1/sample/logits_processor/interface.py``,
-``vllm/v1/worker/gpu/sample/logits_processor/interface.py`` and ``sglang/srt/constrained/base_grammar_backend.py`` document.
+``vllm/v1/worker/gpu/sample/logits_processor/interface.py`` and
+``sglang/srt/constrained/base_grammar_backend.py`` document.
 """
 
 import dataclasses
