@@ -80,5 +80,3 @@ def test_tables_made_from_others_lose_what_ends_elsewhere() -> None:
         allowed = automaton.mask(state)
         taken = [automaton.step(state, token) != structgen.DEAD for token in quotes]
         assert [bool(allowed[token >> 5] >> (token & 31) & 1) for token in quotes] == taken
-        assert any(taken)
-        assert not all(taken)
