@@ -3,8 +3,11 @@
 from itertools import product
 
 import pytest
+from lark.indenter import PythonIndenter
 
 import structgen
+from structgen.testing import vocabularies
+from tests.lark.test_bundled import GRAMMARS as FOLDER
 
 PIECES = [
     b"a",
@@ -63,3 +66,17 @@ def test_masks_are_the_steps_of_bytes(grammar: str) -> None:
             assert bool(int(mask[token >> 5]) >> (token & 31) & 1) == bool(to), (prefix, text)
             allowed, refused = allowed + bool(to), refused + (not to)
     assert allowed > 1000 < refused
+
+
+def test_tables_made_from_others_lose_what_ends_elsewhere() -> None:
+    """Behind a quote in a long string, `\"\"\"` and a newline would leave one quote over."""
+    vocabulary, _ = vocabularies.tekken()
+    grammar = (FOLDER / "python.lark").read_text(encoding="utf-8")
+    automaton = structgen.compile_lark(grammar, vocabulary, postlex=PythonIndenter(), start="file_input")
+    quotes = [i for i, token in enumerate(vocabulary.tokens) if b'"""' in token or b"'''" in token]
+    assert vocabulary.tokens.index(b'"""\n') in quotes
+    for text in (b'x = """abc', b'x = """abc "', b'x = """abc "d"', b'x = """abc ""', b"x = '''a'"):
+        state = automaton.advance_bytes(automaton.start, text)
+        allowed = automaton.mask(state)
+        taken = [automaton.step(state, token) != structgen.DEAD for token in quotes]
+        assert [bool(allowed[token >> 5] >> (token & 31) & 1) for token in quotes] == taken

@@ -214,6 +214,7 @@ void Scanner::merge(ScanShape::Exits& out, const std::vector<std::uint32_t>& end
     open(same, to, level.free || !exits(to).empty(), self);
   }
   if (tokens.empty()) return;
+  std::sort(tokens.begin(), tokens.end());  // those of one suffix come in the order of their nodes
   bytes_ += trie.nodes.size() * sizeof(SuffixTrie::Node) + tokens.size() * 8;
   out.tokens = std::make_shared<const std::vector<std::pair<std::uint32_t, std::uint32_t>>>(std::move(tokens));
   out.suffixes = made.get();
