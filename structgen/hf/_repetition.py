@@ -151,6 +151,8 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     def __call__(self, input_ids: torch.LongTensor, scores: Tensor) -> Tensor:
         """Return `scores` with those of critical tokens lowered, a copy if any is.
 
+        `scores` stay as they are, since ``generate`` hands out the same tensor with ``output_logits``.
+
         Parameters
         ----------
         input_ids : LongTensor
