@@ -23,7 +23,7 @@ ALIGNED = ("logits", "masks", "columns", "logits_stride", "masks_stride")
 
 
 def compiled(dtype: str, index: str | None, columns: bool) -> dict[str, str]:
-    """Return the stages of compilation for logits of a dtype, with rows of type `index`, with aligned columns or without."""
+    """Compile for logits of a dtype and rows of type `index`; with `columns`, these are a multiple of 16."""
     kernel = _triton._kernel
     signature = dict.fromkeys(kernel.arg_names, "i32") | {
         "logits": f"*{dtype}",
