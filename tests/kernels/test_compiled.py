@@ -22,8 +22,8 @@ pytestmark = [
 ALIGNED = ("logits", "masks", "columns", "logits_stride", "masks_stride")
 
 
-def compiled(dtype: str, index: str | None, columns: bool) -> str:
-    """Return the PTX for logits of a dtype, with rows of type `index`, with aligned columns or without."""
+def compiled(dtype: str, index: str | None, columns: bool) -> dict[str, str]:
+    """Compile for logits of a dtype and rows of type `index`; with `columns`, these are a multiple of 16."""
     kernel = _triton._kernel
     signature = dict.fromkeys(kernel.arg_names, "i32") | {
         "logits": f"*{dtype}",
@@ -40,8 +40,7 @@ def compiled(dtype: str, index: str | None, columns: bool) -> str:
     divisible = {(kernel.arg_names.index(name),): [["tt.divisibility", 16]] for name in names}
     source = ASTSource(kernel, signature, constexprs=constants, attrs=divisible)
     found = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": _triton.WARPS})
-    text: str = found.asm["ptx"]
-    return text
+    return {stage: found.asm[stage] for stage in ("ttgir", "ptx")}
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +50,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("dtype", "bits"), [("fp32", 32), ("bf16", 16), ("fp16", 16)])
 def test_it_reads_masks_alone_and_writes_wide(dtype: str, bits: int) -> None:
-    ptx = compiled(dtype, None, True)
+    stages = compiled(dtype, None, True)
+    ptx = stages["ptx"]
     # One word of the mask a lane, and nothing of the logits.
     assert re.findall(r"ld\.global\S*", ptx) == ["ld.global.b32"]
     stores = re.findall(r"st\.global\S*", ptx)
@@ -59,12 +59,13 @@ def test_it_reads_masks_alone_and_writes_wide(dtype: str, bits: int) -> None:
     assert stores.count("st.global.v4.b32") == _triton.BLOCK * bits // 8 // 16 // 32
     assert stores.count(f"st.global.b{bits}") == _triton.BLOCK // 32
     assert len(set(stores)) == 2
-    # The lanes of a store are neighbours, and nothing waits for other warps.
+    # There, the lanes of a store are neighbours.
+    assert "sizePerThread = [1, 1], threadsPerWarp = [1, 32]" in stages["ttgir"]
     assert "bar.sync" not in ptx
 
 
 @pytest.mark.parametrize("index", ["i32", "i64"])
 def test_rows_and_odd_widths_compile(index: str) -> None:
-    ptx = compiled("bf16", index, False)
+    ptx = compiled("bf16", index, False)["ptx"]
     assert sorted(re.findall(r"ld\.global\S*", ptx)) == sorted(["ld.global.b32", f"ld.global.b{index[1:]}"])
     assert "st.global.v4.b32" not in ptx
