@@ -14,8 +14,8 @@ from torch import Tensor
 from structgen._core import DEAD, FINISHED, TokenAutomaton
 from structgen._errors import GuardDeadEnd, StructgenError
 from structgen._vocabulary import Vocabulary
-from structgen.hf._apply import unpack_on_device, unpack_on_host
 from structgen.integrations._constraints import Constraint
+from structgen.kernels._torch import unpack
 
 try:
     from sglang.srt.constrained.base_grammar_backend import (
@@ -100,7 +100,6 @@ class StructgenGrammar(BaseGrammarObject):  # type: ignore[misc]
     @staticmethod
     def apply_vocab_mask(logits: Tensor, vocab_mask: Tensor) -> None:
         """Set what is not allowed to minus infinity, in place."""
-        unpack = unpack_on_host if vocab_mask.device.type == "cpu" else unpack_on_device
         allowed = unpack(vocab_mask).to(logits.device)
         width = min(logits.shape[-1], allowed.shape[-1])
         logits[..., :width].masked_fill_(~allowed[..., :width], -torch.inf)
