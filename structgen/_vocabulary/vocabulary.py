@@ -63,6 +63,7 @@ class Vocabulary:
     """
 
     __slots__ = (
+        "__weakref__",
         "_content_hash",
         "_eos_token_ids",
         "_logits_size",

@@ -61,7 +61,7 @@ class JsonPath(StructurePath[JsonPlace]):
     def __init__(self, automaton: Any, level: str, window: int, content: bool) -> None:
         super().__init__(automaton, level, window, content)
         self._shapes: dict[tuple[int, str], int] = {}
-        self._with_commas = [(token, data) for token, data in enumerate(self._tokens) if b"," in data]
+        self._with_commas = self._spelling.with_commas
         self._commas = lru_cache(64)(self._find_commas)
 
     def root(self) -> JsonPlace:

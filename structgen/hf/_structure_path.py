@@ -8,12 +8,14 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from structgen._core import DEAD, FINISHED, Repeats
 from structgen._structure import Event
+from structgen._vocabulary.vocabulary import Vocabulary
 
 # Inside a lexeme, a repeat has at least this many bytes in all, a letter or digit among them.
 _CONTENT_BYTES = 8
@@ -62,7 +64,7 @@ class StructurePath(ABC, Generic[P]):
         self._window = window
         self._tokens: list[bytes] = list(automaton.vocabulary.tokens)
         self._ends = frozenset(automaton.vocabulary.eos_token_ids)
-        self._spelling = Spelling(self._tokens)
+        self._spelling = _spelling(automaton.vocabulary)
         self._told: dict[tuple[int, int], tuple[int, list[Event]]] = {}
         self._block = DEAD
 
@@ -210,6 +212,8 @@ class Spelling:
         self._texts = [data for data, _ in order]
         self._order = np.array([token for _, token in order], np.int64)
         self._longest = max(map(len, self._ids), default=0)
+        self.with_commas = [(token, data) for token, data in enumerate(tokens) if b"," in data]
+        """Tokens that have a comma, with their bytes."""
 
     def beginnings(self, text: bytes, beyond: int) -> Iterator[int]:
         """Yield the tokens that are a beginning of `text` longer than `beyond` bytes, the shortest first."""
@@ -229,3 +233,15 @@ class Spelling:
         # No byte of a text is greater.
         end = bisect_right(self._texts, text + b"\xff" * self._longest)
         return self._order[begin:end]
+
+
+# Sorting a vocabulary of 131,072 tokens takes half a second, and each schema has a penalty of its own.
+_spellings: WeakKeyDictionary[Vocabulary, Spelling] = WeakKeyDictionary()
+
+
+def _spelling(vocabulary: Vocabulary) -> Spelling:
+    """Return what is shared by all paths over a vocabulary."""
+    found = _spellings.get(vocabulary)
+    if found is None:
+        found = _spellings[vocabulary] = Spelling(list(vocabulary.tokens))
+    return found
