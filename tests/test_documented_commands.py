@@ -210,6 +210,19 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
         "--max-slower 100000 --max-memory 100000",
         why=f"{PAIR}; how fast a machine is at it is nothing for a test",
     ),
+    f"{BENCH} kernels": Elsewhere("tests/bench/test_kernels.py::test_without_a_gpu_it_says_so"),
+    f"{BENCH} exact --runs 500 --particles 5": Elsewhere("tests/bench/test_exact.py::test_the_command"),
+    f"{BENCH} run --measure outputs --data small --engines structgen,xgrammar --outputs 5 "
+    "--out runs/outputs": (
+        Elsewhere("tests/bench/test_outputs.py::test_a_run_of_outputs_is_kept_resumed_and_reported")
+    ),
+    "OPENAI_BASE_URL=http://localhost:8000/v1 OPENAI_MODEL=my-model "
+    f"{BENCH} run --measure outputs --engines openai": (
+        Elsewhere("tests/bench/test_hosted.py::test_a_run_of_a_hosted_model")
+    ),
+    "python -m sglang.launch_server --model-path ... --grammar-backend structgen": NotRun(
+        "SGLang is not among the requirements; its interface is tested in tests/integrations"
+    ),
 }
 
 
@@ -314,6 +327,7 @@ def run_words(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
         monkeypatch.setattr(sys, "argv", words[1:])
         if words[:2] == ["python", "-m"]:
             monkeypatch.setattr(sys, "argv", words[2:])
+            monkeypatch.delitem(sys.modules, words[2], raising=False)
             runpy.run_module(words[2], run_name="__main__", alter_sys=True)
             return 0
         if words[0] == "python":
@@ -369,12 +383,14 @@ def _get_weather(city: str) -> str:
 BYTES = structgen.Vocabulary([*(bytes([value]) for value in range(256)), b"<eos>"], eos_token_ids=256)
 GIVEN = {"vocabulary": BYTES, "structgen": structgen, "get_weather": _get_weather}
 # A test runs those of the other pages.
-EXAMPLES: dict[str, Examples | Elsewhere] = {
+EXAMPLES: dict[str, Examples | Elsewhere | NotRun] = {
     "README.md": Examples(("vocabulary", "structgen", "get_weather"), first=3),
     "docs/explain.md": Elsewhere(
         "tests/json_schema/test_explain.py::test_the_example_of_the_documentation_prints_what_it_says"
     ),
     "docs/gbnf.md": Examples(("vocabulary",)),
+    "docs/integrations.md": NotRun("it starts vLLM; tests/integrations has its interface"),
+    "docs/kernels.md": Examples(),
     "docs/lark.md": Examples(("vocabulary",)),
     "docs/samplers.md": Elsewhere("tests/samplers/test_guide.py::test_the_examples_run"),
     "docs/tool-calls.md": Examples(("vocabulary",)),

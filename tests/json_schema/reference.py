@@ -45,6 +45,9 @@ class ExpressionBuilder(ReferenceBuilder):
         self._whitespace = whitespace
         self._strings = _ANY_STRING if all_escapes else _MINIMAL
 
+    def name_nodes(self, names: Any) -> None:
+        """Names are for structure events, which the reference does not tell."""
+
     def text(self, regex: int) -> int:
         return self._node("text", regex)
 

@@ -301,3 +301,10 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match="may not end"):
         automaton.events_at_end(automaton.start)
     assert automaton.events_at_end(FINISHED) == []
+
+
+def test_names_are_found_whatever_was_compiled_before() -> None:
+    # A function of the package was hidden by a module of the same name once the module had been imported.
+    structgen.compile_json_schema({"propertyNames": {"pattern": "^a"}}, structgen.Vocabulary.of_bytes())
+    automaton = structgen.compile_json_schema({"type": "array"}, structgen.Vocabulary.of_bytes())
+    assert "array" in automaton.rule_names

@@ -17,7 +17,7 @@ def names() -> dict[str, Any]:
     """Run all examples; return what they define."""
     names: dict[str, Any] = {"__name__": "guide"}
     examples = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-    assert len(examples) == 10
+    assert len(examples) == 11
     for example in examples:
         exec(compile(example, str(GUIDE), "exec", dont_inherit=True), names)
     return names

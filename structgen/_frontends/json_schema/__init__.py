@@ -51,11 +51,11 @@ def lower_json_schema(schema: Any, builder: Builder, options: Options) -> tuple[
     start = lower_start(lowering)
     # The lowering has the builder, which must not have it in turn.
     document, nodes_of = lowering.document, lowering.nodes_of
-    builder.name_nodes(lambda: _names(document, nodes_of))
+    builder.name_nodes(lambda: _named_nodes(document, nodes_of))
     return start, lowering
 
 
-def _names(document: Document, nodes_of: dict[int, tuple[Any, ...]]) -> list[tuple[int, list[str]]]:
+def _named_nodes(document: Document, nodes_of: dict[int, tuple[Any, ...]]) -> list[tuple[int, list[str]]]:
     from ._node_names import node_names
 
     return node_names(document, nodes_of)
