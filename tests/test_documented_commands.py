@@ -142,8 +142,6 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     f"{BENCH} masks --engines structgen,llguidance --sample 40 --seed 1 --fresh-process-every 1": Run(
         ONE, why=DATA
     ),
-    f"{BENCH} masks --engines structgen,llguidance,xgrammar,outlines_core --sample 24 --seed 2 "
-    "--timeout 15": Run(ONE, why=DATA),
     f"{BENCH} suite --data json-schema-test-suite.tar.xz --markdown suite.md --by group": Run(
         "--data suite --engines structgen", why=SUITE
     ),
