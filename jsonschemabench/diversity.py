@@ -12,7 +12,7 @@ from pathlib import Path
 from time import thread_time
 from typing import Any
 
-from jsonschemabench import results, sampler_quality
+from jsonschemabench import results, sampler_quality, studies
 from jsonschemabench.diversity_metrics import (
     distinct,
     distinct_per_field,
@@ -393,8 +393,8 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
     EngineUnavailableError
         Something is not installed, or a model is not there.
     """
-    names = sampler_quality.names(options.fields, FIELDS, "--fields")
-    methods = sampler_quality.names(options.methods, METHODS, "--methods")
+    names = studies.names(options.fields, FIELDS, "--fields")
+    methods = studies.names(options.methods, METHODS, "--methods")
     settings = Settings(options.beams, options.groups or options.beams, options.strength)
     tasks, seeds = (4, 1) if options.quick else (options.tasks, options.seeds)
     if min(tasks, seeds, settings.beams, settings.groups) < 1:

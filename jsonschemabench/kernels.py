@@ -12,7 +12,8 @@ from typing import Any
 
 from jsonschemabench.engines import EngineUnavailableError
 from jsonschemabench.report import Printer
-from jsonschemabench.sampler_quality import Progress, names
+from jsonschemabench.sampler_quality import Progress
+from jsonschemabench.studies import names
 
 # What GPUs write at least: a sector of a cache line.
 SECTOR = 32

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from jsonschemabench.progress import Progress
 from jsonschemabench.repetition_metrics import Share
 from jsonschemabench.repetition_prompts import Prompt
 from jsonschemabench.report import Printer, figure
+from jsonschemabench.studies import RowFile, names, repository_model
 
 WEIGHTS = Path("examples", "tiny_model", "code_weights")
 REFERENCE = "greedy"
@@ -240,6 +240,17 @@ def _ratio(sums: Any) -> Any:
 # -- files -------------------------------------------------------------------------------------------------
 
 
+def _file(path: Path) -> RowFile[Settings, RepetitionRow]:
+    # A row has a kind of its own.
+    return RowFile(path, "repetition", Settings, _row, tag="record")
+
+
+def _row(content: dict[str, Any]) -> RepetitionRow:
+    for name in ("ngrams", "statements"):
+        content[name] = Share(*content[name])
+    return RepetitionRow(**content)
+
+
 def read(path: Path) -> tuple[Settings | None, list[RepetitionRow]]:
     """Read the rows of a file; a last line that was cut off is left out.
 
@@ -248,42 +259,7 @@ def read(path: Path) -> tuple[Settings | None, list[RepetitionRow]]:
     ValueError
         The file is none of this command's.
     """
-    settings = None
-    rows = []
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-    # What follows the last line break is nothing, or what an interrupted run has left.
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            content = json.loads(line)
-            kind = content.pop("record")
-            if kind == "repetition":
-                settings = Settings(**content["settings"])
-            else:
-                for name in ("ngrams", "statements"):
-                    content[name] = Share(*content[name])
-                rows.append(RepetitionRow(**content))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path}, line {number}: not a line of a repetition file ({error!r})") from error
-    if rows and settings is None:
-        raise ValueError(f"{path} does not begin with the settings of its run")
-    return settings, rows
-
-
-def _resumed(path: Path, settings: Settings) -> list[RepetitionRow]:
-    """Return the rows that a file has already, and leave it ready for more."""
-    found, rows = read(path)
-    if found is not None and found != settings:
-        raise ValueError(f"{path} has rows of another run ({found}, not {settings}); name another file")
-    manifest = {"settings": asdict(settings), "cpu": results.cpu_name(), "commit": results.commit()}
-    lines = [json.dumps({"record": "repetition", **manifest})]
-    lines += [_line(row) for row in rows]
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return rows
-
-
-def _line(row: RepetitionRow) -> str:
-    content = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
-    return json.dumps({"record": "row", **content}, ensure_ascii=False)
+    return _file(path).read()
 
 
 # -- the run -----------------------------------------------------------------------------------------------
@@ -464,7 +440,7 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
         options.prompts, options.seeds, options.max_new_tokens = 2, 1, 160
     if min(options.prompts, options.seeds, options.max_new_tokens) < 1:
         raise ValueError("--prompts, --seeds and --max-new-tokens are 1 at least")
-    methods = _names(options.methods, METHODS, "--methods")
+    methods = names(options.methods, METHODS, "--methods")
     prompts = _prompts(options)
     folder = options.model or default_model()
     try:
@@ -487,14 +463,14 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
         fitting = [prompt for prompt in fitting if prompt not in outside]
     plan = Plan(fitting, methods, options.seeds)
     settings = Settings(_digest(folder), _digest_of(fitting), options.max_new_tokens)
-    done = _resumed(options.out, settings) if options.out is not None else []
+    file = _file(options.out) if options.out is not None else None
+    done = file.resume(settings) if file is not None else []
     with progress(len(plan.runs())) as bar:
         kept = {row.key for row in done}
 
         def report(row: RepetitionRow) -> None:
-            if options.out is not None and row.key not in kept:
-                with options.out.open("a", encoding="utf-8") as out:
-                    out.write(_line(row) + "\n")
+            if file is not None and row.key not in kept:
+                file.append(row)
             bar.advance(f"{row.kind} {row.number} {row.method}")
 
         rows = run(plan, bench, done, report)
@@ -512,7 +488,7 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
 
 def _prompts(options: argparse.Namespace) -> list[Prompt]:
     if options.data is None:
-        kinds = _names(options.kinds, repetition_prompts.MAKERS, "--kinds")
+        kinds = names(options.kinds, repetition_prompts.MAKERS, "--kinds")
         return [prompt for kind in kinds for prompt in repetition_prompts.make(kind, options.prompts)]
     loaded = repetition_prompts.load(options.data)
     return [prompt for prompt in loaded if prompt.number < options.prompts]
@@ -526,22 +502,7 @@ def default_model() -> Path:
     EngineUnavailableError
         It is not there.
     """
-    here = Path.cwd()
-    for root in (Path(__file__).resolve().parents[1], here, *here.parents):
-        if (root / WEIGHTS / "model.safetensors").is_file():
-            return root / WEIGHTS
-    raise EngineUnavailableError(
-        f"{WEIGHTS} was not found: run in a checkout of structgen, train the model with "
-        "`python examples/tiny_model/train_code.py`, or name its folder with --model"
-    )
-
-
-def _names(text: str, known: Iterable[str], option: str) -> list[str]:
-    known = list(known)
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names or len(set(names)) != len(names) or not set(names) <= set(known):
-        raise ValueError(f"{option} wants different names of {', '.join(known)}, separated by commas")
-    return names
+    return repository_model(WEIGHTS, "examples/tiny_model/train_code.py")
 
 
 def _digest(folder: Path) -> str:

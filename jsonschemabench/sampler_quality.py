@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ import numpy as np
 from jsonschemabench import results
 from jsonschemabench.engines import EngineUnavailableError
 from jsonschemabench.report import Printer, figure
+from jsonschemabench.studies import RowFile, names, repository_model
 from jsonschemabench.tasks import DOMAINS
 
 METHODS = {
@@ -179,6 +179,10 @@ def _grouped(values: dict[tuple[str, int], float]) -> list[list[float]]:
 # -- files -------------------------------------------------------------------------------------------------
 
 
+def _file(path: Path) -> RowFile[Settings, QualityRow]:
+    return RowFile(path, "quality", Settings, lambda content: QualityRow(**content))
+
+
 def read(path: Path) -> tuple[Settings | None, list[QualityRow]]:
     """Read the rows of a file; a last line that was cut off is left out.
 
@@ -187,39 +191,7 @@ def read(path: Path) -> tuple[Settings | None, list[QualityRow]]:
     ValueError
         The file is none of this command's.
     """
-    settings = None
-    rows = []
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-    # What follows the last line break is nothing, or what an interrupted run has left.
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            content = json.loads(line)
-            kind = content.pop("kind")
-            if kind == "quality":
-                settings = Settings(**content["settings"])
-            else:
-                rows.append(QualityRow(**content))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path}, line {number}: not a line of a quality file ({error!r})") from error
-    if rows and settings is None:
-        raise ValueError(f"{path} does not begin with the settings of its run")
-    return settings, rows
-
-
-def _resumed(path: Path, settings: Settings) -> list[QualityRow]:
-    """Return the rows that a file has already, and leave it ready for more."""
-    found, rows = read(path)
-    if found is not None and found != settings:
-        raise ValueError(f"{path} has rows of another run ({found}, not {settings}); name another file")
-    manifest = {"settings": asdict(settings), "cpu": results.cpu_name(), "commit": results.commit()}
-    lines = [json.dumps({"kind": "quality", **manifest})]
-    lines += [_line(row) for row in rows]
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return rows
-
-
-def _line(row: QualityRow) -> str:
-    return json.dumps({"kind": "row", **asdict(row)}, ensure_ascii=False)
+    return _file(path).read()
 
 
 # -- the run -----------------------------------------------------------------------------------------------
@@ -414,14 +386,14 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
         ) from error
     bench = Bench.load(folder)
     settings = Settings(digest(folder), plan.particles)
-    done = _resumed(options.out, settings) if options.out is not None else []
+    file = _file(options.out) if options.out is not None else None
+    done = file.resume(settings) if file is not None else []
     with progress(len(plan.keys())) as bar:
         kept = {row.key for row in done}
 
         def report(row: QualityRow) -> None:
-            if options.out is not None and row.key not in kept:
-                with options.out.open("a", encoding="utf-8") as out:
-                    out.write(_line(row) + "\n")
+            if file is not None and row.key not in kept:
+                file.append(row)
             bar.advance(f"{row.domain} {row.task} {row.method}")
 
         rows = run(plan, bench, done, report)
@@ -445,29 +417,7 @@ def default_model() -> Path:
     EngineUnavailableError
         It is not there.
     """
-    here = Path.cwd()
-    for root in (Path(__file__).resolve().parents[1], here, *here.parents):
-        if (root / WEIGHTS / "model.safetensors").is_file():
-            return root / WEIGHTS
-    raise EngineUnavailableError(
-        f"{WEIGHTS} was not found: run in a checkout of structgen, train the model with "
-        "`python examples/tiny_model/train_quality.py`, or name its folder with --model"
-    )
-
-
-def names(text: str, known: Iterable[str], option: str) -> list[str]:
-    """Return the names that an option lists.
-
-    Raises
-    ------
-    ValueError
-        One is unknown, or is there twice, or there is none.
-    """
-    known = list(known)
-    found = [name.strip() for name in text.split(",") if name.strip()]
-    if not found or len(set(found)) != len(found) or not set(found) <= set(known):
-        raise ValueError(f"{option} wants different names of {', '.join(known)}, separated by commas")
-    return found
+    return repository_model(WEIGHTS, "examples/tiny_model/train_quality.py")
 
 
 def digest(folder: Path) -> str:
