@@ -12,6 +12,7 @@ SANITIZED := build/sanitize
 SANITIZED_TESTS ?= tests/core $(patsubst %,tests/lark/test_%.py,dead_ends events indenter items items_after_lexemes lexemes memory)
 DATA ?= maskbench-dev.tar.xz
 SAMPLE ?= 200
+WORKERS ?= auto
 ENGINES ?= structgen,llguidance
 CMAKE_FLAGS := -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 
@@ -36,8 +37,9 @@ $(CORE)/build.ninja: CMakeLists.txt $(VENV)/.installed
 build: $(CORE)/build.ninja
 	cmake --build $(CORE)
 
+# One process for each core of the machine, each with its share of the threads; WORKERS=0 runs tests in one process.
 test: build
-	$(BIN)/pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 demo: build
 	$(BIN)/python examples/demo/run.py

@@ -92,6 +92,7 @@ class Quality:
     seeds: int = 3
     particles: int = 5
     model: str | None = None
+    timeout_s: float = 600.0
 
 
 Measure = Masks | Outputs | Quality

@@ -26,6 +26,7 @@ from jsonschemabench.runs.executors import End, ExecutorError
 from jsonschemabench.runs.plan import PlanError
 from jsonschemabench.runs.store import RunFolder, RunManifest, StoreError
 from jsonschemabench.runs.units import Finished, Unit, UnitWorker
+from jsonschemabench.sampler_quality import QualityRow
 
 Write = Callable[[dict[str, dict[str, Any]]], Path]
 FAKE, SLOW = "fake_engines:FakeEngine", "fake_engines:SlowEngine"
@@ -183,6 +184,41 @@ def test_several_workers_give_the_same_rows(write_cases: Write, tmp_path: Path) 
     assert run(data, tmp_path / "one") == 0
     assert run(data, tmp_path / "three", "--workers", "3") == 0
     assert keyed(tmp_path / "one") == keyed(tmp_path / "three")
+
+
+def test_a_method_that_hangs_on_a_task_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bench:
+        vocabulary = None
+
+        def run(
+            self, domain: Any, number: int, task: Any, automaton: Any, method: str, *_: int
+        ) -> QualityRow:
+            while method == "local":
+                time.sleep(0.01)
+            return QualityRow("made-up", number, method, 1, 1.0, 1.0, 1.0, 3, 0, 0.1, False, "a")
+
+    class Domain:
+        def test_tasks(self, count: int) -> list[str]:
+            return ["task"] * count
+
+        def constraint(self, task: str, vocabulary: None) -> None:
+            return None
+
+    monkeypatch.setattr(units, "_load_bench", lambda measure: Bench())
+    monkeypatch.setitem(units.DOMAINS, "made-up", Domain())
+    measure = plan.Quality("q", domains=("made-up",), methods=("local", "smc"), tasks=1, timeout_s=0.2)
+    unit = Unit("q", "made-up/0/1", ("local", "smc"), units.Task("made-up", 0, 1))
+    worker = UnitWorker([measure])
+    found = worker.run(unit)
+    assert found.rows["local"] == {
+        "kind": "failure",
+        "measure": "q",
+        "engine": "local",
+        "name": "made-up/0/1",
+        "detail": "not done within 0.2 s",
+    }
+    assert found.rows["smc"]["kind"] == "quality"
+    assert [units.key_of(row) for row in found.rows.values()] == unit.row_keys()
 
 
 def test_an_engine_that_is_missing_is_named_and_tried_again(
