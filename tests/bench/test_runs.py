@@ -171,7 +171,7 @@ def test_failures_are_rows(write_cases: Write, tmp_path: Path) -> None:
         "hang": {"schema": {"compile": "hang"}, "valid": [1]},
         "grow": {"schema": {"compile": "grow"}, "valid": [1]},
     }
-    assert run(write_cases(cases), tmp_path / "out", "--timeout", "3", "--memory-limit", "400") == 0
+    assert run(write_cases(cases), tmp_path / "out", "--timeout", "6", "--memory-limit", "400") == 0
     found = keyed(tmp_path / "out")
     assert len(found) == 2 * len(cases)
     statuses = {schema: found["masks", FAKE, schema][0] for schema in cases}
