@@ -9,7 +9,8 @@ from transformers import LogitsProcessor
 
 from structgen._core import FINISHED
 from structgen.hf._apply import MaskBuffer, masked_scores
-from structgen.hf._constraint import RowConstraint, Unconstrained
+from structgen.hf._constraint import Node, RowConstraint, Unconstrained
+from structgen.hf._drafts import RecentMasks
 from structgen.hf._history import RowHistory
 from structgen.hf._interfaces import Automaton
 from structgen.hf._marker import make_marker
@@ -125,7 +126,9 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         constraints = [made[id(one)] for one in automata]
         first = next((one for one in automata if one is not None), None)
         self._tokens = 0 if first is None else len(first.vocabulary)
-        self._buffer = None if first is None else MaskBuffer(first.mask(FINISHED).shape[-1])
+        words = 0 if first is None else first.mask(FINISHED).shape[-1]
+        self._buffer = None if first is None else MaskBuffer(words)
+        self._recent = RecentMasks(words)
         self._history = RowHistory(constraints, prompt_length)
         self._free_slots = [one is None for one in automata]
         self._dead_rows: tuple[int, ...] = ()
@@ -158,6 +161,7 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
     def reset(self) -> None:
         """Forget all rows: the next call starts a generation."""
         self._history.reset()
+        self._recent.clear()
         self._dead_rows = ()
 
     def __call__(self, input_ids: torch.LongTensor, scores: Tensor) -> Tensor:
@@ -195,14 +199,23 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
                 "it belongs to another model"
             )
         nodes = self._history.update(input_ids)
-        masks = self._buffer.rows(len(nodes), scores.device)
-        for constraint, rows in self._history.slots(len(nodes)):
-            constraint.fill(nodes[rows], masks[rows])
+        masks = self._masks(nodes, input_ids, scores.device)
         self._dead_rows = tuple(row for row, node in enumerate(nodes) if node.dead)
-        masked = masked_scores(scores, self._buffer.tensor(len(nodes)))
+        masked = masked_scores(scores, masks)
         if any(self._free_slots):
             free = torch.tensor(self._free_slots, device=scores.device)
             free = free.repeat_interleave(len(nodes) // len(self._free_slots))
             # Rows without constraint keep what a mask can't say: padded logits, and bans of other processors.
             masked = torch.where(free.unsqueeze(-1), scores, masked)
         return masked
+
+    def _masks(self, nodes: Sequence[Node], input_ids: Tensor, device: torch.device) -> Tensor:
+        """Return the masks of `nodes` in host memory, int32 of shape ``(B, W)``."""
+        assert self._buffer is not None
+        slots = self._history.slots(len(nodes))
+        if len(nodes) == 1 and isinstance(alone := slots[0][0], RowConstraint):
+            return self._recent.get(alone, nodes[0], self._history.draft(input_ids), device)
+        masks = self._buffer.rows(len(nodes), device)
+        for constraint, rows in slots:
+            constraint.fill(nodes[rows], masks[rows])
+        return self._buffer.tensor(len(nodes))
