@@ -1,30 +1,29 @@
 """Assistants that have another tokenizer than the model they draft for."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from structgen.hf._processor import AutomatonLogitsProcessor
+from structgen._core import DEAD
+from structgen._errors import GuardDeadEnd
+from structgen.hf._apply import MaskBuffer, masked_scores
+from structgen.hf._interfaces import Automaton, States
 
 
 class AssistantConstraint:
     """Keeps an assistant's drafts in the language, as far as its tokens tell where the output stands.
 
     ``generate`` hands the model's logits processors to such an assistant, too: with the assistant's scores,
-    and with the text so far in the assistant's tokens. A draft is a proposal, so that wherever the text does
-    not fit (it was not spelled alike, or the prompt ends elsewhere) the assistant is free.
+    and with the text so far in the assistant's tokens. These come from decoded text and change where the
+    prompt ends, so that it is the text that tells where the constraint begins. A draft is a proposal: where
+    the text does not fit, the assistant is free.
 
     Parameters
     ----------
-    vocabulary : Vocabulary
-        The assistant's.
-    model : Vocabulary
-        The model's.
-    make : callable
-        Makes the assistant's processor, given the length of the prompt in its tokens.
+    automaton : Automaton
+        The constraint, for the assistant's vocabulary.
+    model : Automaton
+        The constraint, for the model's vocabulary.
+    marker : bytes or None
+        The end of the free text in front of the constraint.
 
     Raises
     ------
@@ -32,20 +31,28 @@ class AssistantConstraint:
         Model and assistant have scores of the same width.
     """
 
-    def __init__(
-        self, vocabulary: Any, model: Any, make: "Callable[[int], AutomatonLogitsProcessor]"
-    ) -> None:
-        self._width: int = vocabulary.logits_size
-        self._least = len(model)
-        if self._width == model.logits_size:
+    def __init__(self, automaton: Automaton, model: Automaton, marker: bytes | None) -> None:
+        self._width: int = automaton.vocabulary.logits_size
+        self._least = len(model.vocabulary)
+        if self._width == model.vocabulary.logits_size:
             raise ValueError(
                 f"the scores of model and assistant are both {self._width} wide: either they have one "
                 "tokenizer, and assistant_automaton is not needed, or a vocabulary was made without its "
                 "model's logits_size"
             )
-        self._make = make
-        self._prompt = torch.empty((1, 0), dtype=torch.int64)
-        self._processor: AutomatonLogitsProcessor | None = None
+        self._automaton = automaton
+        self._tokens: list[bytes] = automaton.vocabulary.tokens
+        self._marker = marker
+        self._buffer = MaskBuffer(automaton.mask(DEAD).shape[-1])
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the prompt."""
+        self._prompt: bytes | None = None
+        self._states: States = self._automaton
+        # The constrained text of the last call, and the state behind it.
+        self._text = b""
+        self._state = DEAD
 
     def asks(self, scores: Tensor) -> bool:
         """Return whether these are the assistant's scores and not the model's."""
@@ -53,19 +60,36 @@ class AssistantConstraint:
         width: int = scores.shape[-1]
         return width == self._width or width < self._least
 
-    def reset(self) -> None:
-        """Forget the prompt."""
-        self._processor = None
-
-    def __call__(self, input_ids: torch.LongTensor, scores: Tensor) -> Tensor:
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return a copy of `scores` without what the constraint forbids, or `scores` themselves."""
-        if scores.shape[-1] != self._width:
+        if scores.shape[-1] != self._width or len(input_ids) != 1:
             return scores
-        if self._processor is None or not torch.equal(input_ids[:, : self._prompt.shape[1]], self._prompt):
-            self._prompt = input_ids.clone()
-            self._processor = self._make(input_ids.shape[1])
-        masked = self._processor(input_ids, scores)
-        return scores if self._processor.dead_rows else masked
+        known = len(self._tokens)
+        try:
+            state = self._state_behind(b"".join(self._tokens[i] for i in input_ids[0].tolist() if i < known))
+            if state == DEAD:
+                return scores
+            self._states.fill_masks([state], self._buffer.rows(1, scores.device))
+        except GuardDeadEnd:
+            return scores
+        return masked_scores(scores, self._buffer.tensor(1))
+
+    def _state_behind(self, text: bytes) -> int:
+        """Return the state behind prompt and output; DEAD where the constraint has not begun."""
+        if self._prompt is None or not text.startswith(self._prompt):
+            self._prompt = text
+            self._states = self._automaton.session()
+            self._text, self._state = b"", self._states.start
+        output = text[len(self._prompt) :]
+        if self._marker is not None:
+            _, found, output = output.partition(self._marker)
+            if not found:
+                return DEAD
+        if not output.startswith(self._text):
+            self._text, self._state = b"", self._states.start
+        self._state = self._states.advance_bytes(self._state, output[len(self._text) :])
+        self._text = output
+        return self._state
 
 
 def check_width(width: int, last: int | None, tokens: int, hint: str) -> None:

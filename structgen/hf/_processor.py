@@ -149,17 +149,11 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         self._assistant: AssistantConstraint | None = None
         if assistant_automaton is not None and first is not None:
             self._check([assistant_automaton])
-
-            def constrain(prompt_length: int) -> AutomatonLogitsProcessor:
-                assert assistant_automaton is not None
-                return AutomatonLogitsProcessor(
-                    assistant_automaton,
-                    start_after=start_after,
-                    on_dead_end="mark",
-                    prompt_length=prompt_length,
-                )
-
-            self._assistant = AssistantConstraint(assistant_automaton.vocabulary, first.vocabulary, constrain)
+            text = start_after.encode() if isinstance(start_after, str) else start_after
+            if text is None or isinstance(text, bytes):
+                self._assistant = AssistantConstraint(assistant_automaton, first, text)
+            else:
+                raise ValueError("with an assistant_automaton, start_after must be a text: tokens differ")
 
     @staticmethod
     def _check(automata: Sequence[Automaton | None]) -> None:
