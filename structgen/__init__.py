@@ -28,6 +28,7 @@ from structgen._tool_calls import tool_calls
 from structgen._vocabulary import Vocabulary
 
 if _typing.TYPE_CHECKING:
+    from structgen._drafts import VerifiedDraft, verify_draft
     from structgen._explain import Explanation, explain
     from structgen._generate import generate
     from structgen._random_text import random_texts
@@ -54,6 +55,7 @@ __all__ = [
     "StructgenError",
     "TokenAutomaton",
     "UnsatisfiableSchemaError",
+    "VerifiedDraft",
     "Vocabulary",
     "VocabularyError",
     "__version__",
@@ -71,6 +73,7 @@ __all__ = [
     "schema_of",
     "tool_calls",
     "unregister_format",
+    "verify_draft",
 ]
 
 
@@ -84,6 +87,10 @@ def __getattr__(name: str) -> _typing.Any:
         from structgen import _explain
 
         return globals().setdefault(name, getattr(_explain, name))
+    if name in {"VerifiedDraft", "verify_draft"}:
+        from structgen import _drafts
+
+        return globals().setdefault(name, getattr(_drafts, name))
     if name == "generate":
         from structgen._generate import generate
 

@@ -26,6 +26,7 @@ PUBLIC = [
     "StructgenError",
     "TokenAutomaton",
     "UnsatisfiableSchemaError",
+    "VerifiedDraft",
     "Vocabulary",
     "VocabularyError",
     "__version__",
@@ -43,6 +44,7 @@ PUBLIC = [
     "schema_of",
     "tool_calls",
     "unregister_format",
+    "verify_draft",
 ]
 
 

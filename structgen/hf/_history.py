@@ -2,7 +2,8 @@
 
 Generation loops reorder, drop, rewind and restart rows without saying so. Every row is therefore looked up by
 its generated tokens; the usual case, the rows of the last call with one token more, is recognised by
-one comparison on the device and one transfer to the host.
+one comparison on the device and one transfer to the host. A row alone keeps its nodes by position, so that
+walking back from a rejected draft takes a comparison with the row of the last call and no steps.
 """
 
 from collections.abc import Sequence
@@ -12,9 +13,28 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from structgen._errors import GuardDeadEnd
 from structgen.hf._constraint import Node, RowConstraint, Unconstrained
 
 _Ids = npt.NDArray[np.int64]
+
+# Tokens behind a row that are taken for its draft: more are looked up when they come.
+_MAX_DRAFT = 63
+
+
+def tokens_behind(ids: Tensor) -> list[int]:
+    """Return the tokens that follow the only row of `ids` in memory, 63 at most.
+
+    Verifying a draft, ``generate`` hands out beginnings of the candidate sequence, which are views of one
+    tensor: behind them lies the rest of the draft. This is a hint and no more, since elsewhere anything may
+    lie there.
+    """
+    rest = ids.untyped_storage().nbytes() // ids.element_size() - ids.storage_offset() - ids.shape[1]
+    if rest < 1 or len(ids) != 1 or ids.stride(1) != 1:
+        return []
+    behind = ids.as_strided((min(rest, _MAX_DRAFT),), (1,), ids.storage_offset() + ids.shape[1])
+    tokens: list[int] = behind.tolist()
+    return tokens
 
 
 class RowHistory:
@@ -43,12 +63,29 @@ class RowHistory:
         self._roots: list[Node] = []
         self._last: Tensor | None = None
         self._nodes: list[Node] = []
+        # Of a row alone: its node after 0, 1, 2, ... generated tokens, up to the last call's.
+        self._trail: list[Node] = []
 
     def update(self, ids: Tensor) -> list[Node]:
         """Return the node of every row of `ids` (int64, shape ``(B, L)``)."""
         self._nodes = self._follow(ids) or self._look_up(ids)
         self._last = ids.clone()
         return self._nodes
+
+    def draft(self, ids: Tensor) -> list[Node]:
+        """Return the nodes of the draft behind the only row of `ids`, as far as it stays in the language.
+
+        To be asked after :meth:`update`, with the same `ids`.
+        """
+        tokens = tokens_behind(ids)
+        constraint = self._constraints[0]
+        if not tokens or isinstance(constraint, Unconstrained):
+            return []
+        try:
+            return constraint.follow(self._nodes[0], tokens)
+        except GuardDeadEnd:
+            # Not yet, and not at all if the draft is rejected before.
+            return []
 
     def slots(self, rows: int) -> list[tuple[RowConstraint | Unconstrained, slice]]:
         """Return each constraint with its rows; generation expands a prompt to rows next to each other."""
@@ -75,6 +112,8 @@ class RowHistory:
                 constraint.child(node, token)
                 for node, token in zip(self._nodes[rows], tokens[rows], strict=True)
             ]
+        if self._trail:
+            self._trail += nodes
         return nodes
 
     def _look_up(self, ids: Tensor) -> list[Node]:
@@ -89,6 +128,9 @@ class RowHistory:
         start = self._prompt_length
         if self._last is None or ids.shape[1] <= start or not self._fits(len(ids)):
             return None
+        if self._trail and len(ids) == 1:
+            return self._rewind(ids[0])
+        self._trail = []
         if any(row[:start].tobytes() not in self._prompts for row in ids):
             return None
         recent = self._recent(ids.shape[1] - 1)
@@ -96,11 +138,32 @@ class RowHistory:
         each = len(ids) // len(self._constraints)
         for i, row in enumerate(ids):
             slot = i // each
-            node = recent.get((slot, row[:-1].tobytes())) or self._walk(slot, row[start:-1].tolist())
+            node = recent.get((slot, row[:-1].tobytes()))
+            if node is None:
+                node = self._walk(slot, row[start:-1].tolist())
             if node is None:
                 return None
             nodes.append(self._constraints[slot].child(node, int(row[-1])))
         return nodes
+
+    def _rewind(self, row: _Ids) -> list[Node] | None:
+        """Return the node of a row alone: from where it leaves the last call's row, it is walked anew."""
+        assert self._last is not None
+        last = self._last[0].cpu().numpy()
+        length = min(len(last), len(row) - 1)
+        differences = np.flatnonzero(last[:length] != row[:length])
+        kept = (int(differences[0]) if len(differences) else length) - self._prompt_length
+        if kept < 0:
+            return None
+        trail = self._trail[: kept + 1]
+        for token in row[self._prompt_length + kept : -1].tolist():
+            node = self._seen(0, trail[-1], token)
+            if node is None:
+                return None
+            trail.append(node)
+        trail.append(self._constraints[0].child(trail[-1], int(row[-1])))
+        self._trail = trail
+        return trail[-1:]
 
     def _fits(self, rows: int) -> bool:
         """Whether the generation under way can have `rows` rows; only one constraint for all allows drops."""
@@ -119,13 +182,16 @@ class RowHistory:
         node: Node | None = self._roots[slot]
         for token in tokens:
             assert node is not None
-            if self._fixed_prompt_length is None:
-                node = node.children.get(token)
-                if node is None:
-                    return None
-            else:
-                node = self._constraints[slot].child(node, token)
+            node = self._seen(slot, node, token)
+            if node is None:
+                return None
         return node
+
+    def _seen(self, slot: int, node: Node, token: int) -> Node | None:
+        """Return the node after `token`; None if it was not seen and the prompt length is a guess."""
+        if self._fixed_prompt_length is None:
+            return node.children.get(token)
+        return self._constraints[slot].child(node, token)
 
     def _begin(self, ids: _Ids) -> list[Node]:
         """Start a new generation: everything so far is prompt, unless the prompt's length was given."""
@@ -148,8 +214,9 @@ class RowHistory:
         each = len(ids) // len(self._constraints)
         nodes = []
         for i, row in enumerate(ids):
-            node = self._roots[i // each]
+            trail = [self._roots[i // each]]
             for token in row[length:].tolist():
-                node = self._constraints[i // each].child(node, token)
-            nodes.append(node)
+                trail.append(self._constraints[i // each].child(trail[-1], token))
+            nodes.append(trail[-1])
+        self._trail = trail if len(ids) == 1 else []
         return nodes

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from structgen.hf._assistant import check_width
 from structgen.hf._history import RowHistory
 from structgen.hf._json_path import JsonPath
 from structgen.hf._structure_path import Critical, StructurePath
@@ -17,6 +18,8 @@ from structgen.hf._symbol_path import SymbolPath, names_statements
 
 # Tokens among which one that is free is looked for at first.
 _GLANCE = 1024
+
+_HINT = "assistants with another tokenizer are not for generations with this penalty"
 
 
 class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
@@ -94,7 +97,8 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     again.
 
     Rows may be reordered, dropped or rewound between calls, as for :class:`AutomatonLogitsProcessor`; an
-    object serves one generation at a time, and any number one after the other.
+    object serves one generation at a time, and any number one after the other. So prompt lookup works, and
+    so do assistants with the model's own tokenizer; others are refused.
 
     References
     ----------
@@ -142,11 +146,14 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         self._path: StructurePath[Any] = kind(automaton, level, window, content)
         self._ends = sorted(automaton.vocabulary.eos_token_ids)
         # The history asks constraints for nothing but root(), child() and the children of a node.
+        self._tokens = len(automaton.vocabulary)
+        self._width: int | None = None
         self._history = RowHistory([cast(Any, self._path)], prompt_length)
 
     def reset(self) -> None:
         """Forget all rows: the next call starts a generation."""
         self._history.reset()
+        self._width = None
 
     def __call__(self, input_ids: torch.LongTensor, scores: Tensor) -> Tensor:
         """Return `scores` with those of critical tokens lowered, a copy if any is.
@@ -164,7 +171,14 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         -------
         Tensor
             Shape, dtype and device of `scores`.
+
+        Raises
+        ------
+        ValueError
+            `scores` is narrower than the vocabulary, or not as wide as at the last call.
         """
+        check_width(scores.shape[-1], self._width, self._tokens, _HINT)
+        self._width = scores.shape[-1]
         rows: list[int] = []
         found: list[Critical] = []
         for row, node in enumerate(self._history.update(input_ids)):
