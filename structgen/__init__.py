@@ -28,6 +28,7 @@ from structgen._tool_calls import tool_calls
 from structgen._vocabulary import Vocabulary
 
 if _typing.TYPE_CHECKING:
+    from structgen._cache import AutomatonCache
     from structgen._drafts import VerifiedDraft, verify_draft
     from structgen._explain import Explanation, explain
     from structgen._generate import generate
@@ -40,6 +41,7 @@ __all__ = [
     "DEAD",
     "FINISHED",
     "AllParticlesDeadError",
+    "AutomatonCache",
     "BudgetError",
     "Event",
     "Explanation",
@@ -83,6 +85,10 @@ def __getattr__(name: str) -> _typing.Any:
         from structgen import _types
 
         return globals().setdefault(name, getattr(_types, name))
+    if name == "AutomatonCache":
+        from structgen._cache import AutomatonCache
+
+        return globals().setdefault(name, AutomatonCache)
     if name in {"Explanation", "explain"}:
         from structgen import _explain
 

@@ -9,6 +9,7 @@ import structgen
 
 PUBLIC = [
     "AllParticlesDeadError",
+    "AutomatonCache",
     "BudgetError",
     "DEAD",
     "Event",

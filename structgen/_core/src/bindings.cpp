@@ -15,6 +15,7 @@
 #include "bindings_repeats.hpp"
 #include "docstrings.hpp"
 #include "handles.hpp"
+#include "regex_stream.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -174,7 +175,21 @@ void bind_regexes(nb::class_<Builder>& c) {
              PyObject* s = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text.data(), static_cast<Py_ssize_t>(text.size()));
              if (!s) throw nb::python_error();
              return nb::steal<nb::str>(s);
-           }, "regex"_a);
+           }, "regex"_a)
+      .def("re_write",
+           [](Builder& b, const std::vector<Re>& regexes) {
+             std::string bytes;
+             {
+               G g(b, true);
+               bytes = write_regexes(g.re, checked(b, regexes));
+             }
+             return nb::bytes(bytes.data(), bytes.size());
+           }, "regexes"_a)
+      .def("re_read",
+           [](Builder& b, const nb::bytes& data) {
+             G g(b, true);
+             return read_regexes(g.re, {data.c_str(), data.size()});
+           }, "data"_a);
 }
 
 void bind_expressions(nb::class_<Builder>& c) {
