@@ -204,6 +204,8 @@ def advance(
     if forced is not None:
         live = _force_start(places, lanes, forced, run)
     for step in range(max_tokens):
+        if not live:
+            break
         logprobs = lanes.logprobs(live)
         generator = run.generator(logprobs.device)
         contexts = [population.contexts[i] for population, i in (places[row] for row in live)]
@@ -229,8 +231,6 @@ def advance(
             pieces = {row: places[row][0].force(places[row][1], forced) for row in live}
         logs = lanes.extend({row: [token, *pieces[row]] for row, token in tokens.items()}, ancestors)
         live = _credit(places, logs, pieces)
-        if not live:
-            break
 
 
 def _live(places: SequenceOf[tuple["Population", int]]) -> list[int]:
