@@ -1,0 +1,253 @@
+"""What the load test is made of: requests that walk under masks, and automata under a byte budget."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import structgen
+from jsonschemabench.datasets import Case
+from jsonschemabench.vocabularies import BenchVocabulary
+
+Mask = npt.NDArray[np.int32]
+
+SHORTEST_WALK, LONGEST_WALK = 8, 512
+"""Tokens drawn at random before a walk is completed: log-uniform between these."""
+
+REASONS = ("finished", "departed", "refused", "dead end", "limit")
+"""How a request ends: with its end token; where a recorded instance is not in the language of the default
+options; because its schema does not compile; where a guard leaves no token; at a limit of the automaton."""
+
+
+class Compiled:
+    """Automata by schema, the most recently used within a budget of bytes; worker threads compile.
+
+    Automata grow while they are used: their bytes are asked again with every request that ends.
+
+    Parameters
+    ----------
+    vocabulary : structgen.Vocabulary
+        Of all automata.
+    budget_bytes
+        Of all automata that are kept.
+    workers
+        Number of threads.
+    """
+
+    def __init__(self, vocabulary: structgen.Vocabulary, budget_bytes: int, workers: int) -> None:
+        self._vocabulary = vocabulary
+        self._budget = budget_bytes
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="load-compile")
+        self._kept: OrderedDict[str, Future[structgen.TokenAutomaton]] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self.compile_ns: list[int] = []
+        self.hits = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def bytes(self) -> int:
+        """What the automata that are kept take."""
+        return sum(self._sizes.values())
+
+    def submit(self, case: Case) -> Future[structgen.TokenAutomaton]:
+        """Return the automaton of a case, or what will become of it."""
+        future = self._kept.get(case.name)
+        if future is None:
+            self._kept[case.name] = future = self._executor.submit(self._compile, case, perf_counter_ns())
+        else:
+            self.hits += 1
+            self._kept.move_to_end(case.name)
+        return future
+
+    def used(self, name: str) -> None:
+        """Measure an automaton again after a request, and let go of others if the budget is overdrawn."""
+        future = self._kept.get(name)
+        if future is None:
+            return
+        if future.exception() is not None:
+            # A refusal is told again by the compiler: it takes no longer than what is fine.
+            del self._kept[name]
+            return
+        self._sizes[name] = future.result().stats()["bytes"]
+        total = self.bytes
+        for oldest in list(self._kept):
+            if total <= self._budget:
+                break
+            if oldest in self._sizes and oldest != name:
+                total -= self._sizes.pop(oldest)
+                del self._kept[oldest]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def _compile(self, case: Case, submitted_ns: int) -> structgen.TokenAutomaton:
+        automaton = structgen.compile_json_schema(case.schema, self._vocabulary)
+        with self._lock:
+            self.compile_ns.append(perf_counter_ns() - submitted_ns)
+        return automaton
+
+
+class Traffic:
+    """Which schema is asked for next, and by what kind of request.
+
+    Schemas are drawn by Zipf's law (the n-th most popular with probability proportional to 1/n) among those that
+    no other request has at the moment. Half of the requests that can write an instance that the dataset calls
+    valid; all others take random tokens, and then the shortest completion.
+
+    Parameters
+    ----------
+    cases
+        In the order of their popularity, more than there are requests at a time.
+    vocabulary
+        Tokenises the instances.
+    seed
+        Of all choices.
+    """
+
+    def __init__(self, cases: Sequence[Case], vocabulary: BenchVocabulary, seed: int) -> None:
+        self._cases = cases
+        self._vocabulary = vocabulary
+        self._rng = random.Random(seed)
+        self._total = list(np.cumsum(1.0 / np.arange(1, len(cases) + 1)))
+        self._running: set[str] = set()
+        single = {token[0]: i for i, token in enumerate(vocabulary.tokens) if len(token) == 1}
+        self._bytes = [single[byte] for byte in range(256)]
+
+    def next(self, compiled: Compiled) -> Request:
+        """Return a request for a schema that no other has now."""
+        while True:
+            (case,) = self._rng.choices(self._cases, cum_weights=self._total)
+            if case.name not in self._running:
+                break
+        self._running.add(case.name)
+        valid = [instance for instance in case.instances if instance.valid]
+        tokens = None
+        if valid and self._rng.random() < 0.5:
+            instance = self._rng.choice(valid)
+            try:
+                tokens = self._vocabulary.encode(
+                    instance.text or json.dumps(instance.data, ensure_ascii=False)
+                )
+            except UnicodeEncodeError:
+                # Lone surrogates are not UTF-8.
+                tokens = None
+        return Request(
+            case.name, compiled.submit(case), tokens, self._rng, self._bytes, self._vocabulary.eos_token_id
+        )
+
+    def over(self, request: Request) -> None:
+        """Let the schema of a request be asked for again."""
+        self._running.discard(request.name)
+
+
+class Request:
+    """One request: its automaton, once that is compiled, its place, and where it goes from there.
+
+    Parameters
+    ----------
+    name
+        Of its schema.
+    future
+        Its automaton.
+    tokens
+        The recorded instance that it writes; None for a random walk.
+    rng
+        Of the random walk.
+    bytes_
+        The token of each single byte.
+    eos
+        The end token.
+    """
+
+    __slots__ = (
+        "_bytes", "_eos", "_loose", "_planned", "_rng", "_session", "end", "future", "name", "state", "tokens"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        future: Future[structgen.TokenAutomaton],
+        tokens: list[int] | None,
+        rng: random.Random,
+        bytes_: list[int],
+        eos: int,
+    ) -> None:
+        self.name = name
+        self.future = future
+        self.tokens = 0
+        self.state = 0
+        self.end: str | None = None
+        self._rng, self._bytes, self._eos = rng, bytes_, eos
+        self._session: Any = None
+        self._loose = 0
+        # Backwards: the next token is the last.
+        self._planned: list[int] | None = None
+        if tokens is None:
+            self._loose = round(math.exp(rng.uniform(math.log(SHORTEST_WALK), math.log(LONGEST_WALK))))
+        else:
+            self._planned = [eos, *reversed(tokens)]
+
+    def begin(self) -> None:
+        """Open the session; a schema that does not compile ends the request."""
+        try:
+            self._session = self.future.result().session()
+        except structgen.StructgenError:
+            self.end = "refused"
+            return
+        self.state = self._session.start
+
+    def fill(self, out: Mask) -> None:
+        """Write the mask of what may come next; `out` has shape (W,)."""
+        try:
+            self._session.fill_mask(self.state, out)
+        except structgen.StructgenError as error:
+            self.end = "dead end" if isinstance(error, structgen.GuardDeadEnd) else "limit"
+
+    def choose(self, mask: Mask) -> int:
+        """Return the next token: what a model would be for."""
+        if self._planned is None:
+            if self._loose:
+                self._loose -= 1
+                return self._drawn(mask)
+            shortest: bytes = self._session.shortest(self.state)
+            self._planned = [self._eos, *(self._bytes[byte] for byte in reversed(shortest))]
+        return self._planned.pop()
+
+    def _drawn(self, mask: Mask) -> int:
+        words = np.flatnonzero(mask)
+        if not len(words):
+            raise AssertionError(f"{self.name}: no token is allowed in a state that is not dead")
+        word = int(words[int(self._rng.random() * len(words))])
+        bits = int(mask[word]) & 0xFFFFFFFF
+        chosen = int(self._rng.random() * bits.bit_count())
+        for _ in range(chosen):
+            bits &= bits - 1
+        return 32 * word + (bits & -bits).bit_length() - 1
+
+    def step(self, token: int) -> None:
+        """Go on by a token."""
+        try:
+            self.state = self._session.step(self.state, token)
+        except structgen.StructgenError:
+            self.end = "limit"
+            return
+        self.tokens += 1
+        if self.state == structgen.FINISHED:
+            self.end = "finished"
+        elif self.state == structgen.DEAD:
+            self.end = "departed"
