@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from structgen.hf._constraint import Node, RowConstraint, Unconstrained
+from structgen._outputs.constraint import Node, RowConstraint, Unconstrained
 
 _Ids = npt.NDArray[np.int64]
 

@@ -8,11 +8,11 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from structgen._core import FINISHED
+from structgen._outputs.constraint import RowConstraint, Unconstrained
+from structgen._outputs.interfaces import Automaton
+from structgen._outputs.marker import make_marker
 from structgen.hf._apply import MaskBuffer, masked_scores
-from structgen.hf._constraint import RowConstraint, Unconstrained
 from structgen.hf._history import RowHistory
-from structgen.hf._interfaces import Automaton
-from structgen.hf._marker import make_marker
 
 
 class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
