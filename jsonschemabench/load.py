@@ -397,7 +397,7 @@ def write(record: Record, path: Path) -> None:
         "cpu": results.cpu_name(),
         "commit": results.commit(),
         "command": results.command_line(),
-        "percentiles": list(range(0, 100)) + [99.5, 99.9, 99.99, 100],
+        "percentiles": list(range(100)) + [99.5, 99.9, 99.99, 100],
         "samples": [asdict(sample) for sample in record.samples],
     }
     for name in ("wall_ns", "cpu_ns", "compile_ns", "waited_steps"):

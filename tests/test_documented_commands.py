@@ -387,7 +387,7 @@ EXAMPLES: dict[str, Examples | Elsewhere | NotRun] = {
         "tests/json_schema/test_explain.py::test_the_example_of_the_documentation_prints_what_it_says"
     ),
     "docs/gbnf.md": Examples(("vocabulary",)),
-    "docs/integrations.md": NotRun("it starts vLLM; tests/integrations has its interface"),
+    "docs/integrations.md": NotRun("it starts vLLM and others; tests/integrations has them"),
     "docs/kernels.md": Examples(),
     "docs/lark.md": Examples(("vocabulary",)),
     "docs/samplers.md": Elsewhere("tests/samplers/test_guide.py::test_the_examples_run"),

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from structgen.hf._interfaces import MaskArray
+from structgen._outputs.interfaces import MaskArray
 from structgen.kernels import apply_masks
 
 # Where other processors have removed every token that the constraint allows, these tokens come back at this

@@ -4,8 +4,8 @@ from torch import Tensor
 
 from structgen._core import DEAD
 from structgen._errors import GuardDeadEnd
+from structgen._outputs.interfaces import Automaton, States
 from structgen.hf._apply import MaskBuffer, masked_scores
-from structgen.hf._interfaces import Automaton, States
 
 
 class AssistantConstraint:

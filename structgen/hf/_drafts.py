@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from structgen._errors import GuardDeadEnd
+from structgen._outputs.constraint import Node, RowConstraint
 from structgen.hf._apply import MaskBuffer
-from structgen.hf._constraint import Node, RowConstraint
 
 # Masks that are kept: of a draft and the position behind it.
 _ROWS = 64

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from structgen._errors import GuardDeadEnd
-from structgen.hf._constraint import Node, RowConstraint, Unconstrained
+from structgen._outputs.constraint import Node, RowConstraint, Unconstrained
 
 _Ids = npt.NDArray[np.int64]
 

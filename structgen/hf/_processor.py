@@ -8,13 +8,13 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from structgen._core import FINISHED
+from structgen._outputs.constraint import Node, RowConstraint, Unconstrained
+from structgen._outputs.interfaces import Automaton
+from structgen._outputs.marker import make_marker
 from structgen.hf._apply import MaskBuffer, masked_scores
 from structgen.hf._assistant import AssistantConstraint, check_width
-from structgen.hf._constraint import Node, RowConstraint, Unconstrained
 from structgen.hf._drafts import RecentMasks
 from structgen.hf._history import RowHistory
-from structgen.hf._interfaces import Automaton
-from structgen.hf._marker import make_marker
 
 _HINT = "for an assistant with another tokenizer, pass assistant_automaton"
 

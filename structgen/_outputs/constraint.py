@@ -7,8 +7,8 @@ import numpy as np
 
 from structgen._core import DEAD, FINISHED
 from structgen._errors import GuardDeadEnd
-from structgen.hf._interfaces import Automaton, MaskArray, States
-from structgen.hf._marker import NEVER, Marker, pack
+from structgen._outputs.interfaces import Automaton, MaskArray, States
+from structgen._outputs.marker import NEVER, Marker, pack
 
 # UTF-8 never uses these bytes, so a vocabulary may lack them and still spell every text.
 _UNUSED_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
