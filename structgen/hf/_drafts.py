@@ -1,4 +1,4 @@
-"""Speculative decoding: the masks of a draft, and assistants that have another tokenizer than the model."""
+"""The masks of a draft in speculative decoding."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,10 @@ from torch import Tensor
 from structgen._errors import GuardDeadEnd
 from structgen.hf._apply import MaskBuffer
 from structgen.hf._constraint import Node, RowConstraint
+from structgen.hf._history import MAX_DRAFT
 
 # Masks that are kept: of a draft and the position behind it.
-_ROWS = 64
+_ROWS = MAX_DRAFT + 1
 
 
 class RecentMasks:
@@ -42,7 +43,7 @@ class RecentMasks:
         key = _key(node)
         if key not in self._places:
             wanted = {key: node}
-            for one in draft[: _ROWS - 1]:
+            for one in draft:
                 if _key(one) not in self._places:
                     wanted.setdefault(_key(one), one)
             try:

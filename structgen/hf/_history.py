@@ -19,21 +19,26 @@ from structgen.hf._constraint import Node, RowConstraint, Unconstrained
 _Ids = npt.NDArray[np.int64]
 
 # Tokens behind a row that are taken for its draft: more are looked up when they come.
-_MAX_DRAFT = 63
+MAX_DRAFT = 63
 
 
 def tokens_behind(ids: Tensor) -> list[int]:
-    """Return the tokens that follow the only row of `ids` in memory, 63 at most.
+    """Return the tokens that follow the only row of `ids` in memory, at most `MAX_DRAFT`.
 
     Verifying a draft, ``generate`` hands out beginnings of the candidate sequence, which are views of one
     tensor: behind them lies the rest of the draft. This is a hint and no more, since elsewhere anything may
     lie there.
     """
-    rest = ids.untyped_storage().nbytes() // ids.element_size() - ids.storage_offset() - ids.shape[1]
-    if rest < 1 or len(ids) != 1 or ids.stride(1) != 1:
+    width, step = ids.stride()
+    start = ids.shape[1]
+    if width <= start or step != 1 or ids.shape[0] != 1:
         return []
-    behind = ids.as_strided((min(rest, _MAX_DRAFT),), (1,), ids.storage_offset() + ids.shape[1])
-    tokens: list[int] = behind.tolist()
+    start += ids.storage_offset()
+    # The stride of a single row can be anything.
+    rest = min(width - ids.shape[1], ids.untyped_storage().nbytes() // ids.element_size() - start)
+    if rest < 1:
+        return []
+    tokens: list[int] = ids.as_strided((min(rest, MAX_DRAFT),), (1,), start).tolist()
     return tokens
 
 

@@ -16,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 import structgen
 from structgen import GuardDeadEnd, Vocabulary
 from structgen.hf import AutomatonLogitsProcessor, GrammarRepetitionPenalty
+from structgen.hf._history import MAX_DRAFT, tokens_behind
 from structgen.testing import tiny_model
 from tests.hf.conftest import EOS, PADDED, Generate, build_model, encode
 from tests.hf.small import END, VOCABULARY, small_model
@@ -219,7 +220,20 @@ def test_what_lies_behind_a_row_changes_nothing(data: st.DataObject) -> None:
         buffer.numpy()[0, position] = data.draw(st.integers(-1, 9))
 
 
-def test_in_inference_mode(vocabulary: Vocabulary) -> None:
+def test_what_lies_behind_a_row_is_only_read_where_there_is_something() -> None:
+    memory = torch.arange(100).reshape(5, 20)
+    assert tokens_behind(memory[1:2, :17]) == [37, 38, 39]
+    assert tokens_behind(memory[4:5, :17]) == [97, 98, 99]
+    # Whole rows, several rows, columns, and a stride that leads out of the memory.
+    assert tokens_behind(memory[4:5]) == []
+    assert tokens_behind(memory[:2, :17]) == []
+    assert tokens_behind(memory[:1, ::2]) == []
+    assert tokens_behind(memory[4:5].as_strided((1, 3), (999, 1), 95)) == [98, 99]
+    assert tokens_behind(memory[4:5].as_strided((1, 3), (999, 1), 97)) == []
+    assert len(tokens_behind(torch.zeros(1, 500, dtype=torch.int64)[:, :10])) == MAX_DRAFT
+
+
+def test_in_inference_mode() -> None:
     automaton = structgen.compile_regex("(a|b)*", VOCABULARY)
     options = {"prompt_lookup_num_tokens": 3}
     plain = tokens_of([1, 2, 1, 2], [AutomatonLogitsProcessor(automaton)])
