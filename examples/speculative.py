@@ -27,7 +27,7 @@ SCHEMA = {
     "maxItems": 5,
 }
 PROMPT = 'Kernels as JSON:\n[{"name":"kernel","size":7},{"name":"river","size":12}]\nFiles as JSON:\n'
-SAMPLES = 8
+SAMPLES = 4
 LIMIT = 120
 
 
