@@ -30,6 +30,7 @@ class RecentMasks:
         self._buffer = MaskBuffer(words)
         self._places: dict[Node | int, int] = {}
         self._used = 0
+        self._device: torch.device | None = None
 
     def clear(self) -> None:
         """Forget all masks."""
@@ -40,6 +41,10 @@ class RecentMasks:
         self, constraint: RowConstraint, node: Node, draft: Sequence[Node], device: torch.device
     ) -> Tensor:
         """Return the mask of `node`, shape ``(1, W)``; the same call makes those of the draft behind it."""
+        if device != self._device:
+            # The buffer may move to pinned memory.
+            self.clear()
+            self._device = device
         key = _key(node)
         if key not in self._places:
             wanted = {key: node}
@@ -53,8 +58,7 @@ class RecentMasks:
                     raise
                 # Which of them has no token is told when its turn comes, unless the draft is rejected before.
                 self._make(constraint, {key: node}, device)
-        place = self._places[key]
-        return self._buffer.tensor(_ROWS)[place : place + 1]
+        return self._buffer.tensor(1, self._places[key])
 
     def _make(self, constraint: RowConstraint, wanted: dict[Node | int, Node], device: torch.device) -> None:
         if self._used + len(wanted) > _ROWS:

@@ -16,6 +16,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 import structgen
 from structgen import GuardDeadEnd, Vocabulary
 from structgen.hf import AutomatonLogitsProcessor, GrammarRepetitionPenalty
+from structgen.hf._constraint import RowConstraint
+from structgen.hf._drafts import RecentMasks
 from structgen.hf._history import MAX_DRAFT, tokens_behind
 from structgen.testing import tiny_model
 from tests.hf.conftest import EOS, PADDED, Generate, build_model, encode
@@ -197,6 +199,16 @@ def test_no_mask_is_made_twice(options: dict[str, Any]) -> None:
     tokens_of([1, 2, 4, 1, 2, 4, 5], [note, AutomatonLogitsProcessor(spy)], **options)
     assert spy.calls["masks"] <= len(seen) < calls
     assert spy.calls["step"] + spy.calls["step_many"] < len(seen)
+
+
+def test_masks_are_made_anew_on_another_device(vocabulary: Vocabulary) -> None:
+    spy = Spy(structgen.compile_regex("a*!", vocabulary))
+    constraint, recent = RowConstraint(spy, None, None, True), RecentMasks(PADDED // 32)
+    node = constraint.root()
+    for device in ("cpu", "cpu", "meta", "meta"):
+        mask = recent.get(constraint, node, [], torch.device(device))
+        assert mask.numpy().tolist() == [spy.mask(node.state).tolist()]
+    assert spy.calls["fill_masks"] == 2
 
 
 # -- drafts that are nothing but memory -------------------------------------------------------
