@@ -391,6 +391,7 @@ EXAMPLES: dict[str, Examples | Elsewhere | NotRun] = {
     "docs/kernels.md": Examples(),
     "docs/lark.md": Examples(("vocabulary",)),
     "docs/samplers.md": Elsewhere("tests/samplers/test_guide.py::test_the_examples_run"),
+    "docs/speculative.md": Examples(),
     "docs/tool-calls.md": Examples(("vocabulary",)),
     "docs/types.md": Elsewhere("tests/types/test_guide.py::test_the_examples_run"),
     "examples/README.md": Examples(),

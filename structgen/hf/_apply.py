@@ -34,9 +34,9 @@ class MaskBuffer:
         array: MaskArray = self._storage[:count].numpy()
         return array
 
-    def tensor(self, count: int) -> Tensor:
-        """Return the first `count` rows as a tensor over the same memory."""
-        return self._storage[:count]
+    def tensor(self, count: int, start: int = 0) -> Tensor:
+        """Return `count` rows from `start` on as a tensor over the same memory."""
+        return self._storage[start : start + count]
 
 
 def masked_scores(scores: Tensor, masks: Tensor) -> Tensor:

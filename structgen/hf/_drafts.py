@@ -1,4 +1,4 @@
-"""Speculative decoding: the masks of a draft, and assistants that have another tokenizer than the model."""
+"""The masks of a draft in speculative decoding."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,10 @@ from torch import Tensor
 from structgen._errors import GuardDeadEnd
 from structgen._outputs.constraint import Node, RowConstraint
 from structgen.hf._apply import MaskBuffer
+from structgen.hf._history import MAX_DRAFT
 
 # Masks that are kept: of a draft and the position behind it.
-_ROWS = 64
+_ROWS = MAX_DRAFT + 1
 
 
 class RecentMasks:
@@ -29,6 +30,7 @@ class RecentMasks:
         self._buffer = MaskBuffer(words)
         self._places: dict[Node | int, int] = {}
         self._used = 0
+        self._device: torch.device | None = None
 
     def clear(self) -> None:
         """Forget all masks."""
@@ -39,10 +41,14 @@ class RecentMasks:
         self, constraint: RowConstraint, node: Node, draft: Sequence[Node], device: torch.device
     ) -> Tensor:
         """Return the mask of `node`, shape ``(1, W)``; the same call makes those of the draft behind it."""
+        if device != self._device:
+            # The buffer may move to pinned memory.
+            self.clear()
+            self._device = device
         key = _key(node)
         if key not in self._places:
             wanted = {key: node}
-            for one in draft[: _ROWS - 1]:
+            for one in draft:
                 if _key(one) not in self._places:
                     wanted.setdefault(_key(one), one)
             try:
@@ -52,8 +58,7 @@ class RecentMasks:
                     raise
                 # Which of them has no token is told when its turn comes, unless the draft is rejected before.
                 self._make(constraint, {key: node}, device)
-        place = self._places[key]
-        return self._buffer.tensor(_ROWS)[place : place + 1]
+        return self._buffer.tensor(1, self._places[key])
 
     def _make(self, constraint: RowConstraint, wanted: dict[Node | int, Node], device: torch.device) -> None:
         if self._used + len(wanted) > _ROWS:

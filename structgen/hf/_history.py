@@ -19,21 +19,26 @@ from structgen._outputs.constraint import Node, RowConstraint, Unconstrained
 _Ids = npt.NDArray[np.int64]
 
 # Tokens behind a row that are taken for its draft: more are looked up when they come.
-_MAX_DRAFT = 63
+MAX_DRAFT = 63
 
 
 def tokens_behind(ids: Tensor) -> list[int]:
-    """Return the tokens that follow the only row of `ids` in memory, 63 at most.
+    """Return the tokens that follow the only row of `ids` in memory, at most `MAX_DRAFT`.
 
     Verifying a draft, ``generate`` hands out beginnings of the candidate sequence, which are views of one
     tensor: behind them lies the rest of the draft. This is a hint and no more, since elsewhere anything may
     lie there.
     """
-    rest = ids.untyped_storage().nbytes() // ids.element_size() - ids.storage_offset() - ids.shape[1]
-    if rest < 1 or len(ids) != 1 or ids.stride(1) != 1:
+    width, step = ids.stride()
+    start = ids.shape[1]
+    if width <= start or step != 1 or ids.shape[0] != 1:
         return []
-    behind = ids.as_strided((min(rest, _MAX_DRAFT),), (1,), ids.storage_offset() + ids.shape[1])
-    tokens: list[int] = behind.tolist()
+    start += ids.storage_offset()
+    # The stride of a single row can be anything.
+    rest = min(width - ids.shape[1], ids.untyped_storage().nbytes() // ids.element_size() - start)
+    if rest < 1:
+        return []
+    tokens: list[int] = ids.as_strided((min(rest, MAX_DRAFT),), (1,), start).tolist()
     return tokens
 
 
@@ -118,15 +123,17 @@ class RowHistory:
 
     def _look_up(self, ids: Tensor) -> list[Node]:
         host = np.ascontiguousarray(ids.detach().cpu().numpy())
-        return self._resume(host) or self._begin(host)
+        return self._resume(host, bool(tokens_behind(ids))) or self._begin(host)
 
-    def _resume(self, ids: _Ids) -> list[Node] | None:
+    def _resume(self, ids: _Ids, is_draft: bool) -> list[Node] | None:
         """Return the nodes if `ids` may belong to the generation under way, else None.
 
         Inside one generation every row, without its last token, has been a row before.
         """
         start = self._prompt_length
-        if self._last is None or ids.shape[1] <= start or not self._fits(len(ids)):
+        # The prompt alone begins a generation, but for the first draft of one: an assistant had it before.
+        least = start if is_draft and self._trail else start + 1
+        if self._last is None or ids.shape[1] < least or not self._fits(len(ids)):
             return None
         if self._trail and len(ids) == 1:
             return self._rewind(ids[0])
@@ -150,18 +157,20 @@ class RowHistory:
         """Return the node of a row alone: from where it leaves the last call's row, it is walked anew."""
         assert self._last is not None
         last = self._last[0].cpu().numpy()
-        length = min(len(last), len(row) - 1)
+        length = min(len(last), len(row))
         differences = np.flatnonzero(last[:length] != row[:length])
-        kept = (int(differences[0]) if len(differences) else length) - self._prompt_length
-        if kept < 0:
+        kept = int(differences[0]) if len(differences) else length
+        if kept < self._prompt_length:
             return None
-        trail = self._trail[: kept + 1]
-        for token in row[self._prompt_length + kept : -1].tolist():
+        trail = self._trail[: kept - self._prompt_length + 1]
+        *inner, newest = row[kept:].tolist() or [None]
+        for token in inner:
             node = self._seen(0, trail[-1], token)
             if node is None:
                 return None
             trail.append(node)
-        trail.append(self._constraints[0].child(trail[-1], int(row[-1])))
+        if newest is not None:
+            trail.append(self._constraints[0].child(trail[-1], newest))
         self._trail = trail
         return trail[-1:]
 
