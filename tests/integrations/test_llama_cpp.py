@@ -210,7 +210,8 @@ def test_pytorch_is_not_needed():
     code = (
         "import sys; sys.modules.update(torch=None, transformers=None)\n"
         "import structgen, structgen.integrations.llama_cpp as m\n"
-        "m.AutomatonLogitsProcessor(structgen.compile_regex('a', structgen.Vocabulary.of_bytes()), finish_by=2)"
+        "automaton = structgen.compile_regex('a', structgen.Vocabulary.of_bytes())\n"
+        "m.AutomatonLogitsProcessor(automaton, start_after='#', finish_by=9)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
