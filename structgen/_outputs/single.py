@@ -103,13 +103,16 @@ class SingleOutput:
     def _follow(self, ids: _Ids) -> None:
         last = self._last
         common = 0 if last is None else _common(last, ids)
-        if last is None or not self._goes_on(last, ids, common):
-            if last is not None and self._fixed is None:
-                self._check_beginning(last, ids, common)
-            self._begin(ids)
-        else:
+        goes_on = last is not None and self._goes_on(last, ids, common)
+        if last is not None and not goes_on and self._fixed is None:
+            self._check_beginning(last, ids, common)
+        # Where a step fails, nothing is known of where the output stands.
+        self._last = None
+        if goes_on:
             del self._nodes[common - self._prompt + 1 :]
             self._walk(ids[common:])
+        else:
+            self._begin(ids)
         if last is not None and common < len(last):
             self._left.append(last)
         # A runtime may write into its own array.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 
 import jsonschema
@@ -203,6 +204,16 @@ def test_vocabularies_by_contract(library):
     assert structgen.Vocabulary.from_llama_cpp(llama, eos_token_ids=0).eos_token_ids == (0,)
     with pytest.raises(structgen.VocabularyError, match="no end-of-generation token"):
         structgen.Vocabulary.from_llama_cpp(library(tokens, set()))
+
+
+def test_pytorch_is_not_needed():
+    code = (
+        "import sys; sys.modules.update(torch=None, transformers=None)\n"
+        "import structgen, structgen.integrations.llama_cpp as m\n"
+        "automaton = structgen.compile_regex('a', structgen.Vocabulary.of_bytes())\n"
+        "m.AutomatonLogitsProcessor(automaton, start_after='#', finish_by=9)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 # -- the real package ----------------------------------------------------------------------------

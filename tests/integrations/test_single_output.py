@@ -103,6 +103,20 @@ def test_generations_that_take_turns_are_refused(second):
         allowed(output, [1, 2, *b"aa"])
 
 
+def test_after_a_failed_step_a_generation_begins(monkeypatch):
+    output = output_of(prompt_length=1)
+    allowed(output, [1, ord("a")])
+
+    def fail(*_):
+        raise structgen.LimitError("too many")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(output._rules, "child", fail)
+        with pytest.raises(structgen.LimitError):
+            allowed(output, [1, *b"ab"])
+    assert allowed(output, [1, *b"ab"]) == reference(b"ab")
+
+
 def test_markers_and_budgets():
     output = output_of(start_after="#", finish_by=4)
     assert ord("z") in allowed(output, [9])
