@@ -1,4 +1,4 @@
-"""Files of a cache: each has a checksum, is written at once or not at all, and goes when they are too many."""
+"""Files of a cache: each has a checksum, is written at once or not at all, and goes when there is no room."""
 
 from __future__ import annotations
 

@@ -159,7 +159,11 @@ def _grammar(source: Any, options: Mapping[str, Any]) -> tuple[str | None, str]:
         raise UncacheableError("a Lark object has no content to compare")
     from structgen._frontends.lark import read_grammar
 
-    name, text = read_grammar(source)
+    try:
+        name, text = read_grammar(source)
+    except (OSError, structgen.GrammarError) as error:
+        # To be raised where errors of grammars are.
+        raise UncacheableError(str(error)) from None
     if _FILE_IMPORT.search(text):
         raise UncacheableError("imported files may change")
     return name, text

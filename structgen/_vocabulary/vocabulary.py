@@ -7,7 +7,7 @@ import operator
 import os
 import struct
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -326,6 +326,48 @@ class Vocabulary:
         from structgen._vocabulary.llama_cpp import from_llama_cpp
 
         return from_llama_cpp(llm, logits_size, eos_token_ids)
+
+    @classmethod
+    def cached(
+        cls,
+        make: Callable[[], Vocabulary],
+        *,
+        key: Iterable[str | os.PathLike[str]],
+        directory: str | os.PathLike[str],
+    ) -> Vocabulary:
+        """Return a vocabulary from a directory, or else make it and keep it there for later processes.
+
+        Parameters
+        ----------
+        make : callable
+            Makes it where it is not there yet, such as
+            ``lambda: Vocabulary.from_mistral("tekken.json")``.
+        key : iterable of str or os.PathLike
+            All that it depends on: of a path (not a `str`) the content of the file, of a `str` its text, such
+            as the name and the revision of a model or the width of the logits.
+        directory : str or os.PathLike
+            The directory, which may be that of an :class:`AutomatonCache`, too. It is made if need be. Where it
+            cannot be written, the vocabulary is made each time, and a warning is logged.
+
+        Returns
+        -------
+        Vocabulary
+
+        Raises
+        ------
+        OSError
+            A file of the key cannot be read.
+        Exception
+            Whatever `make` raises.
+
+        Notes
+        -----
+        The file holds the tokens, with a checksum. A damaged one is made anew, with a warning of the logger
+        ``structgen.cache``. Whoever can write into the directory decides what the tokens are.
+        """
+        from structgen._vocabulary.stored import cached_vocabulary
+
+        return cached_vocabulary(make, key, directory)
 
     @property
     def tokens(self) -> tuple[bytes, ...]:

@@ -341,7 +341,7 @@ nb::dict StateView::stats() {
   read(kDead, [&](Engine& e, State) {
     if (!session_) add(e);
     if (own_) add(*own_);
-    if (!session_) bytes += core_->grammar->goals().bytes();
+    if (!session_) bytes += core_->grammar->goals().bytes() + core_->grammar->bytes();
     if (LarkGrammar* lark = core_->grammar->lark()) {
       searches = !lark->scanner.proof->holds();
       scanner_states = lark->scanner.states();
