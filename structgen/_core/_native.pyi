@@ -241,6 +241,9 @@ class Repeats:
     def nearly(self) -> list[tuple[int, int]]:
         """Return what is one symbol short of a complete copy: runs, and repeats that would be new."""
 
+    def ago(self, count: int) -> int:
+        """Return the symbol that many symbols ago; 1 is the last."""
+
     def append(self, symbol: int) -> Repeats: ...
     def extend(self, symbols: bytes) -> Repeats: ...
     def last(self, count: int) -> list[int]:

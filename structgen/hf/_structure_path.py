@@ -6,7 +6,6 @@ tokens up to it.
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -96,7 +95,8 @@ class StructurePath(ABC, Generic[P]):
             found: Critical = []
             if place.state not in (DEAD, FINISHED):
                 self._find_structure(place, found)
-                self._find_content(place, found)
+                if place.content.length:
+                    self._find_content(place, found)
             if found:
                 found = _by_count(self._chosen(place.state, found))
             place.critical = found
@@ -180,18 +180,20 @@ class StructurePath(ABC, Generic[P]):
 
     def _find_content(self, place: P, found: Critical) -> None:
         for period, matched in place.content.runs:
-            unit = bytes(place.content.last(period))
+            unit = place.pending[-period:]
             if matched + period < _CONTENT_BYTES or not any(map(str.isalnum, unit.decode("latin-1"))):
                 continue
             # What would follow, and how much of it belongs to the copy under way.
             follows = unit * (2 + 64 // period)
-            tokens = list(self._spelling.beginnings(follows, -matched % period))
+            tokens = self._spelling.beginnings(follows, -matched % period)
             if tokens:
                 found.append((matched // period, np.array(tokens, np.int64)))
 
 
 def _by_count(found: Critical) -> Critical:
     """Return one group for each count, rising."""
+    if len(found) == 1:
+        return found
     groups: dict[int, list[Ids]] = {}
     for repeats, ids in found:
         groups.setdefault(repeats, []).append(ids)
@@ -204,28 +206,39 @@ class Spelling:
     """Finds the tokens that spell the beginning of a text, or the text and more."""
 
     def __init__(self, tokens: list[bytes]) -> None:
-        self._ids: dict[bytes, list[int]] = {}
-        for token, data in enumerate(tokens):
-            if data:
-                self._ids.setdefault(data, []).append(token)
         order = sorted((data, token) for token, data in enumerate(tokens) if data)
         self._texts = [data for data, _ in order]
-        self._order = np.array([token for _, token in order], np.int64)
-        self._longest = max(map(len, self._ids), default=0)
+        self._ids = [token for _, token in order]
+        self._order = np.array(self._ids, np.int64)
+        self._longest = max(map(len, self._texts), default=0)
+        # For each text the longest other one that it begins with, or -1.
+        self._shorter: list[int] = []
+        begun: list[int] = []
+        for at, data in enumerate(self._texts):
+            while begun and not data.startswith(self._texts[begun[-1]]):
+                begun.pop()
+            self._shorter.append(begun[-1] if begun else -1)
+            begun.append(at)
         self.with_commas = [(token, data) for token, data in enumerate(tokens) if b"," in data]
         """Tokens that have a comma, with their bytes."""
 
-    def beginnings(self, text: bytes, beyond: int) -> Iterator[int]:
-        """Yield the tokens that are a beginning of `text` longer than `beyond` bytes, the shortest first."""
-        for length in range(beyond + 1, min(len(text), self._longest) + 1):
-            yield from self._ids.get(text[:length], ())
+    def beginnings(self, text: bytes, beyond: int) -> list[int]:
+        """Return the tokens that are a beginning of `text` longer than `beyond` bytes, the shortest first."""
+        texts = self._texts
+        # Whatever stands between a beginning of the text and the text begins with it, too.
+        at = bisect_right(texts, text) - 1
+        found = []
+        while at >= 0 and len(texts[at]) > beyond:
+            if text.startswith(texts[at]):
+                found.append(self._ids[at])
+            at = self._shorter[at]
+        found.reverse()
+        return found
 
     def longest(self, text: bytes) -> int | None:
         """Return the longest token that is a beginning of `text`, if there is one."""
-        for length in range(min(len(text), self._longest), 0, -1):
-            if tokens := self._ids.get(text[:length]):
-                return tokens[0]
-        return None
+        found = self.beginnings(text, 0)
+        return found[-1] if found else None
 
     def longer(self, text: bytes) -> Ids:
         """Return the tokens that begin with `text` and have more."""

@@ -78,17 +78,30 @@ class SymbolPath(StructurePath[SymbolPlace]):
         after.ignored = place.ignored
         text = place.pending + self._tokens[token]
         if events:
-            cut = 0
-            last = place.ends[-1][2] if place.ends else b""
-            for event in events:
-                at = len(place.pending) + event.position
-                last = self._take(after, event, text[cut:at], last)
-                if event.kind != "close":
-                    cut = max(cut, at)
+            cut = self._take_all(after, events, text, len(place.pending))
             if cut:
                 text, after.content = text[cut:], self._empty
         after.pending = text
         return after
+
+    def _take_all(
+        self, after: SymbolPlace, events: list[Event], text: bytes, before: int, *, until_symbol: bool = False
+    ) -> int:
+        """Take events of a text with some bytes `before` the token, perhaps only until they make a symbol.
+
+        Return where the lexeme under way begins.
+        """
+        cut = 0
+        last = after.ends[-1][2] if after.ends else b""
+        known = after.symbols
+        for event in events:
+            at = before + event.position
+            last = self._take(after, event, text[cut:at], last)
+            if event.kind != "close" and at > cut:
+                cut = at
+            if until_symbol and after.symbols is not known:
+                break
+        return cut
 
     def _take(self, after: SymbolPlace, event: Event, lexeme: bytes, last: bytes) -> bytes:
         """Take one event; return the last lexeme that the parser was shown."""
@@ -139,40 +152,47 @@ class SymbolPath(StructurePath[SymbolPlace]):
             symbol = self._symbols[after.shape] = len(self._shapes)
             self._shapes.append(after.shape)
         after.symbols = after.symbols.append(symbol)
-        after.ends = (*after.ends, (*after.first, last))[-self._window :]
+        after.ends = (*after.ends[1 - self._window :], (*after.first, last))
         after.shape = ()
 
     # -- critical tokens ---------------------------------------------------------------------
 
     def _find_structure(self, place: SymbolPlace, found: Critical) -> None:
+        pending = place.pending
+        if not place.shape and (not pending or pending.isspace()):
+            self._find_at_end(place, found)
+        if pending or place.shape:
+            self._find_nearly(place, found)
+
+    def _find_at_end(self, place: SymbolPlace, found: Critical) -> None:
+        """Find the tokens behind complete symbols, with nothing but white space under way."""
         ends, pending = place.ends, place.pending
-        if not place.shape:
-            for period, matched in place.symbols.runs:
-                # The first lexeme of a unit longer than the window is forgotten.
-                if matched % period == 0 and period <= len(ends):
-                    if pending and not pending.isspace():
-                        continue
-                    repeats = matched // period
-                    for front, lexeme in {
-                        (front, lexeme)
-                        for ignored, lexeme in self._firsts(ends, period, period, repeats + 1)
-                        for front in (b"", ignored[len(pending) :] if ignored.startswith(pending) else b"")
-                    }:
-                        tokens = self._spelled(front, lexeme)
-                        if len(tokens):
-                            found.append((repeats, tokens))
-            if not pending:
-                return
-        # A symbol is under way: does it end with the token that begins the next copy?
+        for period, matched in place.symbols.runs:
+            # The first lexeme of a unit longer than the window is forgotten.
+            if matched % period or period > len(ends):
+                continue
+            repeats = matched // period
+            for front, lexeme in {
+                (front, lexeme)
+                for ignored, lexeme in self._firsts(ends, period, period, repeats + 1)
+                for front in (b"", ignored[len(pending) :] if ignored.startswith(pending) else b"")
+            }:
+                tokens = self._spelled(front, lexeme)
+                if len(tokens):
+                    found.append((repeats, tokens))
+
+    def _find_nearly(self, place: SymbolPlace, found: Critical) -> None:
+        """Find the tokens that end the symbol under way and begin the next copy."""
+        ends, pending, shape = place.ends, place.pending, place.shape
         # The periods of runs that go on alike differ, but not what is expected of them.
         asked: dict[tuple[bytes, bytes, int], int] = {}
         for period, matched in place.symbols.nearly():
             if period > len(ends):
                 continue
-            symbol = place.symbols.last(period)[0]
+            symbol = place.symbols.ago(period)
             whole = self._shapes[symbol]
-            missing = len(whole) - len(place.shape)
-            if whole[: len(place.shape)] != place.shape or missing > (1 if pending else 0):
+            missing = len(whole) - len(shape)
+            if missing > (1 if pending else 0) or whole[: len(shape)] != shape:
                 continue
             repeats = (matched + 1) // period
             last = ends[-period][2] if missing else b""
@@ -183,13 +203,19 @@ class SymbolPath(StructurePath[SymbolPlace]):
                 firsts.add(place.first)
             for ignored, lexeme in firsts:
                 between = ignored[len(pending) :] if ignored.startswith(pending) else b""
-                for front in (b"", ignored, between, rest, rest + ignored):
+                for front in {b"", ignored, between, rest, rest + ignored}:
                     key = front, lexeme, symbol
                     asked[key] = max(asked.get(key, 0), repeats)
+        completed: dict[int, int | None] = {}
         for (front, lexeme, symbol), repeats in asked.items():
             tokens = self._spelled(front, lexeme)
+            if not len(tokens):
+                continue
             # The first tells for all whether what is under way ends there, and as what.
-            if len(tokens) and self._completes(place, int(tokens[0]), symbol):
+            first = tokens.item(0)
+            if first not in completed:
+                completed[first] = self._completed_by(place, first)
+            if completed[first] == symbol:
                 found.append((repeats, tokens))
 
     @staticmethod
@@ -207,11 +233,15 @@ class SymbolPath(StructurePath[SymbolPlace]):
         beginnings = list(self._spelling.beginnings(text, len(front)))
         return np.concatenate((np.array(beginnings, np.int64), self._spelling.longer(text)))
 
-    def _completes(self, place: SymbolPlace, token: int, symbol: int) -> bool:
-        """Tell whether `token` makes the symbol under way `symbol`."""
+    def _completed_by(self, place: SymbolPlace, token: int) -> int | None:
+        """Return the symbol that `token` makes of the one under way."""
         state, events = self._tell(place.state, token)
-        if state == DEAD or not events:
-            return False
-        symbols = self._read(place, token).symbols
-        back = symbols.length - place.symbols.length
-        return 0 < back <= self._window and symbols.last(back)[0] == symbol
+        if state == DEAD or any(event.kind == "unknown" for event in events):
+            return None
+        after = SymbolPlace(state, place.symbols, self._empty)
+        after.ends, after.shape, after.first = place.ends, place.shape, place.first
+        after.ignored = place.ignored
+        self._take_all(
+            after, events, place.pending + self._tokens[token], len(place.pending), until_symbol=True
+        )
+        return after.symbols.ago(1) if after.symbols is not place.symbols else None

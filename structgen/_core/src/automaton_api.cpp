@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <string>
+#include <unordered_map>
 
 namespace nb = nanobind;
 
@@ -249,12 +252,36 @@ State StateView::advance_bytes(State s, const nb::bytes& data) {
 
 namespace {
 
+// Events are immutable and few differ: to make one in Python takes longer than most questions about structure do.
+class KnownEvents {
+ public:
+  nb::object operator()(const Event& e) {
+    const auto found = known_.find(e);
+    if (found != known_.end()) return found->second;
+    static constexpr const char* kKinds[] = {"terminal", "ignored", "open", "close", "unknown"};
+    if (!type_.is_valid()) type_ = nb::module_::import_("structgen._structure").attr("Event");
+    nb::object made = type_(kKinds[static_cast<std::size_t>(e.kind)], nb::str(e.name.data(), e.name.size()), e.position);
+    if (known_.size() >= kMost) known_.clear();
+    known_.emplace(e, made);
+    return made;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 1 << 14;
+  struct Hash {
+    std::size_t operator()(const Event& e) const {
+      return std::hash<std::string>()(e.name) + 0x9e3779b97f4a7c15u * (8 * e.position + static_cast<std::size_t>(e.kind));
+    }
+  };
+  nb::object type_;
+  std::unordered_map<Event, nb::object, Hash> known_;
+};
+
 nb::list as_list(const Events& events) {
-  static constexpr const char* kKinds[] = {"terminal", "ignored", "open", "close", "unknown"};
+  // Never destroyed: at exit, the interpreter is gone before it.
+  static KnownEvents& known = *new KnownEvents;
   nb::list out;
-  if (events.empty()) return out;
-  const nb::object type = nb::module_::import_("structgen._structure").attr("Event");
-  for (const Event& e : events) out.append(type(kKinds[static_cast<std::size_t>(e.kind)], nb::str(e.name.data(), e.name.size()), e.position));
+  for (const Event& e : events) out.append(known(e));
   return out;
 }
 
