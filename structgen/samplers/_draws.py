@@ -197,15 +197,16 @@ def run(
 # -- masks ----------------------------------------------------------------------------------
 
 
-def mask_draws(logprobs: Tensor, allowed: Tensor, generator: torch.Generator | None) -> list[Draw]:
+def mask_draws(logprobs: Tensor, allowed: Tensor | None, generator: torch.Generator | None) -> list[Draw]:
     """Draw a token of every row from its mask.
 
     Parameters
     ----------
     logprobs : Tensor
         Floating point, shape ``(n, V)``.
-    allowed : Tensor
-        Booleans, shape ``(n, V)``; or packed masks, int32 of shape ``(n, W)`` on the same device.
+    allowed : Tensor or None
+        Booleans, shape ``(n, V)``; or packed masks, int32 of shape ``(n, W)`` on the same device; or None
+        where all tokens are allowed.
     generator : torch.Generator or None
         Source of randomness.
 
@@ -264,8 +265,11 @@ def masked_logprobs(logprobs: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
     return masked.sub_(torch.where(log_z > -math.inf, log_z, 0.0)[:, None]), log_z
 
 
-def _masked(logprobs: Tensor, allowed: Tensor) -> Tensor:
+def _masked(logprobs: Tensor, allowed: Tensor | None) -> Tensor:
     """Return a copy in float64 with minus infinity where a token is not allowed."""
+    if allowed is None:
+        found = working(logprobs)
+        return found.clone() if found is logprobs else found
     if allowed.dtype == torch.bool:
         logprobs = working(logprobs)
         return torch.where(allowed.to(logprobs.device), logprobs, -math.inf)
