@@ -131,7 +131,7 @@ class _Unguided:
     def draw(
         self, contexts: SequenceOf[Context], logprobs: Tensor, generator: torch.Generator | None
     ) -> list[Draw]:
-        drawn = mask_draws(logprobs, torch.ones(logprobs.shape, dtype=torch.bool), generator)
+        drawn = mask_draws(logprobs, None, generator)
         ends = frozenset(contexts[0].vocabulary.eos_token_ids)
         pairs = list(zip(contexts, drawn, strict=True))
         ended = iter(self.potential.complete_many([c for c, draw in pairs if draw.token in ends]))

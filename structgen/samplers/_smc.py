@@ -20,7 +20,7 @@ from structgen.samplers._language_models import LanguageModel
 from structgen.samplers._potentials import Potential, checked_score
 from structgen.samplers._results import Cause, Death, SamplingResult, Sequence
 from structgen.samplers._run import Lanes, Progress, Run, budget_error, check_start
-from structgen.samplers._token_samplers import TokenSampler
+from structgen.samplers._token_samplers import TokenSampler, for_run, masks_ahead
 
 _NEVER = -math.inf
 
@@ -201,6 +201,8 @@ def advance(
     # Of each particle, by its row in a full batch: its population, and its number there.
     places = [(population, i) for population in populations for i in range(count)]
     live = list(range(len(places)))
+    token_sampler = for_run(populations[0].token_sampler)
+    ahead = masks_ahead(token_sampler)
     if forced is not None:
         live = _force_start(places, lanes, forced, run)
     for step in range(max_tokens):
@@ -208,9 +210,9 @@ def advance(
             break
         logprobs = lanes.logprobs(live)
         generator = run.generator(logprobs.device)
-        contexts = [population.contexts[i] for population, i in (places[row] for row in live)]
+        contexts = _contexts(places, live)
         with run.timed("constraint"):
-            draws = _draws(populations[0].token_sampler, contexts, logprobs, max_tokens, generator)
+            draws = _draws(token_sampler, contexts, logprobs, max_tokens, generator)
         chosen = torch.tensor([max(draw.token, 0) for draw in draws], device=logprobs.device)
         gained = logprobs.gather(1, chosen.unsqueeze(1)).squeeze(1).tolist()
         drawn = dict(zip(live, zip(draws, gained, strict=True), strict=True))
@@ -223,14 +225,28 @@ def advance(
         live = _live(places)
         if not live:
             break
-        tokens = {row: places[row][0].contexts[places[row][1]].token for row in live}
+        tokens = {row: context.token for row, context in zip(live, _contexts(places, live), strict=True)}
+        pieces: dict[int, list[int]] = {}
+        if forced is not None:
+            with run.timed("constraint"):
+                pieces = {row: places[row][0].force(places[row][1], forced) for row in live}
+        if ahead is not None:
+            with run.timed("constraint"):
+                # The last token is an end token, whatever the mask.
+                ahead.start([c for c in _contexts(places, live) if c.length < max_tokens - 1])
+        # On a GPU the model works on while the host goes on to the masks.
         if forced is None:
             lanes.advance(tokens, ancestors)
-            continue
-        with run.timed("constraint"):
-            pieces = {row: places[row][0].force(places[row][1], forced) for row in live}
-        logs = lanes.extend({row: [token, *pieces[row]] for row, token in tokens.items()}, ancestors)
-        live = _credit(places, logs, pieces)
+        else:
+            logs = lanes.extend({row: [token, *pieces[row]] for row, token in tokens.items()}, ancestors)
+            live = _credit(places, logs, pieces)
+        if ahead is not None:
+            with run.timed("constraint"):
+                ahead.send()
+
+
+def _contexts(places: SequenceOf[tuple["Population", int]], rows: SequenceOf[int]) -> list[Context]:
+    return [population.contexts[i] for population, i in (places[row] for row in rows)]
 
 
 def _live(places: SequenceOf[tuple["Population", int]]) -> list[int]:

@@ -188,16 +188,32 @@ void StateView::fill_mask(State s, nb::handle out) {
   });
 }
 
+// Masks that are known are copied under the shared lock, so that threads with a part of a batch each don't wait for one another.
 void StateView::fill_masks(const std::vector<State>& states, nb::handle out) {
   const std::size_t words = core_->engine.vocabulary().mask_words;
   OutBuffer buffer;
   std::uint32_t* rows = buffer.get(out, words * states.size());
-  judged([&] {
-    core_->engine.shared_only = false;
+  const auto local = [](State s) { return s >= kSessionBase ? s - kSessionBase : s; };
+  const auto engine = [&](State s) -> Engine& { return s >= kSessionBase ? *own_ : core_->engine; };
+  std::vector<std::size_t> missing;
+  {
+    nb::gil_scoped_release release;
+    std::shared_lock<std::shared_mutex> lock(core_->lexer->mutex);
     for (std::size_t i = 0; i < states.size(); ++i) {
       check(states[i]);
-      Engine& e = states[i] >= kSessionBase ? *own_ : core_->engine;
-      e.copy_mask(e.mask(states[i] >= kSessionBase ? states[i] - kSessionBase : states[i]), rows + i * words);
+      const Engine& e = engine(states[i]);
+      if (const MaskRecord* record = e.known_mask(local(states[i])))
+        e.copy_mask(*record, rows + i * words);
+      else
+        missing.push_back(i);
+    }
+  }
+  if (missing.empty()) return;
+  judged([&] {
+    core_->engine.shared_only = false;
+    for (std::size_t i : missing) {
+      Engine& e = engine(states[i]);
+      e.copy_mask(e.mask(local(states[i])), rows + i * words);
     }
   });
 }
