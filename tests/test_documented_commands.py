@@ -13,7 +13,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,11 @@ import structgen
 from jsonschemabench.cli import main as jsonschemabench
 from structgen.cli import cli as structgen_cli
 from tests.cli.support import REPOSITORY
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 PAGES = sorted(
     str(path.relative_to(REPOSITORY))

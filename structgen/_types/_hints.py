@@ -29,6 +29,11 @@ def special_form(origin: Any) -> str | None:
     return name if name in {"Required", "NotRequired", "ReadOnly", "Final", "ClassVar"} else None
 
 
+def is_unpacked(hint: Any) -> bool:
+    """Return whether ``hint`` is ``Unpack[...]``, of :mod:`typing` or ``typing_extensions``."""
+    return getattr(get_origin(hint), "_name", None) == "Unpack"
+
+
 def fallback(variable: Any) -> Any:
     """Return what a type variable that nobody bound stands for."""
     if not isinstance(variable, TypeVar) and type(variable).__name__ != "TypeVar":

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,11 @@ from jsonschemabench.runs.plan import PlanError
 from jsonschemabench.runs.store import RunFolder, RunManifest, StoreError
 from jsonschemabench.runs.units import Finished, Unit, UnitWorker
 from jsonschemabench.sampler_quality import QualityRow
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 Write = Callable[[dict[str, dict[str, Any]]], Path]
 FAKE, SLOW = "fake_engines:FakeEngine", "fake_engines:SlowEngine"
