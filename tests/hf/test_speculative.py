@@ -15,8 +15,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import structgen
 from structgen import GuardDeadEnd, Vocabulary
+from structgen._outputs.constraint import RowConstraint
 from structgen.hf import AutomatonLogitsProcessor, GrammarRepetitionPenalty
-from structgen.hf._constraint import RowConstraint
 from structgen.hf._drafts import RecentMasks
 from structgen.hf._history import MAX_DRAFT, tokens_behind
 from structgen.testing import tiny_model
