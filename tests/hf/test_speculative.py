@@ -201,6 +201,26 @@ def test_no_mask_is_made_twice(options: dict[str, Any]) -> None:
     assert spy.calls["step"] + spy.calls["step_many"] < len(seen)
 
 
+def test_more_masks_than_are_kept(vocabulary: Vocabulary) -> None:
+    automaton = structgen.compile_regex("(a|b|cc|ddd){150}!", vocabulary)
+    row = torch.tensor([[50, *encode(vocabulary, "abccddd" * 30)]])
+    processor = AutomatonLogitsProcessor(automaton)
+    scores = torch.zeros(1, PADDED)
+    at, state = 1, automaton.start
+    while at < row.shape[1]:
+        # Drafts of 9 tokens, of which 6 are kept.
+        candidate = row[:, : at + 9].clone()
+        for length in range(at, candidate.shape[1] + 1):
+            after = automaton.step_many(state, candidate[0, at:length].tolist())
+            expected = automaton.mask(after[-1] if after else state)
+            allowed = processor(candidate[:, :length], scores)[0].isfinite()
+            words = [sum(1 << i for i in range(32) if part[i]) for part in allowed.view(-1, 32).tolist()]
+            assert words == expected.view("uint32").tolist()
+        state = automaton.step_many(state, row[0, at : at + 6].tolist())[-1]
+        at += 6
+    assert at > 2 * MAX_DRAFT
+
+
 def test_masks_are_made_anew_on_another_device(vocabulary: Vocabulary) -> None:
     spy = Spy(structgen.compile_regex("a*!", vocabulary))
     constraint, recent = RowConstraint(spy, None, None, True), RecentMasks(PADDED // 32)
@@ -271,13 +291,21 @@ def test_dead_ends_in_drafts(generate: Generate, model: LlamaForCausalLM, vocabu
     automaton = automaton_of(vocabulary)
     prompt = [50, *encode(vocabulary, "bbbbabab")]
     candidate = torch.tensor([[*prompt, *encode(vocabulary, "bbb!")]])
-    processor = AutomatonLogitsProcessor(automaton)
-    scores = torch.zeros(1, PADDED)
+
+    def raises_at(finish_by: int | None, as_draft: bool) -> int:
+        processor = AutomatonLogitsProcessor(automaton, finish_by=finish_by)
+        for length in range(len(prompt), candidate.shape[1] + 1):
+            ids = candidate[:, :length]
+            try:
+                processor(ids if as_draft else ids.clone(), torch.zeros(1, PADDED))
+            except GuardDeadEnd:
+                return length - len(prompt)
+        raise AssertionError("no dead end")
+
     # The draft's dead end is no error before its turn comes: all in front of it may be rejected.
-    for length in range(3):
-        processor(candidate[:, : len(prompt) + length], scores)
-    with pytest.raises(GuardDeadEnd):
-        processor(candidate[:, : len(prompt) + 3], scores)
+    assert raises_at(None, True) == raises_at(None, False) == 3
+    # With a budget, the way to the end is looked for ahead.
+    assert raises_at(5, True) == raises_at(5, False) > 0
     for seed in range(3):
         options = {"seed": seed, "do_sample": False}
         plain = generate(AutomatonLogitsProcessor(automaton, on_dead_end="mark"), [prompt], **options)
