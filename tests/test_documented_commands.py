@@ -388,8 +388,8 @@ EXAMPLES: dict[str, Examples | Elsewhere | NotRun] = {
     "docs/explain.md": Elsewhere(
         "tests/json_schema/test_explain.py::test_the_example_of_the_documentation_prints_what_it_says"
     ),
-    "docs/gbnf.md": Examples(("vocabulary",)),
     "docs/generate.md": Examples(),
+    "docs/gbnf.md": Examples(("vocabulary",)),
     "docs/integrations.md": NotRun("it starts vLLM; tests/integrations has its interface"),
     "docs/kernels.md": Examples(),
     "docs/lark.md": Examples(("vocabulary",)),
