@@ -212,6 +212,8 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
         "--max-slower 100000 --max-memory 100000",
         why=f"{PAIR}; how fast a machine is at it is nothing for a test",
     ),
+    f"{BENCH} gpu": Elsewhere("tests/bench/test_gpu.py::test_the_command_on_a_small_shape"),
+    f"{BENCH} forced": Run("--samples 1 --max-tokens 200", why=FEW),
     f"{BENCH} kernels": Elsewhere("tests/bench/test_kernels.py::test_without_a_gpu_it_says_so"),
     f"{BENCH} exact --runs 500 --particles 5": Elsewhere("tests/bench/test_exact.py::test_the_command"),
     f"{BENCH} run --measure outputs --data small --engines structgen,xgrammar --outputs 5 "
@@ -390,6 +392,7 @@ EXAMPLES: dict[str, Examples | Elsewhere | NotRun] = {
     "docs/explain.md": Elsewhere(
         "tests/json_schema/test_explain.py::test_the_example_of_the_documentation_prints_what_it_says"
     ),
+    "docs/generate.md": Examples(),
     "docs/gbnf.md": Examples(("vocabulary",)),
     "docs/integrations.md": NotRun("it starts vLLM and others; tests/integrations has them"),
     "docs/kernels.md": Examples(),

@@ -34,8 +34,9 @@ def _forget_threads() -> None:
     _pool = None
 
 
-# A child process has none of its parent's threads.
-os.register_at_fork(after_in_child=_forget_threads)
+if hasattr(os, "register_at_fork"):
+    # A child process has none of its parent's threads.
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
 def words(context: Context) -> int:

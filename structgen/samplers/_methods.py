@@ -52,7 +52,8 @@ class LocallyConstrained(ParticleSampler):
     Forced tokens need a :class:`MaskSampler`, and a language model whose rows have a method ``extend``:
     :class:`HuggingFaceModel` with a cache that grows, and :class:`TableModel`. Rows of a batch whose forced
     texts differ in length are padded in between, so that the cache holds up to as many positions for each
-    row as the longest of every step.
+    row as the longest of every step; and the logits of all tokens that are read in a step are in memory at
+    once.
     """
 
     particles: int = 5
