@@ -124,7 +124,7 @@ def costs(rows: Iterable[FreezeRow]) -> list[list[str]]:
     rows = list(rows)
     frozen = [row for row in rows if row.outcome == FROZEN]
     given_up = [row for row in rows if row.outcome in (LIMIT, REMEMBERS)]
-    series = {
+    series: dict[str, list[float]] = {
         "states": [row.states for row in frozen],
         "classes of tokens": [row.classes for row in frozen],
         "KiB of tables": [row.bytes / 1024 for row in frozen],

@@ -109,7 +109,9 @@ class FrozenTables:
         self._check(state)
         words = self.allowed[state][self.class_of_token >> 5]
         bits = (words >> (self.class_of_token & 31)) & 1
-        return _packed(bits.astype(bool)[None])[0]
+        padded = np.pad(bits.astype(bool), (0, -len(bits) % 32))
+        packed: Ints = np.packbits(padded, bitorder="little").view("<i4").astype(np.int32)
+        return packed
 
     def accepts(self, state: int) -> bool:
         """Return whether the text may end in a state."""
@@ -197,10 +199,3 @@ def freeze_tables(
     else:
         tables |= {"row_begin": begin.astype(np.int32), "row_class": row_class, "row_next": row_next}
     return FrozenTables(**tables, accepting=accepting.astype(bool), classes=classes)
-
-
-def _packed(bits: npt.NDArray[np.bool_]) -> Ints:
-    """Pack rows of bools to int32 words, the first in the lowest bit."""
-    padded = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 32)))
-    octets = np.packbits(padded, axis=1, bitorder="little")
-    return octets.view("<i4").astype(np.int32)

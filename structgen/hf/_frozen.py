@@ -86,7 +86,7 @@ class FrozenLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         return self._automaton.apply_(masked, torch.where(self._states == DEAD, FINISHED, self._states))
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def generate_frozen(
     model: Any,
     input_ids: Tensor,
@@ -270,4 +270,5 @@ class _Loop:
             graph.register_generator_state(self.generator)
         with torch.cuda.graph(graph):
             self.step()
-        return graph.replay
+        replay: Callable[[], None] = graph.replay
+        return replay

@@ -26,7 +26,7 @@ class Tensors:
     @property
     def states(self) -> int:
         """Number of states."""
-        return self.accepting.shape[0]
+        return len(self.accepting)
 
     @property
     def halvings(self) -> int:

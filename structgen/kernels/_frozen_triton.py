@@ -86,7 +86,8 @@ def step(tables: Tensors, states: Tensor, tokens: Tensor, out: Tensor) -> None:
 def _device(tensor: Tensor) -> AbstractContextManager[object]:
     if tensor.is_cuda:
         # Triton launches on the current device.
-        return torch.cuda.device(tensor.device)
+        device: AbstractContextManager[object] = torch.cuda.device(tensor.device)
+        return device
     if isinstance(_step_kernel, triton.JITFunction):
         raise ValueError(
             f'the states are on {tensor.device}, and Triton compiles for GPUs: backend="torch", or set '
