@@ -13,6 +13,7 @@ from jsonschemabench import import_time as import_times
 from jsonschemabench.commands import (
     compare,
     exact,
+    freeze,
     import_time,
     lark,
     load,
@@ -73,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         module.add_parser(commands)
     for study in (sampler_quality, repetition, diversity, kernels, forced, gpu):
         study.add_parser(commands).set_defaults(run=partial(_run_study, study))
-    for module in (samplers, exact, run, report, compare, load, memory, import_time):
+    for module in (samplers, exact, freeze, run, report, compare, load, memory, import_time):
         module.add_parser(commands)
     return found
 

@@ -9,6 +9,7 @@ from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
 from structgen._errors import (
     AllParticlesDeadError,
     BudgetError,
+    FreezeError,
     GrammarError,
     GuardDeadEnd,
     LimitError,
@@ -45,6 +46,7 @@ __all__ = [
     "BudgetError",
     "Event",
     "Explanation",
+    "FreezeError",
     "GrammarError",
     "GuardDeadEnd",
     "LimitError",

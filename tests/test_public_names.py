@@ -15,6 +15,7 @@ PUBLIC = [
     "Event",
     "Explanation",
     "FINISHED",
+    "FreezeError",
     "GrammarError",
     "GuardDeadEnd",
     "LimitError",
@@ -62,7 +63,7 @@ def test_every_public_name_exists(name: str) -> None:
 
 def test_no_other_name_is_public() -> None:
     # Bound here once something imports them.
-    subpackages = {"cli", "hf", "integrations", "kernels", "samplers", "testing"}
+    subpackages = {"cli", "frozen", "hf", "integrations", "kernels", "samplers", "testing"}
     names = {name for name in vars(structgen) if not name.startswith("_")}
     assert names - subpackages <= set(PUBLIC)
     with pytest.raises(AttributeError, match="no attribute 'compile_grammar'"):

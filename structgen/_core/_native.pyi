@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from structgen._structure import Event
+from structgen.frozen import DeviceAutomaton
 
 # The ranges of characters that one item of a pattern of re matches under flags of it.
 _Ask = Callable[[str, int], Sequence[tuple[int, int]]]
@@ -195,6 +196,17 @@ class TokenAutomaton:
     @property
     def reads_json(self) -> bool: ...
     def session(self) -> Session: ...
+    def _tables(
+        self, max_states: int, max_bytes: int, max_seconds: float
+    ) -> tuple[
+        npt.NDArray[np.int32],
+        npt.NDArray[np.int64],
+        npt.NDArray[np.int32],
+        npt.NDArray[np.int32],
+        npt.NDArray[np.uint8],
+        int,
+    ]: ...
+    def freeze(self, **options: Any) -> DeviceAutomaton: ...
     def stats(self) -> dict[str, int]: ...
 
 @final

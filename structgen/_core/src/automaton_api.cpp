@@ -362,6 +362,11 @@ nb::tuple StateView::rule_names() {
   return as_tuple(names);
 }
 
+FrozenTables TokenAutomaton::tables(FreezeLimits limits) const {
+  nb::gil_scoped_release release;
+  return Freezer(core_, limits).run();
+}
+
 nb::dict StateView::stats() {
   Engine::Counters c;
   std::size_t states = 0, stacks = 0, bytes = 0, mask_bytes = 0, scanner_states = 0, token_tables = 0;

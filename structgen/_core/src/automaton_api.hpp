@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "freeze.hpp"
 #include "handles.hpp"
 
 namespace structgen {
@@ -98,6 +99,7 @@ class TokenAutomaton : public StateView {
  public:
   TokenAutomaton(std::shared_ptr<Automaton> core, std::shared_ptr<const Predicates> predicates) : StateView(std::move(core), std::move(predicates), false) {}
   Session session() const { return Session(core_, predicates_); }
+  FrozenTables tables(FreezeLimits limits) const;
 };
 
 }  // namespace structgen

@@ -11,6 +11,7 @@
 
 #include "automaton_api.hpp"
 #include "builder.hpp"
+#include "bindings_freeze.hpp"
 #include "bindings_lr.hpp"
 #include "bindings_repeats.hpp"
 #include "docstrings.hpp"
@@ -312,6 +313,9 @@ NB_MODULE(_native, m) {
     } catch (const LimitError& e) {
       nb::object type = nb::module_::import_("structgen._errors").attr("LimitError");
       PyErr_SetString(type.ptr(), e.what());
+    } catch (const FreezeError& e) {
+      nb::object type = nb::module_::import_("structgen._errors").attr("FreezeError");
+      PyErr_SetString(type.ptr(), e.what());
     } catch (const GuardDeadEndError& e) {
       nb::object type = nb::module_::import_("structgen._errors").attr("GuardDeadEnd");
       nb::list names;
@@ -366,6 +370,7 @@ NB_MODULE(_native, m) {
   nb::class_<TokenAutomaton> automaton(m, "TokenAutomaton", nb::dynamic_attr(), doc::kAutomaton);
   bind_automaton(automaton);
   automaton.def("session", &TokenAutomaton::session, nb::keep_alive<0, 1>(), doc::kSessionMethod);
+  bind_freeze(automaton);
   nb::class_<Session> session(m, "Session", doc::kSession);
   bind_automaton(session);
   bind_lr(m);

@@ -425,6 +425,7 @@ class Engine {
   void free_some();
 
   friend class Completion;
+  friend class Freezer;
 
   std::shared_ptr<const Grammar> grammar_;
   std::shared_ptr<const VocabularyData> vocabulary_;
