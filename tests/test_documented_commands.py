@@ -143,6 +143,8 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     f"{BENCH} masks --engines structgen --property-order any --failures failures.txt": Run(ONE, why=DATA),
     f"{BENCH} masks --engines structgen,llguidance --sample 100 --fresh-process-every 1": Run(ONE, why=DATA),
     f"{BENCH} masks --engines structgen,llguidance --data maskbench-dev.tar.xz": Run(ONE, why=DATA),
+    f"{BENCH} masks --engines structgen,llama_cpp --data maskbench-dev.tar.xz --sample 60 --seed 1 "
+    "--timeout 150": Run(ONE, why=DATA),
     f"{BENCH} masks --engines structgen,llguidance --sample 40 --seed 1 --fresh-process-every 1": Run(
         ONE, why=DATA
     ),
