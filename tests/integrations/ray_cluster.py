@@ -1,8 +1,8 @@
 """Ray Data on a local cluster, for test_ray.py: ``ray_cluster.py FOLDER``.
 
-A program of its own, so that what Ray leaves in a process does not reach other tests. It exits with 77 where no
-cluster can be started, and else prints a line of JSON with what it saw. With ``FOLDER first`` it is a run that
-is there to be killed.
+A program of its own, so that what Ray leaves in a process does not reach other tests. It exits with 77 where
+no cluster can be started, and else prints a line of JSON with what it saw. With ``FOLDER first`` it is a run
+that is there to be killed.
 """
 
 from __future__ import annotations
