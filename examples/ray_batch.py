@@ -42,7 +42,13 @@ def main() -> None:
     prompts = [{"id": i, "prompt": f"Item {i} as JSON:\n", "schema": s} for i, s in enumerate(schemas)]
     output = options.output or tempfile.mkdtemp(prefix="ray-batch-")
 
-    ray.init(options.address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+    ray.init(
+        options.address,
+        log_to_driver=False,
+        logging_level="ERROR",
+        include_dashboard=False,
+        ignore_reinit_error=True,
+    )
     ray.data.DataContext.get_current().enable_progress_bars = False
     dataset = ray.data.from_items(
         [

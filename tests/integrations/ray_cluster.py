@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -124,7 +125,9 @@ def main() -> None:
     killer.start()
     summary = run(ray, out / "killed", workers=1)
     resumed = run(ray, out / "resumed", workers=1)
-    ray.shutdown()
+    # Last, because it shuts the cluster down.
+    sys.argv = ["ray_batch.py", "--rows", "3", "--output", str(out / "example")]
+    runpy.run_path(str(Path(__file__).parents[2] / "examples" / "ray_batch.py"), run_name="__main__")
     print(
         json.dumps(
             {

@@ -169,6 +169,7 @@ def test_killed_workers_and_drivers_lose_and_double_nothing(tmp_path: Path) -> N
     assert 0 < said["at_kill"] < batches
     assert said["summary"] == {"succeeded": ray_cluster.ROWS - 2, "failed": 2, "skipped": 0}
     assert said["resumed"]["skipped"] >= 3 * said["at_kill"]
+    assert "2 succeeded, 1 failed, 0 were there" in done.stdout
     for name in ("killed", "resumed"):
         lines = [
             json.loads(line)
