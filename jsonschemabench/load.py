@@ -1,8 +1,8 @@
-"""The ``load`` run: many requests at a time, each with a schema of its own, as an inference server has them.
+"""The ``load`` run: many requests at a time, each with a schema of its own, as servers have them.
 
-A step of the server is a mask for every request, then a token for every request. In between a server's model runs:
-here the thread that steps waits for automata that are being compiled, as long as that would take at most, and
-goes on at once where there are none. So half an hour of steps takes minutes.
+A step of the server is a mask for every request, then a token for every request. In between, the model of a
+server runs: here, the thread that steps waits for automata that are being compiled, at most as long as that
+would take, and goes on at once where there are none. So half an hour of steps takes minutes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SAMPLES = 600
 
 FLAT_RATIO = 0.05
 FLAT_BYTES = 16 * MIB
-"""Growth of resident memory from the second quarter to the last that counts as none: the larger of the two."""
+"""Growth of resident memory from the second quarter to the last that counts as none: the larger of both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Sample:
         Resident memory.
     automata, automata_bytes
         Those that are kept.
-    table_bytes
-        Tables that automata of the vocabulary share.
+    table_bytes, generations
+        Tables that automata of the vocabulary share, those of the newest generation, and how many there were.
     p50_us, p99_us, max_us
         Wall time of masks and steps of all requests, per step of the server.
     """
@@ -88,6 +88,7 @@ class Sample:
     automata: int
     automata_bytes: int
     table_bytes: int
+    generations: int
     p50_us: float
     p99_us: float
     max_us: float
@@ -104,7 +105,7 @@ class Record:
     schemas
         Of how many schemas requests chose.
     wall_ns, cpu_ns
-        Of each step: wall time of masks and steps of all requests, and the processor's time of the thread that
+        Of each step: wall time of masks and steps of all requests, and the processor time of the thread that
         made them.
     compile_ns
         Of each compilation, from its request on, the wait for a worker included.
@@ -255,14 +256,15 @@ class _Server:
         for request, row in zip(running, rows, strict=False):
             request.fill(row)
         cpu_ns, wall_ns = thread_time_ns() - cpu, perf_counter_ns() - wall
-        alive = [(request, row) for request, row in zip(running, rows, strict=False) if request.end is None]
-        chosen = [(request, request.choose(row)) for request, row in alive]
+        filled = [(request, row) for request, row in zip(running, rows, strict=False) if request.end is None]
+        chosen = [(request, request.choose(row)) for request, row in filled]
+        taken = [(request, token) for request, token in chosen if token is not None]
         wall, cpu = perf_counter_ns(), thread_time_ns()
-        for request, token in chosen:
+        for request, token in taken:
             request.step(token)
         self._record.cpu_ns.append(cpu_ns + thread_time_ns() - cpu)
         self._record.wall_ns.append(wall_ns + perf_counter_ns() - wall)
-        self._record.tokens += len(chosen)
+        self._record.tokens += len(taken)
         if any(request.end is not None for request in running):
             self._running = [request for request in running if request.end is None]
             for request in running:
@@ -278,13 +280,15 @@ class _Server:
     def _sample(self, step: int, every: int) -> None:
         times = np.asarray(self._record.wall_ns[-every:]) / 1e3
         p50, p99 = np.percentile(times, (50, 99))
+        tables = self._native.stats()
         self._record.samples.append(
             Sample(
                 step,
                 self._process.memory_info().rss,
                 len(self._compiled),
                 self._compiled.bytes,
-                self._native.stats()["table_bytes"],
+                tables["table_bytes"],
+                tables["generations"],
                 float(p50),
                 float(p99),
                 float(times.max()),
@@ -334,8 +338,8 @@ def report(record: Record, printer: Sink) -> None:
     wall = np.asarray(record.wall_ns)
     minutes = settings.steps * settings.step_ms / 60_000
     printer.line(
-        f"{settings.requests} requests at a time out of {record.schemas} schemas, {settings.steps:,} steps of "
-        f"{settings.step_ms:g} ms: {minutes:.1f} minutes of a server, made in {record.seconds / 60:.1f}"
+        f"{settings.requests} requests at a time out of {record.schemas} schemas, {settings.steps:,} steps "
+        f"of {settings.step_ms:g} ms: {minutes:.1f} minutes of a server, made in {record.seconds / 60:.1f}"
     )
     printer.line(
         f"{sum(record.ends.values()):,} requests ended ("
@@ -374,8 +378,9 @@ def report(record: Record, printer: Sink) -> None:
         last = record.samples[-1]
         highest = max(sample.automata_bytes for sample in record.samples)
         printer.line(
-            f"at the end {last.automata:,} automata of {last.automata_bytes / MIB:,.0f} MiB are kept (at most "
-            f"{highest / MIB:,.0f}, budget {settings.budget_mib:,}), shared tables {last.table_bytes / MIB:,.0f} MiB"
+            f"at the end {last.automata:,} automata of {last.automata_bytes / MIB:,.0f} MiB are kept "
+            f"(at most {highest / MIB:,.0f}, budget {settings.budget_mib:,}); shared tables take "
+            f"{last.table_bytes / MIB:,.0f} MiB in generation {last.generations}"
         )
     printer.line("memory is flat" if flat(cut) else "memory is not flat")
 
@@ -397,7 +402,7 @@ def write(record: Record, path: Path) -> None:
         "cpu": results.cpu_name(),
         "commit": results.commit(),
         "command": results.command_line(),
-        "percentiles": list(range(100)) + [99.5, 99.9, 99.99, 100],
+        "percentiles": [*range(100), 99.5, 99.9, 99.99, 100],
         "samples": [asdict(sample) for sample in record.samples],
     }
     for name in ("wall_ns", "cpu_ns", "compile_ns", "waited_steps"):

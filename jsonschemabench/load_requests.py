@@ -22,17 +22,27 @@ from jsonschemabench.vocabularies import BenchVocabulary
 Mask = npt.NDArray[np.int32]
 
 SHORTEST_WALK, LONGEST_WALK = 8, 512
-"""Tokens drawn at random before a walk is completed: log-uniform between these."""
+"""Bound of the tokens of a random walk: log-uniform between these."""
 
-REASONS = ("finished", "departed", "refused", "dead end", "limit")
-"""How a request ends: with its end token; where a recorded instance is not in the language of the default
-options; because its schema does not compile; where a guard leaves no token; at a limit of the automaton."""
+LONGEST_INSTANCE = 2048
+"""Tokens; longer ones would not be written under a server's bound."""
+
+MAX_COMPILE_SECONDS = 20.0
+"""As in the integrations with servers."""
+
+REASONS = ("finished", "cut", "departed", "refused", "dead end", "limit")
+"""How a request ends: with its end token; at its bound of tokens; where a recorded instance is not in the
+language of the default options; for its schema does not compile; where a guard leaves no token; at a limit.
+"""
 
 
 class Compiled:
     """Automata by schema, the most recently used within a budget of bytes; worker threads compile.
 
-    Automata grow while they are used: their bytes are asked again with every request that ends.
+    Automata grow while they are used: their bytes are asked again with every request that ends. They share
+    tables, which the vocabulary gives up for new ones when they have grown large (a generation), and which
+    live as long as one automaton that uses them. So those of former generations are let go of, however
+    popular they are.
 
     Parameters
     ----------
@@ -50,6 +60,8 @@ class Compiled:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="load-compile")
         self._kept: OrderedDict[str, Future[structgen.TokenAutomaton]] = OrderedDict()
         self._sizes: dict[str, int] = {}
+        self._generations: dict[str, int] = {}
+        self._newest = 0
         self._lock = threading.Lock()
         self.compile_ns: list[int] = []
         self.hits = 0
@@ -83,20 +95,32 @@ class Compiled:
             return
         self._sizes[name] = future.result().stats()["bytes"]
         total = self.bytes
+        for oldest in list(self._sizes):
+            if self._generations[oldest] < self._newest:
+                total -= self._drop(oldest)
         for oldest in list(self._kept):
             if total <= self._budget:
                 break
             if oldest in self._sizes and oldest != name:
-                total -= self._sizes.pop(oldest)
-                del self._kept[oldest]
+                total -= self._drop(oldest)
+
+    def _drop(self, name: str) -> int:
+        del self._kept[name], self._generations[name]
+        return self._sizes.pop(name)
 
     def close(self) -> None:
         """End the threads."""
         self._executor.shutdown(cancel_futures=True)
 
     def _compile(self, case: Case, submitted_ns: int) -> structgen.TokenAutomaton:
-        automaton = structgen.compile_json_schema(case.schema, self._vocabulary)
+        # Before it compiles: a new generation may begin meanwhile, and the automaton still be of the old one.
+        generation = self._vocabulary.native.stats()["generations"]
+        automaton = structgen.compile_json_schema(
+            case.schema, self._vocabulary, max_compile_seconds=MAX_COMPILE_SECONDS
+        )
         with self._lock:
+            self._generations[case.name] = generation
+            self._newest = max(self._newest, generation)
             self.compile_ns.append(perf_counter_ns() - submitted_ns)
         return automaton
 
@@ -104,9 +128,9 @@ class Compiled:
 class Traffic:
     """Which schema is asked for next, and by what kind of request.
 
-    Schemas are drawn by Zipf's law (the n-th most popular with probability proportional to 1/n) among those that
-    no other request has at the moment. Half of the requests that can write an instance that the dataset calls
-    valid; all others take random tokens, and then the shortest completion.
+    Schemas are drawn by Zipf's law (the n-th most popular with probability proportional to 1/n) among those
+    that no other request has at the moment. Half of the requests write an instance that the dataset calls
+    valid, if there is one; all others take random tokens up to a bound.
 
     Parameters
     ----------
@@ -124,8 +148,6 @@ class Traffic:
         self._rng = random.Random(seed)
         self._total = list(np.cumsum(1.0 / np.arange(1, len(cases) + 1)))
         self._running: set[str] = set()
-        single = {token[0]: i for i, token in enumerate(vocabulary.tokens) if len(token) == 1}
-        self._bytes = [single[byte] for byte in range(256)]
 
     def next(self, compiled: Compiled) -> Request:
         """Return a request for a schema that no other has now."""
@@ -145,9 +167,7 @@ class Traffic:
             except UnicodeEncodeError:
                 # Lone surrogates are not UTF-8.
                 tokens = None
-        return Request(
-            case.name, compiled.submit(case), tokens, self._rng, self._bytes, self._vocabulary.eos_token_id
-        )
+        return Request(case.name, compiled.submit(case), tokens, self._rng, self._vocabulary.eos_token_id)
 
     def over(self, request: Request) -> None:
         """Let the schema of a request be asked for again."""
@@ -167,14 +187,12 @@ class Request:
         The recorded instance that it writes; None for a random walk.
     rng
         Of the random walk.
-    bytes_
-        The token of each single byte.
     eos
         The end token.
     """
 
     __slots__ = (
-        "_bytes", "_eos", "_loose", "_planned", "_rng", "_session", "end", "future", "name", "state", "tokens"
+        "_left", "_planned", "_rng", "_session", "end", "future", "name", "state", "tokens"
     )  # fmt: skip
 
     def __init__(
@@ -183,7 +201,6 @@ class Request:
         future: Future[structgen.TokenAutomaton],
         tokens: list[int] | None,
         rng: random.Random,
-        bytes_: list[int],
         eos: int,
     ) -> None:
         self.name = name
@@ -191,13 +208,13 @@ class Request:
         self.tokens = 0
         self.state = 0
         self.end: str | None = None
-        self._rng, self._bytes, self._eos = rng, bytes_, eos
+        self._rng = rng
         self._session: Any = None
-        self._loose = 0
+        self._left = 0
         # Backwards: the next token is the last.
         self._planned: list[int] | None = None
-        if tokens is None:
-            self._loose = round(math.exp(rng.uniform(math.log(SHORTEST_WALK), math.log(LONGEST_WALK))))
+        if tokens is None or len(tokens) > LONGEST_INSTANCE:
+            self._left = round(math.exp(rng.uniform(math.log(SHORTEST_WALK), math.log(LONGEST_WALK))))
         else:
             self._planned = [eos, *reversed(tokens)]
 
@@ -217,15 +234,15 @@ class Request:
         except structgen.StructgenError as error:
             self.end = "dead end" if isinstance(error, structgen.GuardDeadEnd) else "limit"
 
-    def choose(self, mask: Mask) -> int:
-        """Return the next token: what a model would be for."""
-        if self._planned is None:
-            if self._loose:
-                self._loose -= 1
-                return self._drawn(mask)
-            shortest: bytes = self._session.shortest(self.state)
-            self._planned = [self._eos, *(self._bytes[byte] for byte in reversed(shortest))]
-        return self._planned.pop()
+    def choose(self, mask: Mask) -> int | None:
+        """Return the next token: what a model would be for. None where the request is cut off."""
+        if self._planned is not None:
+            return self._planned.pop()
+        if not self._left:
+            self.end = "cut"
+            return None
+        self._left -= 1
+        return self._drawn(mask)
 
     def _drawn(self, mask: Mask) -> int:
         words = np.flatnonzero(mask)
