@@ -16,7 +16,7 @@ WORKERS ?= auto
 ENGINES ?= structgen,llguidance
 CMAKE_FLAGS := -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 
-.PHONY: setup build test demo lint man sanitize bench wheel-test clean
+.PHONY: setup build test demo lint man sanitize bench wheel wheel-test clean
 
 setup: $(VENV)/.installed build
 
@@ -70,6 +70,10 @@ sanitize: $(VENV)/.installed
 
 bench: build
 	$(BIN)/python -m jsonschemabench masks --engines $(ENGINES) --data $(DATA) --sample $(SAMPLE)
+
+# Minutes: dist/ gets the source distribution and a manylinux wheel for each of PYTHONS (docs/packaging.md).
+wheel: $(VENV)/.installed
+	.ci/wheels $(CURDIR)/dist $(PYTHONS)
 
 # Minutes, and a download of torch: not part of `make test`. WHEEL=FILE tests one that is there.
 wheel-test: $(VENV)/.installed

@@ -253,7 +253,7 @@ class Builder:
         bare = function.func if isinstance(function, functools.partial) else function
         try:
             signature = inspect.signature(function)
-            hints = typing.get_type_hints(bare, localns=_hints.parameters_of(bare), include_extras=True)
+            hints = _hints.hints_of_function(bare)
         except (NameError, ValueError) as error:
             raise TypeError(f"{path}: {error}") from None
         node = Object(dict)

@@ -128,7 +128,7 @@ class Row(NamedTuple):
     value: int = 0
 
 
-class GenericRow(NamedTuple, Generic[T]):
+class GenericRow(typing_extensions.NamedTuple, Generic[T]):
     key: T
     others: list[T]
 

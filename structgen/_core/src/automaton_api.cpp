@@ -170,7 +170,8 @@ MaskArray StateView::mask(State s) {
 }
 
 void StateView::fill_mask(State s, nb::handle out) {
-  std::uint32_t* row = out_.get(out, core_->engine.vocabulary().mask_words);
+  auto&& buffer = kept_or({});
+  std::uint32_t* row = buffer.get(out, core_->engine.vocabulary().mask_words);
   {
     std::shared_lock<std::shared_mutex> lock(core_->lexer->mutex, std::try_to_lock);
     if (lock.owns_lock()) {
@@ -219,7 +220,8 @@ void StateView::fill_masks(const std::vector<State>& states, nb::handle out) {
 }
 
 void StateView::fill_mask_within(State s, nb::handle out, std::int64_t max_bytes) {
-  std::uint32_t* row = out_.get(out, core_->engine.vocabulary().mask_words);
+  auto&& buffer = kept_or({});
+  std::uint32_t* row = buffer.get(out, core_->engine.vocabulary().mask_words);
   read(s, [&](Engine& e, State local) {
     e.mask_within(local, max_bytes, row);
   });

@@ -87,7 +87,13 @@ class StateView {
   std::shared_ptr<const Predicates> predicates_;
   bool session_;
   std::unique_ptr<Engine> own_;  // a session's overflow, and its states that hold captured text
+  // Of two calls at once, each needs a buffer of its own: the one that is kept is guarded by the GIL alone.
+#ifdef Py_GIL_DISABLED
+  OutBuffer kept_or(OutBuffer&& own) { return std::move(own); }
+#else
+  OutBuffer& kept_or(OutBuffer&&) { return out_; }
   OutBuffer out_;
+#endif
 };
 
 class Session : public StateView {

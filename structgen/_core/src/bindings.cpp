@@ -173,7 +173,9 @@ void bind_regexes(nb::class_<Builder>& c) {
                if (g.re.is_empty(r)) throw std::invalid_argument("the regex is empty: it has no member");
                text = g.re.shortest(r);
              }
-             PyObject* s = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text.data(), static_cast<Py_ssize_t>(text.size()));
+             int order = PY_BIG_ENDIAN ? 1 : -1;  // said outright, or a first U+FEFF would be taken for a byte order mark
+             const auto* bytes = reinterpret_cast<const char*>(text.data());
+             PyObject* s = PyUnicode_DecodeUTF32(bytes, static_cast<Py_ssize_t>(text.size() * sizeof(std::uint32_t)), "surrogatepass", &order);
              if (!s) throw nb::python_error();
              return nb::steal<nb::str>(s);
            }, "regex"_a)
