@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 
-from jsonschemabench import diversity, kernels, repetition, sampler_quality
+from jsonschemabench import caching, diversity, kernels, repetition, sampler_quality
 from jsonschemabench import import_time as import_times
 from jsonschemabench.commands import (
     compare,
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         module.add_parser(commands)
     for study in (sampler_quality, repetition, diversity, kernels):
         study.add_parser(commands).set_defaults(run=partial(_run_study, study))
-    for module in (samplers, exact, run, report, compare, memory, import_time):
+    for module in (samplers, exact, run, report, compare, memory, caching, import_time):
         module.add_parser(commands)
     return found
 
