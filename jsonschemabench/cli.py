@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 
-from jsonschemabench import diversity, forced, gpu, kernels, repetition, sampler_quality
+from jsonschemabench import caching, diversity, forced, gpu, kernels, repetition, sampler_quality
 from jsonschemabench import import_time as import_times
 from jsonschemabench.commands import (
     compare,
@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         module.add_parser(commands)
     for study in (sampler_quality, repetition, diversity, kernels, forced, gpu):
         study.add_parser(commands).set_defaults(run=partial(_run_study, study))
-    for module in (samplers, exact, freeze, run, report, compare, load, memory, import_time):
+    for module in (samplers, exact, freeze, run, report, compare, load, memory, caching, import_time):
         module.add_parser(commands)
     return found
 

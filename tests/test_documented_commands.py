@@ -184,6 +184,8 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     f"{BENCH} memory --engine structgen --sample 6000 --limit 1024": Run(
         "--data small --sample 200 --vocabulary bytes", why=DATA
     ),
+    f"{BENCH} cache": Run("--data small --sample 3 --vocabulary bytes --runs 1", why=DATA),
+    f"{BENCH} cache --sample 2000": Run("--data small --sample 3 --vocabulary bytes --runs 1", why=DATA),
     f"{BENCH} quality": Run(f"--domains sql {MODEL}", why=FEW),
     f"{BENCH} quality --out quality.jsonl": Run(f"--domains patterns {MODEL}", why=FEW),
     f"{BENCH} quality --domains sql,records --particles 10 --out quality.jsonl --markdown quality.md": Run(
@@ -401,6 +403,7 @@ GIVEN = {"vocabulary": BYTES, "structgen": structgen, "get_weather": _get_weathe
 # A test runs those of the other pages.
 EXAMPLES: dict[str, Examples | Elsewhere | NotRun] = {
     "README.md": Examples(("vocabulary", "structgen", "get_weather"), first=3),
+    "docs/caching.md": Examples(("vocabulary",)),
     "docs/explain.md": Elsewhere(
         "tests/json_schema/test_explain.py::test_the_example_of_the_documentation_prints_what_it_says"
     ),

@@ -25,8 +25,9 @@ from structgen._core import TokenAutomaton
 from structgen._errors import LimitError
 from structgen._vocabulary import Vocabulary
 
-# After so many look-ups the automata that were handed out are measured anew: they grow while they are used.
-_MEASURED_EVERY = 256
+# Automata grow while they are used: whenever one comes, those that were handed out since the last time are
+# measured anew, and after so many look-ups all are.
+_ALL_MEASURED_EVERY = 256
 
 _COUNTS = (
     "hits",
@@ -129,6 +130,7 @@ class AutomatonCache:
         self._use(None if folder is None else Files(folder, max_disk_bytes))
         self._kept: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
+        self._added = 0
         self._flights: dict[str, _Flight] = {}
         # What was handed out since it was measured.
         self._grown: dict[str, _Entry] = {}
@@ -283,7 +285,7 @@ class AutomatonCache:
             to disk, ``memory_only`` compilations of what has no form on disk, and ``damaged`` files that
             were made anew.
         """
-        self._measure()
+        self._measure(all_of_them=True)
         files, file_bytes = (0, 0) if self._files is None else self._files.sizes()
         with self._lock:
             return {
@@ -337,9 +339,9 @@ class AutomatonCache:
             self._kept.move_to_end(key.digest)
             self._grown[key.digest] = entry
             self._counts["hits"] += 1
-            due = self._counts["hits"] % _MEASURED_EVERY == 0
+            due = self._counts["hits"] % _ALL_MEASURED_EVERY == 0
         if due:
-            self._measure()
+            self._measure(all_of_them=True)
         return entry.automaton
 
     def _run(self, flight: _Flight) -> None:
@@ -430,12 +432,16 @@ class AutomatonCache:
         with self._lock:
             self._kept[key.digest] = self._grown[key.digest] = entry
             self._bytes += entry.bytes
-        self._measure()
+            self._added += 1
+            due = self._added % _ALL_MEASURED_EVERY == 0
+        self._measure(all_of_them=due)
 
-    def _measure(self) -> None:
-        """Measure what has grown, and drop what is too much."""
+    def _measure(self, *, all_of_them: bool) -> None:
+        """Measure what was handed out since it was measured, or everything, and drop what is too much."""
         with self._lock:
             grown, self._grown = self._grown, {}
+            if all_of_them:
+                grown = dict(self._kept)
         # An automaton at work is waited for: not with the lock.
         sizes = {digest: entry.automaton.stats()["bytes"] for digest, entry in grown.items()}
         dropped = []

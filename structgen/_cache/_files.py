@@ -60,14 +60,15 @@ class Files:
         """Forget who holds the lock: for the child of a process that has forked."""
         self._lock = threading.Lock()
 
-    def _path(self, key: str) -> Path:
-        return self._directory / (key + _SUFFIX)
+    def _path(self, key: str) -> str:
+        return os.path.join(self._directory, key + _SUFFIX)
 
     def read(self, key: str) -> bytes | None:
         """Return what was written under the key, nothing where there is no such file or it is damaged."""
         path = self._path(key)
         try:
-            data = path.read_bytes()
+            with open(path, "rb") as file:
+                data = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -110,7 +111,7 @@ class Files:
         self._make_room(len(data))
         return True
 
-    def _warn(self, message: str, path: Path, error: OSError) -> None:
+    def _warn(self, message: str, path: str | Path, error: OSError) -> None:
         if not self._warned:
             self._warned = True
             _logger.warning(message, path, error)
@@ -166,7 +167,7 @@ class Files:
             self._bytes = None
 
 
-def _remove(path: str | Path) -> None:
+def _remove(path: str) -> None:
     with suppress(OSError):  # another process was faster
         os.unlink(path)
 

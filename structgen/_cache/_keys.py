@@ -9,7 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,9 @@ COMPILERS: dict[str, Callable[..., structgen.TokenAutomaton]] = {
 _NO_MATTER = "max_compile_seconds"
 # `%import common.WORD` is of the library of Lark. Anything else may be of a file, which may change.
 _FILE_IMPORT = re.compile(r"%import(?![ \t]+[A-Za-z_])")
+
+
+_SIMPLE = frozenset((str, int, float, bool, type(None)))
 
 
 class UncacheableError(Exception):
@@ -84,29 +87,41 @@ def key_of(kind: str, source: Any, options: Mapping[str, Any], vocabulary: str, 
     TypeError
         The compiler has no such option.
     """
-    defaults = _defaults(kind)
-    for name in options:
-        if name not in defaults:
-            raise TypeError(f"compile_{kind} has no option {name!r}; there are {', '.join(sorted(defaults))}")
     content: Any = source
     if kind == "lark":
         content = _grammar(source, options)
     held: list[Any] = []
-    chosen = [
-        (name, _option(name, options.get(name, default), held))
-        for name, default in sorted(defaults.items())
-        if name != _NO_MATTER
-    ]
+    if all(type(value) in _SIMPLE for value in options.values()):
+        chosen = _chosen_simply(kind, tuple((name, type(value), value) for name, value in options.items()))
+    else:
+        chosen = _chosen(kind, options, held)
     formats = []
     for name, (pattern, predicate) in sorted(registered_formats().items()):
         formats.append((name, pattern, predicate and id(predicate)))
         if predicate is not None:
             held.append(predicate)
     digest = hashlib.blake2b(version, digest_size=20)
-    digest.update(_bytes((kind, vocabulary, chosen, formats)))
-    digest.update(_bytes(content))
+    digest.update(_bytes((kind, vocabulary, chosen, formats, _bytes(content))))
     # Lark grammars are quick to compile, most of it in the core: see docs/decisions.md.
     return Key(digest.hexdigest(), kind != "lark" and not held, tuple(held))
+
+
+def _chosen(kind: str, options: Mapping[str, Any], held: list[Any]) -> bytes:
+    """Return bytes of all options, defaults included."""
+    defaults = _defaults(kind)
+    for name in options:
+        if name not in defaults:
+            raise TypeError(f"compile_{kind} has no option {name!r}; there are {', '.join(sorted(defaults))}")
+    chosen = {**defaults, **options}
+    return _bytes(
+        [(name, _option(name, value, held)) for name, value in sorted(chosen.items()) if name != _NO_MATTER]
+    )
+
+
+@lru_cache(maxsize=256)
+def _chosen_simply(kind: str, options: tuple[tuple[str, type, Any], ...]) -> bytes:
+    # The types tell 1 from True.
+    return _chosen(kind, {name: value for name, _, value in options}, [])
 
 
 def _bytes(value: Any) -> bytes:

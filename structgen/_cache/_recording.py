@@ -220,6 +220,7 @@ def replay(record: bytes, builder: Builder, **limits: int) -> TokenAutomaton:
     # Dictionaries: a number out of range is an error, a negative one, too.
     regexes = dict(enumerate(builder.re_read(record[_SIZES.size : calls_at]))).__getitem__
     start, calls = json.loads(record[calls_at:names_at])
+    methods = [getattr(builder, name) for name in _NAMES]
     made: dict[int, Any] = {}
     result = made.__getitem__
     for number, (code, *arguments) in enumerate(calls):
@@ -229,7 +230,7 @@ def replay(record: bytes, builder: Builder, **limits: int) -> TokenAutomaton:
         given = [
             _mapped(k, a, regexes, result, result, result) for k, a in zip(kinds, arguments, strict=False)
         ]
-        made[number] = getattr(builder, _NAMES[code])(*given)
+        made[number] = methods[code](*given)
     builder.name_nodes(lambda: _read_names(record[names_at:], result))
     automaton = builder.finish(result(start), **limits)
     if automaton is None:

@@ -346,8 +346,8 @@ class Vocabulary:
             All that it depends on: of a path (not a `str`) the content of the file, of a `str` its text, such
             as the name and the revision of a model or the width of the logits.
         directory : str or os.PathLike
-            The directory, which may be that of an :class:`AutomatonCache`, too. It is made if need be. Where it
-            cannot be written, the vocabulary is made each time, and a warning is logged.
+            The directory, which may be that of an :class:`AutomatonCache`, too. It is made if need be. Where
+            it cannot be written, the vocabulary is made each time, and a warning is logged.
 
         Returns
         -------

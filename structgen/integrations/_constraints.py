@@ -116,7 +116,7 @@ class Constraint:
         return cache.get(self.kind, self.source, max_compile_seconds=MAX_COMPILE_SECONDS, **self.options)
 
     def submitted(self, cache: AutomatonCache, executor: Executor) -> Future[TokenAutomaton]:
-        """Return what will become of it: a thread of the executor loads or compiles it, where it is not there."""
+        """Return what will become of it: a thread of the executor makes it, where it is not there."""
         return cache.submit(
             executor, self.kind, self.source, max_compile_seconds=MAX_COMPILE_SECONDS, **self.options
         )
