@@ -97,8 +97,7 @@ class JsonPath(StructurePath[JsonPlace]):
     def _wanted(self, events: list[Event]) -> list[Event]:
         return events
 
-    def _read(self, place: JsonPlace, token: int) -> JsonPlace:
-        state, events = self._tell(place.state, token)
+    def _read(self, place: JsonPlace, token: int, state: int, events: list[Event]) -> JsonPlace:
         after = JsonPlace(state, place.content)
         after.level, after.ended, after.key = place.level, place.ended, place.key
         text = place.pending + self._tokens[token]

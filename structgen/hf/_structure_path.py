@@ -126,8 +126,11 @@ class StructurePath(ABC, Generic[P]):
         """Return the events that :meth:`_read` takes."""
 
     @abstractmethod
-    def _read(self, place: P, token: int) -> P:
-        """Return the place after a token of the language, with the content of the lexeme that goes on."""
+    def _read(self, place: P, token: int, state: int, events: list[Event]) -> P:
+        """Return the place after a token of the language, with the content of the lexeme that goes on.
+
+        `state` and `events` are what :meth:`_tell` says of the token.
+        """
 
     @abstractmethod
     def _find_structure(self, place: P, found: Critical) -> None:
@@ -137,13 +140,14 @@ class StructurePath(ABC, Generic[P]):
 
     def _tell(self, state: int, token: int) -> tuple[int, list[Event]]:
         """Return the state after a token and the events wanted; DEAD and none if it is not allowed."""
-        told = self._told.get((state, token))
+        asked = state, token
+        told = self._told.get(asked)
         if told is None:
             after = self._states.step(state, token)
             told = after, [] if after == DEAD else self._wanted(self._states.events(state, token))
             if len(self._told) >= _REMEMBERED:
                 self._told.clear()
-            self._told[state, token] = told
+            self._told[asked] = told
         return told
 
     def _step(self, place: P, token: int) -> P:
@@ -157,9 +161,10 @@ class StructurePath(ABC, Generic[P]):
                 return self._behind_line_feed(data)
             if self._block != DEAD and data[:1].isspace():
                 place = self._fresh(self._block)
-        if place.state == DEAD or self._tell(place.state, token)[0] == DEAD:
+        state, events = (DEAD, []) if place.state == DEAD else self._tell(place.state, token)
+        if state == DEAD:
             return self._behind_line_feed(self._tokens[token])
-        after = self._read(place, token)
+        after = self._read(place, token, state, events)
         # Most lexemes are too short to count.
         if self._content and len(after.pending) >= _CONTENT_BYTES:
             after.content = after.content.extend(after.pending[after.content.length :])
@@ -240,12 +245,18 @@ class Spelling:
         found = self.beginnings(text, 0)
         return found[-1] if found else None
 
-    def longer(self, text: bytes) -> Ids:
-        """Return the tokens that begin with `text` and have more."""
-        begin = bisect_right(self._texts, text)
-        # No byte of a text is greater.
-        end = bisect_right(self._texts, text + b"\xff" * self._longest)
-        return self._order[begin:end]
+    def beginnings_and_longer(self, text: bytes, beyond: int) -> Ids:
+        """Return the tokens of :meth:`beginnings`, and then those that begin with `text` and have more."""
+        texts = self._texts
+        begin = bisect_right(texts, text)
+        end = min(begin + 1, len(texts))
+        # Mostly, there are few.
+        while end < len(texts) and texts[end].startswith(text):
+            end = min(2 * end - begin, len(texts))
+        if begin < end:
+            # No byte of a text is greater.
+            end = bisect_right(texts, text + b"\xff" * self._longest, begin, end)
+        return np.concatenate((np.array(self.beginnings(text, beyond), np.int64), self._order[begin:end]))
 
 
 # Sorting a vocabulary of 131,072 tokens takes half a second, and each schema has a penalty of its own.

@@ -4,9 +4,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
-from structgen._core import DEAD, Repeats
+from structgen._core import Repeats
 from structgen._structure import Event
 from structgen.hf._structure_path import Critical, Ids, Place, StructurePath
 
@@ -18,8 +16,11 @@ _CLOSING = (b")", b"]", b"}")
 # Spellings of a unit's first lexeme that count: those of its last copies.
 _SPELLINGS = 16
 
-# A symbol's first lexeme with what is ignored in front of it, and its last lexeme: (ignored, first, last).
-Ends = tuple[bytes, bytes, bytes]
+# A lexeme with what is ignored in front of it: (ignored, lexeme).
+First = tuple[bytes, bytes]
+
+# A symbol's first lexeme and its last one.
+Ends = tuple[First, bytes]
 
 
 def names_statements(name: str) -> bool:
@@ -32,17 +33,26 @@ class SymbolPlace(Place):
 
     __slots__ = ("ends", "first", "ignored", "shape", "symbols")
 
-    def __init__(self, state: int, symbols: Repeats, content: Repeats) -> None:
+    def __init__(
+        self,
+        state: int,
+        symbols: Repeats,
+        content: Repeats,
+        ends: tuple[Ends, ...] = (),
+        ignored: bytes = b"",
+        shape: tuple[str, ...] = (),
+        first: First = (b"", b""),
+    ) -> None:
         super().__init__(state, content)
         self.symbols = symbols
-        self.ends: tuple[Ends, ...] = ()
+        self.ends = ends
         """Of the last symbols, in step with `symbols`."""
-        self.ignored = b""
+        self.ignored = ignored
         """Ignored text in front of the lexeme under way."""
-        self.shape: tuple[str, ...] = ()
+        self.shape = shape
         """Terminals of the symbol under way."""
-        self.first: tuple[bytes, bytes] = (b"", b"")
-        """Its first lexeme, behind what is ignored in front."""
+        self.first = first
+        """Its first lexeme."""
 
 
 class SymbolPath(StructurePath[SymbolPlace]):
@@ -52,6 +62,9 @@ class SymbolPath(StructurePath[SymbolPlace]):
         super().__init__(automaton, level, window, content)
         self._terminals = level == "terminal"
         self._json = bool(automaton.reads_json)
+        # JSON's terminals are certain all the same.
+        self._kinds = frozenset(("terminal", "ignored") if self._json else ("terminal", "ignored", "unknown"))
+        self._closing = frozenset(filter(self._closes, automaton.rule_names))
         self._symbols: dict[tuple[str, ...], int] = {}
         self._shapes: list[tuple[str, ...]] = []
         self._spelled = lru_cache(1024)(self._spell)
@@ -62,20 +75,15 @@ class SymbolPath(StructurePath[SymbolPlace]):
     # -- reading -----------------------------------------------------------------------------
 
     def _wanted(self, events: list[Event]) -> list[Event]:
+        kinds, closing = self._kinds, self._closing
         return [
-            event
-            for event in events
-            if event.kind in ("terminal", "ignored")
-            or (event.kind == "close" and not self._terminals and self._closes(event.name))
-            # JSON's terminals are certain all the same.
-            or (event.kind == "unknown" and not self._json)
+            event for event in events if event[0] in kinds or (event[0] == "close" and event[1] in closing)
         ]
 
-    def _read(self, place: SymbolPlace, token: int) -> SymbolPlace:
-        state, events = self._tell(place.state, token)
-        after = SymbolPlace(state, place.symbols, place.content)
-        after.ends, after.shape, after.first = place.ends, place.shape, place.first
-        after.ignored = place.ignored
+    def _read(self, place: SymbolPlace, token: int, state: int, events: list[Event]) -> SymbolPlace:
+        after = SymbolPlace(
+            state, place.symbols, place.content, place.ends, place.ignored, place.shape, place.first
+        )
         text = place.pending + self._tokens[token]
         if events:
             cut = self._take_all(after, events, text, len(place.pending))
@@ -92,26 +100,25 @@ class SymbolPath(StructurePath[SymbolPlace]):
         Return where the lexeme under way begins.
         """
         cut = 0
-        last = after.ends[-1][2] if after.ends else b""
+        last = after.ends[-1][1] if after.ends else b""
         known = after.symbols
-        for event in events:
-            at = before + event.position
-            last = self._take(after, event, text[cut:at], last)
-            if event.kind != "close" and at > cut:
+        for kind, name, position in events:
+            at = before + position
+            last = self._take(after, kind, name, text[cut:at], last)
+            if at > cut and kind != "close":
                 cut = at
             if until_symbol and after.symbols is not known:
                 break
         return cut
 
-    def _take(self, after: SymbolPlace, event: Event, lexeme: bytes, last: bytes) -> bytes:
+    def _take(self, after: SymbolPlace, kind: str, name: str, lexeme: bytes, last: bytes) -> bytes:
         """Take one event; return the last lexeme that the parser was shown."""
-        if event.kind == "terminal":
+        if kind == "terminal":
             if not lexeme:
                 # Indents and dedents have no text to begin with: they only end what is in front of them.
                 if not self._terminals:
                     self._complete(after, last)
                 return last
-            name = event.name
             if self._json:
                 blank = len(lexeme) - len(lexeme.lstrip())
                 after.ignored += lexeme[:blank]
@@ -130,9 +137,9 @@ class SymbolPath(StructurePath[SymbolPlace]):
             if self._terminals:
                 self._complete(after, lexeme)
             return lexeme
-        if event.kind == "ignored":
+        if kind == "ignored":
             after.ignored += lexeme
-        elif event.kind == "unknown":
+        elif kind == "unknown":
             after.symbols, after.ends, after.shape, after.ignored = self._empty, (), (), b""
         else:
             self._complete(after, last)
@@ -141,7 +148,7 @@ class SymbolPath(StructurePath[SymbolPlace]):
     def _closes(self, rule: str) -> bool:
         if self._level == "statement":
             return names_statements(rule)
-        return rule == self._level
+        return rule == self._level and not self._terminals
 
     def _complete(self, after: SymbolPlace, last: bytes) -> None:
         """Make a symbol of the terminals since the symbol before."""
@@ -152,7 +159,7 @@ class SymbolPath(StructurePath[SymbolPlace]):
             symbol = self._symbols[after.shape] = len(self._shapes)
             self._shapes.append(after.shape)
         after.symbols = after.symbols.append(symbol)
-        after.ends = (*after.ends[1 - self._window :], (*after.first, last))
+        after.ends = (*after.ends[1 - self._window :], (after.first, last))
         after.shape = ()
 
     # -- critical tokens ---------------------------------------------------------------------
@@ -178,7 +185,7 @@ class SymbolPath(StructurePath[SymbolPlace]):
                 for front in (b"", ignored[len(pending) :] if ignored.startswith(pending) else b"")
             }:
                 tokens = self._spelled(front, lexeme)
-                if len(tokens):
+                if tokens is not None:
                     found.append((repeats, tokens))
 
     def _find_nearly(self, place: SymbolPlace, found: Critical) -> None:
@@ -195,7 +202,7 @@ class SymbolPath(StructurePath[SymbolPlace]):
             if missing > (1 if pending else 0) or whole[: len(shape)] != shape:
                 continue
             repeats = (matched + 1) // period
-            last = ends[-period][2] if missing else b""
+            last = ends[-period][1] if missing else b""
             rest = last[len(pending) :] if last.startswith(pending) else b""
             # The copy under way has begun with an earlier symbol, or is the symbol under way.
             firsts = self._firsts(ends, period - 1 or 1, period, repeats + (period > 1))
@@ -209,7 +216,7 @@ class SymbolPath(StructurePath[SymbolPlace]):
         completed: dict[int, int | None] = {}
         for (front, lexeme, symbol), repeats in asked.items():
             tokens = self._spelled(front, lexeme)
-            if not len(tokens):
+            if tokens is None:
                 continue
             # The first tells for all whether what is under way ends there, and as what.
             first = tokens.item(0)
@@ -219,29 +226,27 @@ class SymbolPath(StructurePath[SymbolPlace]):
                 found.append((repeats, tokens))
 
     @staticmethod
-    def _firsts(ends: tuple[Ends, ...], back: int, period: int, copies: int) -> set[tuple[bytes, bytes]]:
+    def _firsts(ends: tuple[Ends, ...], back: int, period: int, copies: int) -> set[First]:
         """Return the first lexemes of copies, the last of which begins `back` symbols ago."""
         furthest = min(back + (min(copies, _SPELLINGS) - 1) * period, len(ends))
-        return {ends[-at][:2] for at in range(back, furthest + 1, period)}
+        return {ends[-at][0] for at in range(back, furthest + 1, period)}
 
-    def _spell(self, front: bytes, lexeme: bytes) -> Ids:
-        """Return the tokens that spell `front` and a beginning of `lexeme`, or more."""
+    def _spell(self, front: bytes, lexeme: bytes) -> Ids | None:
+        """Return the tokens, if any, that spell `front` and a beginning of `lexeme`, or more."""
         # A closing bracket never begins what could go on for ever.
         if not lexeme or lexeme in _CLOSING:
-            return np.empty(0, np.int64)
-        text = front + lexeme
-        beginnings = list(self._spelling.beginnings(text, len(front)))
-        return np.concatenate((np.array(beginnings, np.int64), self._spelling.longer(text)))
+            return None
+        tokens = self._spelling.beginnings_and_longer(front + lexeme, len(front))
+        return tokens if len(tokens) else None
 
     def _completed_by(self, place: SymbolPlace, token: int) -> int | None:
         """Return the symbol that `token` makes of the one under way."""
         state, events = self._tell(place.state, token)
-        if state == DEAD or any(event.kind == "unknown" for event in events):
+        if not events or any(event[0] == "unknown" for event in events):
             return None
-        after = SymbolPlace(state, place.symbols, self._empty)
-        after.ends, after.shape, after.first = place.ends, place.shape, place.first
-        after.ignored = place.ignored
-        self._take_all(
-            after, events, place.pending + self._tokens[token], len(place.pending), until_symbol=True
+        after = SymbolPlace(
+            state, place.symbols, self._empty, place.ends, place.ignored, place.shape, place.first
         )
+        text = place.pending + self._tokens[token]
+        self._take_all(after, events, text, len(place.pending), until_symbol=True)
         return after.symbols.ago(1) if after.symbols is not place.symbols else None
