@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
 import threading
 from collections.abc import Mapping
@@ -102,6 +104,13 @@ class Constraint:
         if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
             raise ValueError(f"'finish_by' must be a positive number of tokens, not {budget!r}")
         return cls(kind, source, rest, rest.pop("start_after", None), budget)
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of all that the automaton depends on, besides the vocabulary."""
+        # The order of a schema's properties counts, that of options doesn't.
+        content = [self.kind, self.source, sorted(self.options.items())]
+        return hashlib.sha256(json.dumps(content, default=repr).encode()).hexdigest()
 
     def compiled(self, cache: AutomatonCache) -> TokenAutomaton:
         """Return the automaton from a cache.
