@@ -209,6 +209,8 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
         why=f"{PAIR}; how fast a machine is at it is nothing for a test",
     ),
     f"{BENCH} kernels": Elsewhere("tests/bench/test_kernels.py::test_without_a_gpu_it_says_so"),
+    f"{BENCH} freeze --sample 600": Elsewhere("tests/bench/test_freeze.py::test_the_command"),
+    f"{BENCH} freeze --sample 600 --closed": Elsewhere("tests/bench/test_freeze.py::test_the_command"),
     f"{BENCH} exact --runs 500 --particles 5": Elsewhere("tests/bench/test_exact.py::test_the_command"),
     f"{BENCH} run --measure outputs --data small --engines structgen,xgrammar --outputs 5 "
     "--out runs/outputs": (
@@ -387,6 +389,7 @@ EXAMPLES: dict[str, Examples | Elsewhere | NotRun] = {
         "tests/json_schema/test_explain.py::test_the_example_of_the_documentation_prints_what_it_says"
     ),
     "docs/gbnf.md": Examples(("vocabulary",)),
+    "docs/gpu.md": Examples(),
     "docs/integrations.md": NotRun("it starts vLLM; tests/integrations has its interface"),
     "docs/kernels.md": Examples(),
     "docs/lark.md": Examples(("vocabulary",)),
