@@ -12,10 +12,11 @@ SANITIZED := build/sanitize
 SANITIZED_TESTS ?= tests/core $(patsubst %,tests/lark/test_%.py,dead_ends events indenter items items_after_lexemes lexemes memory)
 DATA ?= maskbench-dev.tar.xz
 SAMPLE ?= 200
+WORKERS ?= auto
 ENGINES ?= structgen,llguidance
 CMAKE_FLAGS := -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 
-.PHONY: setup build test demo lint man sanitize bench wheel-test clean
+.PHONY: setup build test demo lint man sanitize bench wheel wheel-test clean
 
 setup: $(VENV)/.installed build
 
@@ -36,8 +37,9 @@ $(CORE)/build.ninja: CMakeLists.txt $(VENV)/.installed
 build: $(CORE)/build.ninja
 	cmake --build $(CORE)
 
+# One process for each core of the machine, each with its share of the threads; WORKERS=0 runs tests in one process.
 test: build
-	$(BIN)/pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 demo: build
 	$(BIN)/python examples/demo/run.py
@@ -68,6 +70,10 @@ sanitize: $(VENV)/.installed
 
 bench: build
 	$(BIN)/python -m jsonschemabench masks --engines $(ENGINES) --data $(DATA) --sample $(SAMPLE)
+
+# Minutes: dist/ gets the source distribution and a manylinux wheel for each of PYTHONS (docs/packaging.md).
+wheel: $(VENV)/.installed
+	.ci/wheels $(CURDIR)/dist $(PYTHONS)
 
 # Minutes, and a download of torch: not part of `make test`. WHEEL=FILE tests one that is there.
 wheel-test: $(VENV)/.installed

@@ -25,6 +25,7 @@ Run ``python -m jsonschemabench --help``. The parts:
 ``compare``            what changed between two runs, and whether it is a regression
 ``commands``           the commands of the command line
 ``progress``           how far a run is
+``frozen``             which schemas are finite automata that fit into tables
 ``memory``             resident memory over many schemas in one process
 ``import_time``        how long ``import structgen`` takes
 =====================  ======================================================================

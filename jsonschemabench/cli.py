@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 
-from jsonschemabench import diversity, kernels, repetition, sampler_quality
+from jsonschemabench import caching, diversity, forced, gpu, kernels, repetition, sampler_quality
 from jsonschemabench import import_time as import_times
 from jsonschemabench.commands import (
     compare,
     exact,
+    freeze,
     import_time,
     lark,
     load,
@@ -71,9 +72,9 @@ def parser() -> argparse.ArgumentParser:
     commands = found.add_subparsers(required=True, metavar="COMMAND")
     for module in (masks, suite, lark):
         module.add_parser(commands)
-    for study in (sampler_quality, repetition, diversity, kernels):
+    for study in (sampler_quality, repetition, diversity, kernels, forced, gpu):
         study.add_parser(commands).set_defaults(run=partial(_run_study, study))
-    for module in (samplers, exact, run, report, compare, load, memory, import_time):
+    for module in (samplers, exact, freeze, run, report, compare, load, memory, caching, import_time):
         module.add_parser(commands)
     return found
 

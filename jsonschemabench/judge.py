@@ -1,26 +1,32 @@
-"""Whether a text conforms to a schema, as the library ``jsonschema`` judges it, formats included."""
+"""Whether a text conforms to a schema, as the library ``jsonschema`` judges it, formats included.
+
+Leap seconds are judged here: RFC 3339 and the official suite allow them, the format checker does not.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-import threading
-from collections.abc import Iterator
+import re
+from collections.abc import Callable
 from decimal import Decimal
-from types import FrameType
 from typing import Any
 
 import jsonschema
 from jsonschema_specifications import REGISTRY
 
 from jsonschemabench.results import OutputOutcome
+from jsonschemabench.timeouts import time_out
 
 TIMEOUT_S = 10.0
 """Seconds for a text: patterns of schemas may take exponential time."""
 
 _DETAIL_CHARACTERS = 300
 _EXACT_EXPONENT = 4_000
+# RFC 3339, section 5.6, with the second that is there now and then only.
+_LEAP_SECOND = re.compile(
+    r"(|[^Tt ]+[Tt ])([01][0-9]|2[0-3]):([0-5][0-9]):60"
+    r"((?:\.[0-9]+)?(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9])))"
+)
 
 
 class Judge:
@@ -38,7 +44,7 @@ class Judge:
     def __init__(self, text: str) -> None:
         schema = _parse(text)
         kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-        self._validator = kind(schema, format_checker=kind.FORMAT_CHECKER, registry=REGISTRY)
+        self._validator = kind(schema, format_checker=_format_checker(kind.FORMAT_CHECKER), registry=REGISTRY)
 
     def __call__(self, data: bytes) -> tuple[OutputOutcome, str]:
         """Return valid, invalid or undecided, and why."""
@@ -49,7 +55,7 @@ class Judge:
         except ValueError as error:
             return OutputOutcome.INVALID, f"not JSON: {error}"[:_DETAIL_CHARACTERS]
         try:
-            with _time_out():
+            with time_out(TIMEOUT_S, "not judged"):
                 wrong = jsonschema.exceptions.best_match(self._validator.iter_errors(value))
         except Exception as error:
             return OutputOutcome.UNDECIDED, f"{type(error).__name__}: {error}"[:_DETAIL_CHARACTERS]
@@ -74,20 +80,26 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-@contextlib.contextmanager
-def _time_out() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        # Signals reach the main thread only.
-        yield
-        return
+def _format_checker(checker: jsonschema.FormatChecker) -> jsonschema.FormatChecker:
+    """Return a checker that also takes the leap seconds of RFC 3339, which the library's refuses."""
+    copy = jsonschema.FormatChecker(())
+    copy.checkers = dict(checker.checkers)
+    for name in ("time", "date-time"):
+        if name in copy.checkers:
+            check, raises = copy.checkers[name]
+            copy.checkers[name] = (_with_leap_seconds(check), raises)
+    return copy
 
-    def expired(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"not judged within {TIMEOUT_S:g} s")
 
-    before = signal.signal(signal.SIGALRM, expired)
-    others = signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *others)
-        signal.signal(signal.SIGALRM, before)
+def _with_leap_seconds(check: Callable[[object], bool]) -> Callable[[object], bool]:
+    def checked(instance: object) -> bool:
+        leap = _LEAP_SECOND.fullmatch(instance) if isinstance(instance, str) else None
+        if leap is None:
+            return check(instance)
+        before, hour, minute, after, sign, hours, minutes = leap.groups()
+        offset = int(f"{sign}{int(hours) * 60 + int(minutes)}") if sign else 0
+        # They come at the end of a day of UTC, wherever on Earth the clock hangs.
+        utc = (int(hour) * 60 + int(minute) - offset) % (24 * 60)
+        return utc == 24 * 60 - 1 and check(f"{before}{hour}:{minute}:59{after}")
+
+    return checked

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Self
 
 from jsonschemabench.datasets import Case
 from jsonschemabench.engines import (
@@ -163,7 +162,7 @@ class Engines:
         self.schemas = 0
         self.missing: dict[str, str] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Engines:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,7 +9,6 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from jsonschemabench.engines import EngineUnavailableError
 from jsonschemabench.results import Status
@@ -58,7 +57,7 @@ class EngineProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="jsonschemabench-")
         self._log = Path(self._folder.name) / "output"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> EngineProcess:
         return self
 
     def __exit__(

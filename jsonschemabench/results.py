@@ -11,13 +11,23 @@ import sys
 from array import array
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime, timezone
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 
-class Status(StrEnum):
+class _Word(str, Enum):
+    """A word that is written as its value, as the ``StrEnum`` of Python 3.11."""
+
+    def __str__(self) -> str:
+        return str.__str__(self)
+
+    def __format__(self, format_spec: str) -> str:
+        return str.__format__(self, format_spec)
+
+
+class Status(_Word):
     """How an engine ended on a schema."""
 
     OK = "ok"
@@ -28,7 +38,7 @@ class Status(StrEnum):
     MEMORY = "memory limit"
 
 
-class Outcome(StrEnum):
+class Outcome(_Word):
     """How an engine judged an instance."""
 
     ACCEPTED = "accepted"
@@ -64,7 +74,7 @@ class Verdict:
         return self.valid == (self.outcome is Outcome.ACCEPTED)
 
 
-class OutputOutcome(StrEnum):
+class OutputOutcome(_Word):
     """What an output is."""
 
     VALID = "valid"
@@ -195,7 +205,7 @@ class Manifest:
     cpu: str = field(default_factory=lambda: cpu_name())
     cpus: int = field(default_factory=lambda: os.cpu_count() or 0)
     commit: str = field(default_factory=lambda: commit())
-    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    started: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

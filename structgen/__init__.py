@@ -9,6 +9,7 @@ from structgen._core import DEAD, FINISHED, Session, TokenAutomaton
 from structgen._errors import (
     AllParticlesDeadError,
     BudgetError,
+    FreezeError,
     GrammarError,
     GuardDeadEnd,
     LimitError,
@@ -28,6 +29,8 @@ from structgen._tool_calls import tool_calls
 from structgen._vocabulary import Vocabulary
 
 if _typing.TYPE_CHECKING:
+    from structgen._cache import AutomatonCache
+    from structgen._drafts import VerifiedDraft, verify_draft
     from structgen._explain import Explanation, explain
     from structgen._generate import generate
     from structgen._random_text import random_texts
@@ -39,9 +42,11 @@ __all__ = [
     "DEAD",
     "FINISHED",
     "AllParticlesDeadError",
+    "AutomatonCache",
     "BudgetError",
     "Event",
     "Explanation",
+    "FreezeError",
     "GrammarError",
     "GuardDeadEnd",
     "LimitError",
@@ -54,6 +59,7 @@ __all__ = [
     "StructgenError",
     "TokenAutomaton",
     "UnsatisfiableSchemaError",
+    "VerifiedDraft",
     "Vocabulary",
     "VocabularyError",
     "__version__",
@@ -71,6 +77,7 @@ __all__ = [
     "schema_of",
     "tool_calls",
     "unregister_format",
+    "verify_draft",
 ]
 
 
@@ -80,10 +87,18 @@ def __getattr__(name: str) -> _typing.Any:
         from structgen import _types
 
         return globals().setdefault(name, getattr(_types, name))
+    if name == "AutomatonCache":
+        from structgen._cache import AutomatonCache
+
+        return globals().setdefault(name, AutomatonCache)
     if name in {"Explanation", "explain"}:
         from structgen import _explain
 
         return globals().setdefault(name, getattr(_explain, name))
+    if name in {"VerifiedDraft", "verify_draft"}:
+        from structgen import _drafts
+
+        return globals().setdefault(name, getattr(_drafts, name))
     if name == "generate":
         from structgen._generate import generate
 

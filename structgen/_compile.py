@@ -3,7 +3,8 @@
 import functools
 from typing import TYPE_CHECKING, Any, Literal
 
-from structgen._core import Builder, TokenAutomaton
+from structgen._building import new_builder
+from structgen._core import TokenAutomaton
 from structgen._errors import RegexError
 from structgen._vocabulary import Vocabulary
 
@@ -75,11 +76,11 @@ def compile_regex(
     """
     from structgen._frontends.regex import lower_ecma, lower_python
 
-    builder = Builder(
-        vocabulary.native,
+    builder = new_builder(
+        vocabulary,
         max_regex_nodes=max_regex_nodes,
         max_emptiness_steps=max_emptiness_steps,
-        max_seconds=max_compile_seconds,
+        max_compile_seconds=max_compile_seconds,
     )
     if flavor == "python":
         regex = lower_python(pattern, builder, flags)
@@ -208,11 +209,11 @@ def compile_json_schema(
         max_branches=max_branches,
         max_compile_seconds=max_compile_seconds,
     )
-    builder = Builder(
-        vocabulary.native,
+    builder = new_builder(
+        vocabulary,
         max_regex_nodes=max_regex_nodes,
         max_emptiness_steps=max_emptiness_steps,
-        max_seconds=max_compile_seconds,
+        max_compile_seconds=max_compile_seconds,
     )
     start, lowering = lower_json_schema(schema, builder, options)
     automaton = builder.finish(start, max_states=max_states, mask_cache_bytes=mask_cache_bytes)

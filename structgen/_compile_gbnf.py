@@ -1,5 +1,6 @@
 """From a GBNF grammar and a vocabulary to a token automaton."""
 
+from structgen._building import new_builder
 from structgen._compile import (
     MASK_CACHE_BYTES,
     MAX_COMPILE_SECONDS,
@@ -7,7 +8,7 @@ from structgen._compile import (
     MAX_REGEX_NODES,
     MAX_STATES,
 )
-from structgen._core import Builder, TokenAutomaton
+from structgen._core import TokenAutomaton
 from structgen._vocabulary import Vocabulary
 
 
@@ -58,11 +59,11 @@ def compile_gbnf(
     # Imported by the first compilation, as all front ends.
     from structgen._frontends.gbnf import lower_gbnf, nothing_matches
 
-    builder = Builder(
-        vocabulary.native,
+    builder = new_builder(
+        vocabulary,
         max_regex_nodes=max_regex_nodes,
         max_emptiness_steps=max_emptiness_steps,
-        max_seconds=max_compile_seconds,
+        max_compile_seconds=max_compile_seconds,
     )
     start = lower_gbnf(grammar, builder, root)
     automaton = builder.finish(start, max_states=max_states, mask_cache_bytes=mask_cache_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from structgen._building import new_builder
 from structgen._compile import (
     MASK_CACHE_BYTES,
     MAX_COMPILE_SECONDS,
@@ -12,7 +13,7 @@ from structgen._compile import (
     MAX_REGEX_NODES,
     MAX_STATES,
 )
-from structgen._core import Builder, TokenAutomaton
+from structgen._core import TokenAutomaton
 from structgen._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -117,11 +118,11 @@ def compile_lark(
     from structgen._frontends.lark import GrammarLowering
 
     loaded = _load(grammar, start, parser, lexer, postlex, g_regex_flags, import_paths, strict)
-    builder = Builder(
-        vocabulary.native,
+    builder = new_builder(
+        vocabulary,
         max_regex_nodes=max_regex_nodes,
         max_emptiness_steps=max_emptiness_steps,
-        max_seconds=max_compile_seconds,
+        max_compile_seconds=max_compile_seconds,
     )
     lowering = GrammarLowering(
         loaded, builder, vocabulary, {"max_compile_seconds": max_compile_seconds, **(json_options or {})}

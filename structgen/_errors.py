@@ -8,6 +8,7 @@
     ├── GrammarError                 a grammar that is invalid or cannot be enforced exactly
     ├── RegexError                   a regular expression that cannot be represented
     ├── LimitError                   a documented limit was reached
+    ├── FreezeError                  an automaton whose states remember text, so that no table holds them
     ├── GuardDeadEnd                 guards left no token that could continue the output
     ├── SamplingError                sampling could not give what was asked for
     │   ├── NothingSatisfiesError        no output at all satisfies the constraint
@@ -202,6 +203,10 @@ class LimitError(StructgenError):
         self.value = value
         self.pointer = pointer
         super().__init__(message)
+
+
+class FreezeError(StructgenError):
+    """An automaton whose states remember text, of which there is no end, so that no table holds them."""
 
 
 class GuardDeadEnd(StructgenError):  # noqa: N818 - what happened, not what was done wrong

@@ -98,6 +98,12 @@ def registered_format(name: str) -> RegisteredFormat | None:
         return _registered.get(name)
 
 
+def registered_formats() -> dict[str, RegisteredFormat]:
+    """Return all that are registered now."""
+    with _lock:
+        return dict(_registered)
+
+
 def _check_pattern(pattern: str) -> None:
     """Lower the pattern once, so that what is wrong with it is said where it is registered."""
     from structgen._core import Builder, NativeVocabulary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from structgen._vocabulary import Vocabulary
 from structgen.samplers import (
     HuggingFaceModel,
     LanguageModel,
+    LocallyConstrained,
     Potential,
     Product,
     SamplingResult,
@@ -24,6 +26,7 @@ from structgen.samplers._choice import (
     token_sampler_for,
     vocabulary_of,
 )
+from structgen.samplers._forced import Forced, encoder_of
 
 if TYPE_CHECKING:
     from structgen.samplers._run import Progress
@@ -43,6 +46,7 @@ def generate(
     critic: Potential | None = None,
     parse: Callable[[str], Any] | None = None,
     progress: Progress = True,
+    forced: Forced | None = None,
 ) -> SamplingResult | list[SamplingResult]:
     """Sample outputs of a language model that satisfy a constraint.
 
@@ -94,6 +98,11 @@ def generate(
     progress : bool or callable
         Whether to show a progress bar; or what to call with the steps done and their greatest number.
 
+    forced : {"single", "canonical"}, optional
+        For ``"mask"`` with one automaton: append text that the constraint leaves no choice about without a
+        forward pass for each token. ``"single"`` changes no probability; ``"canonical"`` saves more and
+        fixes the tokenisation of forced text. See :class:`structgen.samplers.LocallyConstrained`.
+
     Returns
     -------
     SamplingResult or list of SamplingResult
@@ -140,6 +149,8 @@ def generate(
             f"the critic is {type(critic).__name__}, and must be a potential: pass a function that scores as "
             "structgen.samplers.Predicate(function, boolean=False)"
         )
+    if forced is not None:
+        chosen = _with_forced(chosen, forced, tokenizer)
     models, vocabulary, several = _models(model, tokenizer, prompt, constraint, temperature, chosen)
     if isinstance(constraint, TokenSampler):
         token_sampler, scores = constraint, None
@@ -154,6 +165,16 @@ def generate(
     if parse is not None:
         results = [result.parsed(parse) for result in results]
     return results if several else results[0]
+
+
+def _with_forced(sampler: SequenceSampler, forced: Forced, tokenizer: Any) -> SequenceSampler:
+    if not isinstance(sampler, LocallyConstrained):
+        raise ValueError(
+            f"{type(sampler).__name__} draws every token, for it weighs them: forced={forced!r} goes with "
+            '"mask" only'
+        )
+    encode = sampler.encode or (None if tokenizer is None else encoder_of(tokenizer))
+    return dataclasses.replace(sampler, forced=forced, encode=encode)
 
 
 def _models(

@@ -13,7 +13,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,11 @@ import structgen
 from jsonschemabench.cli import main as jsonschemabench
 from structgen.cli import cli as structgen_cli
 from tests.cli.support import REPOSITORY
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 PAGES = sorted(
     str(path.relative_to(REPOSITORY))
@@ -100,7 +104,17 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     "make man": Elsewhere("tests/cli/test_frame.py::test_man_pages_are_up_to_date"),
     "make sanitize": dry("sanitize"),
     "make bench DATA=maskbench-dev.tar.xz": dry("bench DATA=maskbench-dev.tar.xz"),
+    "make wheel": dry("wheel"),
+    'make wheel PYTHONS="python3.10 python3.11 python3.12"': dry(
+        'wheel PYTHONS="python3.10 python3.11 python3.12"'
+    ),
     "make wheel-test": dry("wheel-test"),
+    "make wheel-test WHEEL=dist/structgen-0.1.0-cp311-cp311-manylinux_2_17_x86_64.whl": dry(
+        "wheel-test WHEEL=dist/structgen-0.1.0-cp311-cp311-manylinux_2_17_x86_64.whl"
+    ),
+    "python -m cibuildwheel": NotRun(
+        "starts containers; of its configuration only the names of builds were seen"
+    ),
     ".ci/run": Run(instead='bash -n "$ROOT/.ci/run"', why="it runs these tests"),
     "STRUCTGEN_MASKBENCH=all pytest tests/bench/test_maskbench.py": NotRun("minutes; a sample is always run"),
     "python -m tests.json_schema.official": Run(
@@ -143,6 +157,8 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     f"{BENCH} masks --engines structgen --property-order any --failures failures.txt": Run(ONE, why=DATA),
     f"{BENCH} masks --engines structgen,llguidance --sample 100 --fresh-process-every 1": Run(ONE, why=DATA),
     f"{BENCH} masks --engines structgen,llguidance --data maskbench-dev.tar.xz": Run(ONE, why=DATA),
+    f"{BENCH} masks --engines structgen,llama_cpp --data maskbench-dev.tar.xz --sample 60 --seed 1 "
+    "--timeout 150": Run(ONE, why=DATA),
     f"{BENCH} masks --engines structgen,llguidance --sample 40 --seed 1 --fresh-process-every 1": Run(
         ONE, why=DATA
     ),
@@ -172,6 +188,8 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     f"{BENCH} memory --engine structgen --sample 6000 --limit 1024": Run(
         "--data small --sample 200 --vocabulary bytes", why=DATA
     ),
+    f"{BENCH} cache": Run("--data small --sample 3 --vocabulary bytes --runs 1", why=DATA),
+    f"{BENCH} cache --sample 2000": Run("--data small --sample 3 --vocabulary bytes --runs 1", why=DATA),
     f"{BENCH} quality": Run(f"--domains sql {MODEL}", why=FEW),
     f"{BENCH} quality --out quality.jsonl": Run(f"--domains patterns {MODEL}", why=FEW),
     f"{BENCH} quality --domains sql,records --particles 10 --out quality.jsonl --markdown quality.md": Run(
@@ -215,6 +233,8 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
         "--max-slower 100000 --max-memory 100000",
         why=f"{PAIR}; how fast a machine is at it is nothing for a test",
     ),
+    f"{BENCH} gpu": Elsewhere("tests/bench/test_gpu.py::test_the_command_on_a_small_shape"),
+    f"{BENCH} forced": Run("--samples 1 --max-tokens 200", why=FEW),
     f"{BENCH} kernels": Elsewhere("tests/bench/test_kernels.py::test_without_a_gpu_it_says_so"),
     f"{BENCH} exact --runs 500 --particles 5": Elsewhere("tests/bench/test_exact.py::test_the_command"),
     f"{BENCH} run --measure outputs --data small --engines structgen,xgrammar --outputs 5 "
@@ -390,15 +410,18 @@ GIVEN = {"vocabulary": BYTES, "structgen": structgen, "get_weather": _get_weathe
 # A test runs those of the other pages.
 EXAMPLES: dict[str, Examples | Elsewhere | NotRun] = {
     "README.md": Examples(("vocabulary", "structgen", "get_weather"), first=3),
+    "docs/caching.md": Examples(("vocabulary",)),
     "docs/explain.md": Elsewhere(
         "tests/json_schema/test_explain.py::test_the_example_of_the_documentation_prints_what_it_says"
     ),
+    "docs/generate.md": Examples(),
     "docs/gbnf.md": Examples(("vocabulary",)),
-    "docs/integrations.md": NotRun("it starts vLLM; tests/integrations has its interface"),
+    "docs/integrations.md": NotRun("it starts vLLM and others; tests/integrations has them"),
     "docs/kernels.md": Examples(),
     "docs/lark.md": Examples(("vocabulary",)),
     "docs/ray.md": NotRun("it has a model and GPUs as given; tests/integrations/test_ray.py runs the same"),
     "docs/samplers.md": Elsewhere("tests/samplers/test_guide.py::test_the_examples_run"),
+    "docs/speculative.md": Examples(),
     "docs/tool-calls.md": Examples(("vocabulary",)),
     "docs/types.md": Elsewhere("tests/types/test_guide.py::test_the_examples_run"),
     "examples/README.md": Examples(),

@@ -9,11 +9,13 @@ import structgen
 
 PUBLIC = [
     "AllParticlesDeadError",
+    "AutomatonCache",
     "BudgetError",
     "DEAD",
     "Event",
     "Explanation",
     "FINISHED",
+    "FreezeError",
     "GrammarError",
     "GuardDeadEnd",
     "LimitError",
@@ -26,6 +28,7 @@ PUBLIC = [
     "StructgenError",
     "TokenAutomaton",
     "UnsatisfiableSchemaError",
+    "VerifiedDraft",
     "Vocabulary",
     "VocabularyError",
     "__version__",
@@ -43,6 +46,7 @@ PUBLIC = [
     "schema_of",
     "tool_calls",
     "unregister_format",
+    "verify_draft",
 ]
 
 
@@ -59,7 +63,7 @@ def test_every_public_name_exists(name: str) -> None:
 
 def test_no_other_name_is_public() -> None:
     # Bound here once something imports them.
-    subpackages = {"cli", "hf", "integrations", "kernels", "samplers", "testing"}
+    subpackages = {"cli", "frozen", "hf", "integrations", "kernels", "samplers", "testing"}
     names = {name for name in vars(structgen) if not name.startswith("_")}
     assert names - subpackages <= set(PUBLIC)
     with pytest.raises(AttributeError, match="no attribute 'compile_grammar'"):

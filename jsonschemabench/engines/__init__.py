@@ -46,6 +46,7 @@ ENGINES: dict[str, str] = {
     "xgrammar_default": "jsonschemabench.engines.xgrammar:XGrammarDefaultEngine",
     "outlines_core": "jsonschemabench.engines.outlines_core:OutlinesCoreEngine",
     "lm_format_enforcer": "jsonschemabench.engines.lm_format_enforcer:LMFormatEnforcerEngine",
+    "llama_cpp": "jsonschemabench.engines.llama_cpp:LlamaCppEngine",
 }
 """Adapters by the name that ``--engines`` takes; none is imported before it is used."""
 

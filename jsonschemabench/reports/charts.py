@@ -18,7 +18,8 @@ COLOURS = 8
 """Series have the classes ``c0`` to ``c7``, and then again."""
 
 WIDTH, HEIGHT = 640, 380
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 30, 14, 50
+# On the left there is room for ten million and the title of the axis.
+_LEFT, _RIGHT, _TOP, _BOTTOM = 96, 30, 14, 50
 _POINTS = 160
 _BINS = 48
 # Of a label, about.

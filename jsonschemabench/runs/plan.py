@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-import tomllib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -13,6 +13,11 @@ from typing import Any
 from jsonschemabench import official_suite, sampler_quality, vocabularies
 from jsonschemabench.engines import DEFAULT_ENGINES
 from jsonschemabench.tasks import DOMAINS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 KINDS = ("masks", "suite", "quality", "outputs")
 """What can be measured: masks on the schemas of a dataset, the official suite, sampling methods on tasks, and
@@ -92,6 +97,7 @@ class Quality:
     seeds: int = 3
     particles: int = 5
     model: str | None = None
+    timeout_s: float = 600.0
 
 
 Measure = Masks | Outputs | Quality

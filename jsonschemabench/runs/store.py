@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from jsonschemabench.runs.units import Key, key_of, line
 
@@ -183,7 +183,7 @@ class RunFolder:
             self._synced = monotonic()
         return count
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> RunFolder:
         return self
 
     def __exit__(

@@ -18,6 +18,7 @@ from jsonschemabench.engines import EngineUnavailableError, engine_class
 from jsonschemabench.results import Row, Status
 from jsonschemabench.runs.plan import Masks, Measure, Outputs, Quality
 from jsonschemabench.tasks import DOMAINS
+from jsonschemabench.timeouts import time_out
 
 Key = tuple[str, str, str]
 """Which row: measure, engine or method, schema or task."""
@@ -253,10 +254,15 @@ class UnitWorker:
         task = domain.test_tasks(measure.tasks)[unit.work.number]
         automaton = domain.constraint(task, self._bench.vocabulary)
         for method in unit.doers:
-            row = self._bench.run(
-                domain, unit.work.number, task, automaton, method, measure.particles, unit.work.seed
-            )
-            finished.rows[method] = _record(unit, "quality", row)
+            try:
+                with time_out(measure.timeout_s, "not done"):
+                    row = self._bench.run(
+                        domain, unit.work.number, task, automaton, method, measure.particles, unit.work.seed
+                    )
+            except TimeoutError as error:
+                finished.rows[method] = _failure(unit, method, str(error))
+            else:
+                finished.rows[method] = _record(unit, "quality", row)
 
 
 def _load_bench(measure: Quality) -> Any:
@@ -276,14 +282,17 @@ def failed(unit: Unit, measure: Measure, reason: str, finished: Finished) -> dic
         if doer in finished.rows or doer in finished.unavailable:
             continue
         if isinstance(measure, Quality):
-            content = {"measure": unit.measure, "engine": doer, "name": unit.name, "detail": reason}
-            found[doer] = {"kind": "failure", **content}
+            found[doer] = _failure(unit, doer, reason)
         else:
             row = Row(doer, unit.name, Status.CRASH, detail=reason, phase="benchmark")
             assert isinstance(unit.work, Case)
             row.instances = len(unit.work.instances)
             found[doer] = _record(unit, "row", row)
     return found
+
+
+def _failure(unit: Unit, doer: str, reason: str) -> dict[str, Any]:
+    return {"kind": "failure", "measure": unit.measure, "engine": doer, "name": unit.name, "detail": reason}
 
 
 def _record(unit: Unit, kind: str, row: Any) -> dict[str, Any]:

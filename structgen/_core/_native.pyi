@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from structgen._structure import Event
+from structgen.frozen import DeviceAutomaton
 
 # The ranges of characters that one item of a pattern of re matches under flags of it.
 _Ask = Callable[[str, int], Sequence[tuple[int, int]]]
@@ -78,6 +79,11 @@ class Builder:
     def re_is_nullable(self, regex: int) -> bool: ...
     def re_matches(self, regex: int, text: str) -> bool: ...
     def re_shortest(self, regex: int) -> str: ...
+    def re_write(self, regexes: Sequence[int]) -> bytes:
+        """Return the bytes that :meth:`re_read` of any builder makes these regexes of."""
+
+    def re_read(self, data: bytes) -> list[int]:
+        """Return the regexes that :meth:`re_write` was given. Wrong bytes are a ValueError."""
 
     # -- expressions -----------------------------------------------------------------------
     def json_style(self, whitespace: int, all_escapes: bool) -> None: ...
@@ -190,6 +196,17 @@ class TokenAutomaton:
     @property
     def reads_json(self) -> bool: ...
     def session(self) -> Session: ...
+    def _tables(
+        self, max_states: int, max_bytes: int, max_seconds: float
+    ) -> tuple[
+        npt.NDArray[np.int32],
+        npt.NDArray[np.int64],
+        npt.NDArray[np.int32],
+        npt.NDArray[np.int32],
+        npt.NDArray[np.uint8],
+        int,
+    ]: ...
+    def freeze(self, **options: Any) -> DeviceAutomaton: ...
     def stats(self) -> dict[str, int]: ...
 
 @final
@@ -235,6 +252,9 @@ class Repeats:
     def runs(self) -> list[tuple[int, int]]: ...
     def nearly(self) -> list[tuple[int, int]]:
         """Return what is one symbol short of a complete copy: runs, and repeats that would be new."""
+
+    def ago(self, count: int) -> int:
+        """Return the symbol that many symbols ago; 1 is the last."""
 
     def append(self, symbol: int) -> Repeats: ...
     def extend(self, symbols: bytes) -> Repeats: ...

@@ -187,7 +187,7 @@ class Builder:
             rest = self.build(arguments[0], f"{path}[]")
             return Array(rest, tuple, unique=False, hashes=True)
         for place, argument in enumerate(arguments):
-            inner = get_args(argument)[0] if get_origin(argument) is typing.Unpack else argument
+            inner = get_args(argument)[0] if _hints.is_unpacked(argument) else argument
             if inner is not argument or getattr(argument, "__unpacked__", False):
                 of = get_args(inner)
                 if place < len(arguments) - 1 or get_origin(inner) is not tuple or of[-1:] != (Ellipsis,):
@@ -253,7 +253,7 @@ class Builder:
         bare = function.func if isinstance(function, functools.partial) else function
         try:
             signature = inspect.signature(function)
-            hints = typing.get_type_hints(bare, localns=_hints.parameters_of(bare), include_extras=True)
+            hints = _hints.hints_of_function(bare)
         except (NameError, ValueError) as error:
             raise TypeError(f"{path}: {error}") from None
         node = Object(dict)

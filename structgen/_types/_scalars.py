@@ -38,6 +38,16 @@ def _shaped(shape: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
     return shaped
 
 
+def _of_clock(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return ``fromisoformat`` with ``Z`` and every length of fraction, which Python 3.10 does not take."""
+
+    def spelt_out(text: str) -> Any:
+        text = re.sub(r"\.[0-9]+", lambda fraction: fraction[0].ljust(7, "0"), text)
+        return read(text.replace("Z", "+00:00"))
+
+    return spelt_out
+
+
 def _timedelta(text: str) -> datetime.timedelta:
     return datetime.timedelta(**{_UNITS[unit]: int(n) for n, unit in re.findall("([0-9]+)([A-Z])", text)})
 
@@ -55,9 +65,9 @@ SCALARS: dict[Any, Node] = {
     Decimal: Scalar("number", to_decimal),
     str: Scalar("string", only(str)),
     datetime.date: _formatted("date", _DATE, datetime.date.fromisoformat, format="date"),
-    datetime.time: _formatted("time", _TIME, datetime.time.fromisoformat, format="time"),
+    datetime.time: _formatted("time", _TIME, _of_clock(datetime.time.fromisoformat), format="time"),
     datetime.datetime: _formatted(
-        "date-time", f"{_DATE}T{_TIME}", datetime.datetime.fromisoformat, format="date-time"
+        "date-time", f"{_DATE}T{_TIME}", _of_clock(datetime.datetime.fromisoformat), format="date-time"
     ),
     datetime.timedelta: _formatted("duration", _DURATION, _timedelta, format="duration"),
     uuid.UUID: _formatted("UUID", _UUID, uuid.UUID, format="uuid"),

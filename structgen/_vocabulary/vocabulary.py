@@ -7,7 +7,7 @@ import operator
 import os
 import struct
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +121,8 @@ class Vocabulary:
         Parameters
         ----------
         tokenizer : object
-            A tokenizer of Hugging Face, tiktoken, mistral-common or SentencePiece.
+            A tokenizer of Hugging Face, tiktoken, mistral-common, SentencePiece or mlx-lm, or a
+            ``llama_cpp.Llama``.
         logits_size : int, optional
             Width of the model's logits; for a Hugging Face model ``model.config.vocab_size``.
         eos_token_ids : int or sequence of int, optional
@@ -145,6 +146,12 @@ class Vocabulary:
             return cls.from_mistral(tokenizer, logits_size, eos_token_ids=eos_token_ids)
         if "sentencepiece" in libraries:
             return cls.from_sentencepiece(tokenizer, logits_size, eos_token_ids=eos_token_ids)
+        if "llama_cpp" in libraries:
+            return cls.from_llama_cpp(tokenizer, logits_size, eos_token_ids=eos_token_ids)
+        if "mlx_lm" in libraries:
+            # A wrapper, which forwards what it does not know, and has the end tokens of the model's settings.
+            ends = sorted(tokenizer.eos_token_ids) if eos_token_ids is None else eos_token_ids
+            return cls.from_huggingface(tokenizer._tokenizer, logits_size, eos_token_ids=ends)
         raise VocabularyError(
             f"{type(tokenizer).__name__} is no tokenizer that we know; pass its tokens instead"
         )
@@ -282,6 +289,85 @@ class Vocabulary:
         from structgen._vocabulary.sentencepiece import from_sentencepiece
 
         return from_sentencepiece(processor, logits_size, eos_token_ids)
+
+    @classmethod
+    def from_llama_cpp(
+        cls,
+        llm: Any,
+        logits_size: int | None = None,
+        *,
+        eos_token_ids: int | Sequence[int] | None = None,
+    ) -> Vocabulary:
+        """Read the vocabulary of a GGUF model that llama-cpp-python has loaded.
+
+        Parameters
+        ----------
+        llm : llama_cpp.Llama
+            With ``vocab_only=True`` or the whole model.
+        logits_size : int, optional
+            Width of the model's logits, which for llama.cpp is the number of tokens.
+        eos_token_ids : int or sequence of int, optional
+            The end tokens. The default is all that end a generation for llama.cpp (``llama_vocab_is_eog``).
+
+        Returns
+        -------
+        Vocabulary
+
+        Raises
+        ------
+        VocabularyError
+            llama.cpp knows no end token of the model, and `eos_token_ids` is not given.
+
+        Notes
+        -----
+        Tokens of more than 32 bytes (long runs of spaces or dashes) have no bytes here, and so are never
+        allowed, where llama-cpp-python leaves them out of its texts.
+        """
+        from structgen._vocabulary.llama_cpp import from_llama_cpp
+
+        return from_llama_cpp(llm, logits_size, eos_token_ids)
+
+    @classmethod
+    def cached(
+        cls,
+        make: Callable[[], Vocabulary],
+        *,
+        key: Iterable[str | os.PathLike[str]],
+        directory: str | os.PathLike[str],
+    ) -> Vocabulary:
+        """Return a vocabulary from a directory, or else make it and keep it there for later processes.
+
+        Parameters
+        ----------
+        make : callable
+            Makes it where it is not there yet, such as
+            ``lambda: Vocabulary.from_mistral("tekken.json")``.
+        key : iterable of str or os.PathLike
+            All that it depends on: of a path (not a `str`) the content of the file, of a `str` its text, such
+            as the name and the revision of a model or the width of the logits.
+        directory : str or os.PathLike
+            The directory, which may be that of an :class:`AutomatonCache`, too. It is made if need be. Where
+            it cannot be written, the vocabulary is made each time, and a warning is logged.
+
+        Returns
+        -------
+        Vocabulary
+
+        Raises
+        ------
+        OSError
+            A file of the key cannot be read.
+        Exception
+            Whatever `make` raises.
+
+        Notes
+        -----
+        The file holds the tokens, with a checksum. A damaged one is made anew, with a warning of the logger
+        ``structgen.cache``. Whoever can write into the directory decides what the tokens are.
+        """
+        from structgen._vocabulary.stored import cached_vocabulary
+
+        return cached_vocabulary(make, key, directory)
 
     @property
     def tokens(self) -> tuple[bytes, ...]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import datetime
 import re
-import tomllib
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 from structgen.cli._documents import Document, ParseError, Path, Span, line_starts, read_number
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 _BARE = r"[A-Za-z0-9_-]+"
 _QUOTED = r'"(?:[^"\\\n]|\\.)*"|' + r"'[^'\n]*'"

@@ -9,6 +9,7 @@ except ImportError as error:
     ) from error
 
 from structgen.hf._beams import DiverseBeamGeneration, diverse_beam_search
+from structgen.hf._frozen import FrozenLogitsProcessor, generate_frozen
 from structgen.hf._processor import AutomatonLogitsProcessor
 from structgen.hf._repetition import GrammarRepetitionPenalty
 from structgen.hf._smc import SMCDecoderOnlyOutput, SMCGeneration, smc
@@ -16,9 +17,11 @@ from structgen.hf._smc import SMCDecoderOnlyOutput, SMCGeneration, smc
 __all__ = [
     "AutomatonLogitsProcessor",
     "DiverseBeamGeneration",
+    "FrozenLogitsProcessor",
     "GrammarRepetitionPenalty",
     "SMCDecoderOnlyOutput",
     "SMCGeneration",
     "diverse_beam_search",
+    "generate_frozen",
     "smc",
 ]

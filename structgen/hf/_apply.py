@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from structgen.hf._interfaces import MaskArray
+from structgen._outputs.interfaces import MaskArray
 from structgen.kernels import apply_masks
 
 # Where other processors have removed every token that the constraint allows, these tokens come back at this
@@ -34,9 +34,9 @@ class MaskBuffer:
         array: MaskArray = self._storage[:count].numpy()
         return array
 
-    def tensor(self, count: int) -> Tensor:
-        """Return the first `count` rows as a tensor over the same memory."""
-        return self._storage[:count]
+    def tensor(self, count: int, start: int = 0) -> Tensor:
+        """Return `count` rows from `start` on as a tensor over the same memory."""
+        return self._storage[start : start + count]
 
 
 def masked_scores(scores: Tensor, masks: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Paths of JSON texts: the elements of arrays, each array on its own."""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,17 +29,36 @@ class Commas(NamedTuple):
     """Of the brackets."""
 
 
-class Level(NamedTuple):
+class Level:
     """An object or array that is open."""
 
-    is_array: bool
-    shape: int
-    """What has been read of it: keys by their text, scalars by their kinds."""
-    elements: Repeats
-    """The shapes of the elements of an array so far, as far as they count."""
-    names: tuple[str, ...]
-    """The schemas that have been opened with it."""
-    outer: "Level | None"
+    __slots__ = ("closings", "elements", "is_array", "names", "outer", "shape")
+
+    def __init__(
+        self, is_array: bool, shape: int, elements: Repeats, names: tuple[str, ...], outer: "Level | None"
+    ) -> None:
+        self.is_array = is_array
+        self.shape = shape
+        """What has been read of it: keys by their text, scalars by their kinds, others by their shapes."""
+        self.elements = elements
+        """The shapes of the elements of an array so far, as far as they count."""
+        self.names = names
+        """The schemas that have been opened with it."""
+        self.outer = outer
+        self.closings: dict[tuple[str, bytes], list[Closing]] = {}
+        """What has been found of it, by the kind of the scalar under way and the regex of its rest."""
+
+
+class Closing(NamedTuple):
+    """An array that another element would make longer, once what is inside of it is closed."""
+
+    repeats: int
+    closers: bytes
+    """The brackets that close what is inside."""
+    closer: bytes
+    """The array's own."""
+    tokens: Ids
+    """Those with the brackets and the comma."""
 
 
 class JsonPlace(Place):
@@ -60,7 +80,8 @@ class JsonPath(StructurePath[JsonPlace]):
 
     def __init__(self, automaton: Any, level: str, window: int, content: bool) -> None:
         super().__init__(automaton, level, window, content)
-        self._shapes: dict[tuple[int, str], int] = {}
+        # Of names, and of values by their numbers, which no name is.
+        self._shapes: dict[tuple[int, str | int], int] = {}
         self._with_commas = self._spelling.with_commas
         self._commas = lru_cache(64)(self._find_commas)
 
@@ -76,8 +97,7 @@ class JsonPath(StructurePath[JsonPlace]):
     def _wanted(self, events: list[Event]) -> list[Event]:
         return events
 
-    def _read(self, place: JsonPlace, token: int) -> JsonPlace:
-        state, events = self._tell(place.state, token)
+    def _read(self, place: JsonPlace, token: int, state: int, events: list[Event]) -> JsonPlace:
         after = JsonPlace(state, place.content)
         after.level, after.ended, after.key = place.level, place.ended, place.key
         text = place.pending + self._tokens[token]
@@ -94,7 +114,8 @@ class JsonPath(StructurePath[JsonPlace]):
                 after.key = name == "{"
             elif name == "key":
                 assert level is not None
-                after.level = level._replace(shape=self._shape(level.shape, lexeme.strip(_BLANK).decode()))
+                shape = self._shape(level.shape, lexeme.strip(_BLANK).decode())
+                after.level = Level(False, shape, level.elements, level.names, level.outer)
             elif name == ",":
                 after.key = level is not None and not level.is_array
             elif name in ("}", "]"):
@@ -121,9 +142,13 @@ class JsonPath(StructurePath[JsonPlace]):
                 names.append(event.name)
         return tuple(names)
 
-    def _shape(self, before: int, name: str) -> int:
+    def _shape(self, before: int, name: str | int) -> int:
         """Return the number of a sequence of names."""
-        return self._shapes.setdefault((before, name), len(self._shapes) + 1)
+        key = before, name
+        number = self._shapes.get(key)
+        if number is None:
+            number = self._shapes[key] = len(self._shapes) + 1
+        return number
 
     def _with_value(self, level: Level | None, shape: int, names: tuple[str, ...]) -> Level | None:
         """Return an object or array after one more value."""
@@ -133,10 +158,7 @@ class JsonPath(StructurePath[JsonPlace]):
         if level.is_array:
             counts = self._level == "statement" or self._level in names
             elements = elements.append(shape) if counts else self._empty
-        # A value has a name no key and no scalar can have: its number.
-        return Level(
-            level.is_array, self._shape(level.shape, f" {shape}"), elements, level.names, level.outer
-        )
+        return Level(level.is_array, self._shape(level.shape, shape), elements, level.names, level.outer)
 
     # -- critical tokens ---------------------------------------------------------------------
 
@@ -148,8 +170,22 @@ class JsonPath(StructurePath[JsonPlace]):
         kind, ending, rest = self._end_of_value(place, pending)
         if kind is None:
             return
-        if kind:
-            level = self._with_value(level, self._shape(0, kind), ())
+        closings = level.closings.get((kind, rest))
+        if closings is None:
+            # The same holds for all tokens of a scalar.
+            closings = level.closings[kind, rest] = list(self._closings(level, kind, rest))
+        for repeats, closers, closer, tokens in closings:
+            # Where the array must not end, or must, another element is no choice.
+            complete = ending + closers
+            ended, further = (
+                self._states.advance_bytes(place.state, complete + text) for text in (closer, b",")
+            )
+            if DEAD not in (ended, further):
+                found.append((repeats, tokens))
+
+    def _closings(self, open_level: Level, kind: str, rest: bytes) -> Iterator[Closing]:
+        """Find the arrays that a comma behind the value under way, or just complete, would make longer."""
+        level = self._with_value(open_level, self._shape(0, kind), ()) if kind else open_level
         commas = self._commas(rest)
         # The value is complete; then come the brackets that a token can close in front of its comma.
         closers = b""
@@ -160,13 +196,7 @@ class JsonPath(StructurePath[JsonPlace]):
                 if matched % period == 0:
                     repeats = max(repeats, matched // period)
             if repeats and closers in commas.tokens:
-                # Where the array must not end, or must, another element is no choice.
-                ended, further = (
-                    self._states.advance_bytes(place.state, ending + closers + text)
-                    for text in (closer.encode(), b",")
-                )
-                if DEAD not in (ended, further):
-                    found.append((repeats, commas.tokens[closers]))
+                yield Closing(repeats, closers, closer.encode(), commas.tokens[closers])
             closers += closer.encode()
             if closers not in commas.beginnings:
                 return

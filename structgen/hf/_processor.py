@@ -8,11 +8,15 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from structgen._core import FINISHED
+from structgen._outputs.constraint import Node, RowConstraint, Unconstrained
+from structgen._outputs.interfaces import Automaton
+from structgen._outputs.marker import make_marker
 from structgen.hf._apply import MaskBuffer, masked_scores
-from structgen.hf._constraint import RowConstraint, Unconstrained
+from structgen.hf._assistant import AssistantConstraint, check_width
+from structgen.hf._drafts import RecentMasks
 from structgen.hf._history import RowHistory
-from structgen.hf._interfaces import Automaton
-from structgen.hf._marker import make_marker
+
+_HINT = "for an assistant with another tokenizer, pass assistant_automaton"
 
 
 class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
@@ -48,12 +52,16 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         Number of leading columns of ``input_ids`` that are the prompt, padding included. The default is the
         number of columns at the first call of a generation. Give it to resume an unfinished output:
         the tokens after it count as generated.
+    assistant_automaton : TokenAutomaton, optional
+        The same constraint for the vocabulary of an assistant that has another tokenizer than the model, or
+        wider or narrower scores. Both vocabularies must know how wide their models' scores are
+        (``logits_size``), which must differ. An assistant with the model's own tokenizer needs none.
 
     Raises
     ------
     ValueError
-        The automata have different vocabularies, ``start_after`` is empty or holds an end token, or
-        ``finish_by`` is less than the shortest output takes.
+        The automata have different vocabularies, ``start_after`` is empty or holds an end token,
+        ``finish_by`` is less than the shortest output takes, or model and assistant have scores of one width.
     TypeError
         ``automaton`` is no automaton.
 
@@ -70,8 +78,13 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
     infinity they count as -1e6: if that processor and the constraint have no token in common, the
     constraint wins.
 
-    Not supported: assistants with another tokenizer than the model's, and continuous batching
-    (``cache_implementation="paged"`` or ``generate_batch``), which ignores logits processors passed to it.
+    Drafts of assisted and prompt-lookup decoding keep to the constraint, and the masks of their positions
+    are made once, in as few calls as their tokens are known (all in one, where ``finish_by`` is not near). A
+    draft may break the constraint or run past an end token: that is rejected. Dead ends of guards raise
+    inside drafts, too, which the model might have rejected; pass ``on_dead_end="mark"`` to go on.
+
+    Not supported: continuous batching (``cache_implementation="paged"`` or ``generate_batch``), which ignores
+    logits processors passed to it.
 
     An object serves one generation at a time; use one object per thread (the automaton can be shared).
 
@@ -103,6 +116,7 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         on_dead: Literal["end", "mask"] = "end",
         on_dead_end: Literal["raise", "mark"] = "raise",
         prompt_length: int | None = None,
+        assistant_automaton: Automaton | None = None,
     ) -> None:
         if on_dead not in ("end", "mask"):
             raise ValueError(f"on_dead must be 'end' or 'mask', not {on_dead!r}")
@@ -125,10 +139,21 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         constraints = [made[id(one)] for one in automata]
         first = next((one for one in automata if one is not None), None)
         self._tokens = 0 if first is None else len(first.vocabulary)
-        self._buffer = None if first is None else MaskBuffer(first.mask(FINISHED).shape[-1])
+        words = 0 if first is None else first.mask(FINISHED).shape[-1]
+        self._buffer = None if first is None else MaskBuffer(words)
+        self._recent = RecentMasks(words)
         self._history = RowHistory(constraints, prompt_length)
         self._free_slots = [one is None for one in automata]
         self._dead_rows: tuple[int, ...] = ()
+        self._width: int | None = None
+        self._assistant: AssistantConstraint | None = None
+        if assistant_automaton is not None and first is not None:
+            self._check([assistant_automaton])
+            text = start_after.encode() if isinstance(start_after, str) else start_after
+            if text is None or isinstance(text, bytes):
+                self._assistant = AssistantConstraint(assistant_automaton, first, text)
+            else:
+                raise ValueError("with an assistant_automaton, start_after must be a text: tokens differ")
 
     @staticmethod
     def _check(automata: Sequence[Automaton | None]) -> None:
@@ -158,6 +183,10 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
     def reset(self) -> None:
         """Forget all rows: the next call starts a generation."""
         self._history.reset()
+        self._recent.clear()
+        self._width = None
+        if self._assistant is not None:
+            self._assistant.reset()
         self._dead_rows = ()
 
     def __call__(self, input_ids: torch.LongTensor, scores: Tensor) -> Tensor:
@@ -178,7 +207,8 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            `scores` is narrower than the vocabulary, or the batch is no multiple of the number of automata.
+            `scores` is narrower than the vocabulary, or not as wide as at the last call; or the batch is no
+            multiple of the number of automata.
         GuardDeadEnd
             Guards leave a row no token, and `on_dead_end` is "raise".
         """
@@ -189,20 +219,28 @@ class AutomatonLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
                 "expected input_ids of shape (B, L) and scores of shape (B, V), "
                 f"not {tuple(input_ids.shape)} and {tuple(scores.shape)}"
             )
-        if scores.shape[-1] < self._tokens:
-            raise ValueError(
-                f"the scores are {scores.shape[-1]} wide, but the vocabulary has {self._tokens} tokens: "
-                "it belongs to another model"
-            )
+        if self._assistant is not None and self._assistant.asks(scores):
+            return self._assistant(input_ids, scores)
+        check_width(scores.shape[-1], self._width, self._tokens, _HINT)
+        self._width = scores.shape[-1]
         nodes = self._history.update(input_ids)
-        masks = self._buffer.rows(len(nodes), scores.device)
-        for constraint, rows in self._history.slots(len(nodes)):
-            constraint.fill(nodes[rows], masks[rows])
+        masks = self._masks(nodes, input_ids, scores.device)
         self._dead_rows = tuple(row for row, node in enumerate(nodes) if node.dead)
-        masked = masked_scores(scores, self._buffer.tensor(len(nodes)))
+        masked = masked_scores(scores, masks)
         if any(self._free_slots):
             free = torch.tensor(self._free_slots, device=scores.device)
             free = free.repeat_interleave(len(nodes) // len(self._free_slots))
             # Rows without constraint keep what a mask can't say: padded logits, and bans of other processors.
             masked = torch.where(free.unsqueeze(-1), scores, masked)
         return masked
+
+    def _masks(self, nodes: Sequence[Node], input_ids: Tensor, device: torch.device) -> Tensor:
+        """Return the masks of `nodes` in host memory, int32 of shape ``(B, W)``."""
+        assert self._buffer is not None
+        slots = self._history.slots(len(nodes))
+        if len(nodes) == 1 and isinstance(alone := slots[0][0], RowConstraint):
+            return self._recent.get(alone, nodes[0], self._history.draft(input_ids), device)
+        masks = self._buffer.rows(len(nodes), device)
+        for constraint, rows in slots:
+            constraint.fill(nodes[rows], masks[rows])
+        return self._buffer.tensor(len(nodes))

@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from structgen.hf._assistant import check_width
 from structgen.hf._history import RowHistory
 from structgen.hf._json_path import JsonPath
 from structgen.hf._structure_path import Critical, StructurePath
 from structgen.hf._symbol_path import SymbolPath, names_statements
 
-# Tokens among which one that is free is looked for at first.
-_GLANCE = 1024
+# Tokens that rows had to choose besides critical ones, of which so many are remembered.
+_KNOWN_FREE = 4
+
+_HINT = "assistants with another tokenizer are not for generations with this penalty"
 
 
 class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
@@ -94,7 +97,8 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     again.
 
     Rows may be reordered, dropped or rewound between calls, as for :class:`AutomatonLogitsProcessor`; an
-    object serves one generation at a time, and any number one after the other.
+    object serves one generation at a time, and any number one after the other. So prompt lookup works, and
+    so do assistants with the model's own tokenizer; others are refused.
 
     References
     ----------
@@ -141,12 +145,16 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         kind = JsonPath if json and level != "terminal" else SymbolPath
         self._path: StructurePath[Any] = kind(automaton, level, window, content)
         self._ends = sorted(automaton.vocabulary.eos_token_ids)
+        self._free: list[int] = []
         # The history asks constraints for nothing but root(), child() and the children of a node.
+        self._tokens = len(automaton.vocabulary)
+        self._width: int | None = None
         self._history = RowHistory([cast(Any, self._path)], prompt_length)
 
     def reset(self) -> None:
         """Forget all rows: the next call starts a generation."""
         self._history.reset()
+        self._width = None
 
     def __call__(self, input_ids: torch.LongTensor, scores: Tensor) -> Tensor:
         """Return `scores` with those of critical tokens lowered, a copy if any is.
@@ -164,7 +172,14 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         -------
         Tensor
             Shape, dtype and device of `scores`.
+
+        Raises
+        ------
+        ValueError
+            `scores` is narrower than the vocabulary, or not as wide as at the last call.
         """
+        check_width(scores.shape[-1], self._width, self._tokens, _HINT)
+        self._width = scores.shape[-1]
         rows: list[int] = []
         found: list[Critical] = []
         for row, node in enumerate(self._history.update(input_ids)):
@@ -175,25 +190,40 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         if not rows:
             return scores
         on_host = scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64)
-        penalise = penalised_on_host if on_host else penalised_on_device
-        return penalise(scores, rows, found, self._decay, self._boost, self._ends)
+        if on_host:
+            return penalised_on_host(scores, rows, found, self._decay, self._boost, self._ends, self._free)
+        return penalised_on_device(scores, rows, found, self._decay, self._boost, self._ends)
 
 
 def penalised_on_host(
-    scores: Tensor, rows: list[int], found: list[Critical], decay: float, boost: float, ends: list[int]
+    scores: Tensor,
+    rows: list[int],
+    found: list[Critical],
+    decay: float,
+    boost: float,
+    ends: list[int],
+    free: list[int],
 ) -> Tensor:
-    """Return `scores` with logarithms of factors added in some rows: a few NumPy calls each."""
+    """Return `scores` with logarithms of factors added in some rows: a few NumPy calls each.
+
+    `free` are tokens that other rows had besides critical ones, which saves a search: rows of one loop have
+    mostly the same. What is found here is added.
+    """
     before = scores.detach().numpy()
     penalised = before.copy()
     for row, critical in zip(rows, found, strict=True):
         old, line = before[row], penalised[row]
         for _, ids in critical:
             line[ids] = -math.inf
-        # Rows that have nothing else to choose are left alone. Mostly, a few tokens tell.
-        free = line[:_GLANCE].max() > -math.inf or line.max() > -math.inf
+        # Rows that have nothing else to choose are left alone.
+        is_free = any(line.item(token) > -math.inf for token in free)
+        if not is_free:
+            best = int(line.argmax())
+            if is_free := line.item(best) > -math.inf:
+                free[:] = [best, *free[: _KNOWN_FREE - 1]]
         for count, ids in critical:
-            line[ids] = old.take(ids) + (count * decay if free else 0.0)
-        if boost and free:
+            line[ids] = old.take(ids) + (count * decay if is_free else 0.0)
+        if boost and is_free:
             line[ends] += critical[-1][0] * boost
     return torch.from_numpy(penalised)
 

@@ -6,7 +6,6 @@ tokens up to it.
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -96,7 +95,8 @@ class StructurePath(ABC, Generic[P]):
             found: Critical = []
             if place.state not in (DEAD, FINISHED):
                 self._find_structure(place, found)
-                self._find_content(place, found)
+                if place.content.length:
+                    self._find_content(place, found)
             if found:
                 found = _by_count(self._chosen(place.state, found))
             place.critical = found
@@ -126,8 +126,11 @@ class StructurePath(ABC, Generic[P]):
         """Return the events that :meth:`_read` takes."""
 
     @abstractmethod
-    def _read(self, place: P, token: int) -> P:
-        """Return the place after a token of the language, with the content of the lexeme that goes on."""
+    def _read(self, place: P, token: int, state: int, events: list[Event]) -> P:
+        """Return the place after a token of the language, with the content of the lexeme that goes on.
+
+        `state` and `events` are what :meth:`_tell` says of the token.
+        """
 
     @abstractmethod
     def _find_structure(self, place: P, found: Critical) -> None:
@@ -137,13 +140,14 @@ class StructurePath(ABC, Generic[P]):
 
     def _tell(self, state: int, token: int) -> tuple[int, list[Event]]:
         """Return the state after a token and the events wanted; DEAD and none if it is not allowed."""
-        told = self._told.get((state, token))
+        asked = state, token
+        told = self._told.get(asked)
         if told is None:
             after = self._states.step(state, token)
             told = after, [] if after == DEAD else self._wanted(self._states.events(state, token))
             if len(self._told) >= _REMEMBERED:
                 self._told.clear()
-            self._told[state, token] = told
+            self._told[asked] = told
         return told
 
     def _step(self, place: P, token: int) -> P:
@@ -157,9 +161,10 @@ class StructurePath(ABC, Generic[P]):
                 return self._behind_line_feed(data)
             if self._block != DEAD and data[:1].isspace():
                 place = self._fresh(self._block)
-        if place.state == DEAD or self._tell(place.state, token)[0] == DEAD:
+        state, events = (DEAD, []) if place.state == DEAD else self._tell(place.state, token)
+        if state == DEAD:
             return self._behind_line_feed(self._tokens[token])
-        after = self._read(place, token)
+        after = self._read(place, token, state, events)
         # Most lexemes are too short to count.
         if self._content and len(after.pending) >= _CONTENT_BYTES:
             after.content = after.content.extend(after.pending[after.content.length :])
@@ -180,18 +185,20 @@ class StructurePath(ABC, Generic[P]):
 
     def _find_content(self, place: P, found: Critical) -> None:
         for period, matched in place.content.runs:
-            unit = bytes(place.content.last(period))
+            unit = place.pending[-period:]
             if matched + period < _CONTENT_BYTES or not any(map(str.isalnum, unit.decode("latin-1"))):
                 continue
             # What would follow, and how much of it belongs to the copy under way.
             follows = unit * (2 + 64 // period)
-            tokens = list(self._spelling.beginnings(follows, -matched % period))
+            tokens = self._spelling.beginnings(follows, -matched % period)
             if tokens:
                 found.append((matched // period, np.array(tokens, np.int64)))
 
 
 def _by_count(found: Critical) -> Critical:
     """Return one group for each count, rising."""
+    if len(found) == 1:
+        return found
     groups: dict[int, list[Ids]] = {}
     for repeats, ids in found:
         groups.setdefault(repeats, []).append(ids)
@@ -204,35 +211,52 @@ class Spelling:
     """Finds the tokens that spell the beginning of a text, or the text and more."""
 
     def __init__(self, tokens: list[bytes]) -> None:
-        self._ids: dict[bytes, list[int]] = {}
-        for token, data in enumerate(tokens):
-            if data:
-                self._ids.setdefault(data, []).append(token)
         order = sorted((data, token) for token, data in enumerate(tokens) if data)
         self._texts = [data for data, _ in order]
-        self._order = np.array([token for _, token in order], np.int64)
-        self._longest = max(map(len, self._ids), default=0)
+        self._ids = [token for _, token in order]
+        self._order = np.array(self._ids, np.int64)
+        self._longest = max(map(len, self._texts), default=0)
+        # For each text the longest other one that it begins with, or -1.
+        self._shorter: list[int] = []
+        begun: list[int] = []
+        for at, data in enumerate(self._texts):
+            while begun and not data.startswith(self._texts[begun[-1]]):
+                begun.pop()
+            self._shorter.append(begun[-1] if begun else -1)
+            begun.append(at)
         self.with_commas = [(token, data) for token, data in enumerate(tokens) if b"," in data]
         """Tokens that have a comma, with their bytes."""
 
-    def beginnings(self, text: bytes, beyond: int) -> Iterator[int]:
-        """Yield the tokens that are a beginning of `text` longer than `beyond` bytes, the shortest first."""
-        for length in range(beyond + 1, min(len(text), self._longest) + 1):
-            yield from self._ids.get(text[:length], ())
+    def beginnings(self, text: bytes, beyond: int) -> list[int]:
+        """Return the tokens that are a beginning of `text` longer than `beyond` bytes, the shortest first."""
+        texts = self._texts
+        # Whatever stands between a beginning of the text and the text begins with it, too.
+        at = bisect_right(texts, text) - 1
+        found = []
+        while at >= 0 and len(texts[at]) > beyond:
+            if text.startswith(texts[at]):
+                found.append(self._ids[at])
+            at = self._shorter[at]
+        found.reverse()
+        return found
 
     def longest(self, text: bytes) -> int | None:
         """Return the longest token that is a beginning of `text`, if there is one."""
-        for length in range(min(len(text), self._longest), 0, -1):
-            if tokens := self._ids.get(text[:length]):
-                return tokens[0]
-        return None
+        found = self.beginnings(text, 0)
+        return found[-1] if found else None
 
-    def longer(self, text: bytes) -> Ids:
-        """Return the tokens that begin with `text` and have more."""
-        begin = bisect_right(self._texts, text)
-        # No byte of a text is greater.
-        end = bisect_right(self._texts, text + b"\xff" * self._longest)
-        return self._order[begin:end]
+    def beginnings_and_longer(self, text: bytes, beyond: int) -> Ids:
+        """Return the tokens of :meth:`beginnings`, and then those that begin with `text` and have more."""
+        texts = self._texts
+        begin = bisect_right(texts, text)
+        end = min(begin + 1, len(texts))
+        # Mostly, there are few.
+        while end < len(texts) and texts[end].startswith(text):
+            end = min(2 * end - begin, len(texts))
+        if begin < end:
+            # No byte of a text is greater.
+            end = bisect_right(texts, text + b"\xff" * self._longest, begin, end)
+        return np.concatenate((np.array(self.beginnings(text, beyond), np.int64), self._order[begin:end]))
 
 
 # Sorting a vocabulary of 131,072 tokens takes half a second, and each schema has a penalty of its own.

@@ -1,1 +1,1 @@
-"""Structured generation inside inference servers: one module per server, each needs that server installed."""
+"""Structured generation inside other runtimes: one module each, which says what has to be installed."""

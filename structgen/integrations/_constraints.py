@@ -5,20 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
-from structgen import (
-    TokenAutomaton,
-    Vocabulary,
-    compile_gbnf,
-    compile_json_schema,
-    compile_lark,
-    compile_regex,
-)
+from structgen import AutomatonCache, TokenAutomaton, Vocabulary
 
 # A request may choose what the language is. Limits, files and code are the server's: a grammar that names a
 # file, an import path or a postlexer object would reach into its machine.
@@ -39,13 +32,10 @@ _OPTIONS: dict[str, frozenset[str]] = {
     "lark": frozenset(("start", "parser", "lexer", "g_regex_flags", "strict", "json_options")),
     "gbnf": frozenset(("root",)),
 }
-_COMPILERS = {
-    "json_schema": compile_json_schema,
-    "regex": compile_regex,
-    "lark": compile_lark,
-    "gbnf": compile_gbnf,
-}
 _OF_ROW = frozenset(("start_after", "finish_by"))
+
+# The environment variable that names a directory for automata.
+DIRECTORY = "STRUCTGEN_CACHE_DIR"
 
 # Seconds for one compilation. A server's other requests may wait for it.
 MAX_COMPILE_SECONDS = 20.0
@@ -86,13 +76,13 @@ class Constraint:
         """
         if not isinstance(request, Mapping):
             raise ValueError(
-                f"'structgen' must be a mapping with one of {', '.join(_COMPILERS)}, "
+                f"'structgen' must be a mapping with one of {', '.join(_OPTIONS)}, "
                 f"not {type(request).__name__}"
             )
-        kinds = [kind for kind in _COMPILERS if kind in request]
+        kinds = [kind for kind in _OPTIONS if kind in request]
         if len(kinds) != 1:
             raise ValueError(
-                f"'structgen' must have exactly one of {', '.join(_COMPILERS)}, "
+                f"'structgen' must have exactly one of {', '.join(_OPTIONS)}, "
                 f"but has {' and '.join(kinds) or 'none'}"
             )
         (kind,) = kinds
@@ -122,8 +112,8 @@ class Constraint:
         content = [self.kind, self.source, sorted(self.options.items())]
         return hashlib.sha256(json.dumps(content, default=repr).encode()).hexdigest()
 
-    def compile(self, vocabulary: Vocabulary) -> TokenAutomaton:
-        """Compile it.
+    def compiled(self, cache: AutomatonCache) -> TokenAutomaton:
+        """Return the automaton from a cache.
 
         Raises
         ------
@@ -132,46 +122,38 @@ class Constraint:
         ValueError, TypeError
             An option has no such value.
         """
-        compiler: Any = _COMPILERS[self.kind]
-        automaton: TokenAutomaton = compiler(
-            self.source, vocabulary, max_compile_seconds=MAX_COMPILE_SECONDS, **self.options
+        return cache.get(self.kind, self.source, max_compile_seconds=MAX_COMPILE_SECONDS, **self.options)
+
+    def submitted(self, cache: AutomatonCache, executor: Executor) -> Future[TokenAutomaton]:
+        """Return what will become of it: a thread of the executor makes it, where it is not there."""
+        return cache.submit(
+            executor, self.kind, self.source, max_compile_seconds=MAX_COMPILE_SECONDS, **self.options
         )
-        return automaton
+
+
+def new_cache(vocabulary: Vocabulary) -> AutomatonCache:
+    """Return a cache for a server: on disk, too, where the environment names a directory."""
+    return AutomatonCache(vocabulary, directory=os.environ.get(DIRECTORY) or None)
 
 
 class AutomatonStore:
-    """Compiles in worker threads, and keeps the automata that were used last.
-
-    Two requests for the same constraint and vocabulary share one automaton, even while it is being compiled.
-    Failures are not kept.
+    """Compiles in worker threads, with a cache for each vocabulary.
 
     Parameters
     ----------
-    capacity : int
-        Number of automata kept. Those that requests hold live on.
     workers : int
         Number of threads that compile.
     """
 
-    def __init__(self, capacity: int = 256, workers: int = 2) -> None:
-        self._capacity = capacity
+    def __init__(self, workers: int = 2) -> None:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="structgen-compile")
-        self._futures: OrderedDict[tuple[str, str], Future[TokenAutomaton]] = OrderedDict()
+        self._caches: dict[str, AutomatonCache] = {}
         self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._futures)
 
     def submit(self, constraint: Constraint, vocabulary: Vocabulary) -> Future[TokenAutomaton]:
         """Return the automaton, or what will become of it."""
-        key = vocabulary.content_hash, constraint.key
         with self._lock:
-            future = self._futures.get(key)
-            failed = future is not None and future.done() and future.exception() is not None
-            if future is None or failed:
-                future = self._executor.submit(constraint.compile, vocabulary)
-                self._futures[key] = future
-            self._futures.move_to_end(key)
-            while len(self._futures) > self._capacity:
-                self._futures.popitem(last=False)
-            return future
+            cache = self._caches.get(vocabulary.content_hash)
+            if cache is None:
+                cache = self._caches[vocabulary.content_hash] = new_cache(vocabulary)
+        return constraint.submitted(cache, self._executor)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from structgen._core import TokenAutomaton
 from structgen._errors import StructgenError
+from structgen._outputs.constraint import Node, RowConstraint
+from structgen._outputs.interfaces import MaskArray
+from structgen._outputs.marker import make_marker
 from structgen._vocabulary import Vocabulary
 from structgen.hf._apply import MaskBuffer, masked_scores
-from structgen.hf._constraint import Node, RowConstraint
-from structgen.hf._interfaces import MaskArray
-from structgen.hf._marker import make_marker
 from structgen.integrations._constraints import Constraint
 
 _logger = logging.getLogger(__name__)

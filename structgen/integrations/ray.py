@@ -203,7 +203,7 @@ def read_rows(output: str | os.PathLike[str]) -> Iterator[Record]:
     return Parts(output).records()
 
 
-def _pool(workers: int | tuple[int, int]) -> dict[str, int]:
+def _pool(workers: int | tuple[int, int]) -> dict[str, Any]:
     if isinstance(workers, int):
         return {"size": workers}
     return {"min_size": workers[0], "max_size": workers[1]}

@@ -14,7 +14,7 @@ from torch import Tensor
 from structgen._core import DEAD, FINISHED, TokenAutomaton
 from structgen._errors import GuardDeadEnd, StructgenError
 from structgen._vocabulary import Vocabulary
-from structgen.integrations._constraints import Constraint
+from structgen.integrations._constraints import Constraint, new_cache
 from structgen.kernels._torch import unpack
 
 try:
@@ -113,7 +113,7 @@ class StructgenGrammar(BaseGrammarObject):  # type: ignore[misc]
 
 
 class StructgenGrammarBackend(BaseGrammarBackend):  # type: ignore[misc]
-    """Compiles what requests ask for, in the threads of SGLang's own executor, and keeps it in its cache.
+    """Compiles what requests ask for, in the threads of SGLang's own executor.
 
     Parameters
     ----------
@@ -123,11 +123,11 @@ class StructgenGrammarBackend(BaseGrammarBackend):  # type: ignore[misc]
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         super().__init__()
-        self._vocabulary = vocabulary
+        self._cache = new_cache(vocabulary)
 
     def _compiled(self, constraint: Constraint) -> Any:
         try:
-            return StructgenGrammar(constraint.compile(self._vocabulary))
+            return StructgenGrammar(constraint.compiled(self._cache))
         except (StructgenError, ValueError) as error:
             return InvalidGrammarObject(str(error))
 

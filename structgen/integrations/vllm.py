@@ -53,7 +53,7 @@ _NAME = "structgen.integrations.vllm:StructgenLogitsProcessor"
 
 _store = AutomatonStore()
 # The frontend has no vocabulary at hand: it asks whether the constraint can be enforced at all.
-_checked = AutomatonStore(capacity=256, workers=1)
+_checked = AutomatonStore(workers=1)
 _bytes = Vocabulary.of_bytes()
 _SPECIAL = re.compile(r"<[|\[\w]")
 

@@ -29,7 +29,7 @@ from structgen.samplers._potentials import (
 from structgen.samplers._results import SamplingResult
 from structgen.samplers._results import Sequence as SampledSequence
 from structgen.samplers._run import Progress, Run, budget_error, check_positive, check_start
-from structgen.samplers._token_samplers import MaskSampler, TokenSampler, _masks
+from structgen.samplers._token_samplers import MaskSampler, TokenSampler, allowed_by_masks
 
 _NEVER = -math.inf
 
@@ -298,7 +298,7 @@ class _Texts:
         allowed = torch.zeros(logprobs.shape, dtype=torch.bool, device=logprobs.device)
         allowed[:, list(self.root.vocabulary.eos_token_ids) if last else slice(size)] = True
         if self._masks is not None:
-            allowed &= _masks(self._masks, self._rows, logprobs).to(allowed.device)
+            allowed &= allowed_by_masks(self._masks, self._rows, logprobs)
         return logprobs.masked_fill(~allowed, _NEVER)
 
     def allows(self, row: int, token: int) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from structgen._errors import PotentialError
+from structgen.kernels import apply_masks
 from structgen.samplers._estimators import NONE, Outcome, geometric, recursive, two_loop
 from structgen.samplers._potentials import name_of
 from structgen.samplers._race import LogRace, check_number, races, uniform, working
@@ -196,15 +197,16 @@ def run(
 # -- masks ----------------------------------------------------------------------------------
 
 
-def mask_draws(logprobs: Tensor, allowed: Tensor, generator: torch.Generator | None) -> list[Draw]:
+def mask_draws(logprobs: Tensor, allowed: Tensor | None, generator: torch.Generator | None) -> list[Draw]:
     """Draw a token of every row from its mask.
 
     Parameters
     ----------
     logprobs : Tensor
         Floating point, shape ``(n, V)``.
-    allowed : Tensor
-        Booleans, shape ``(n, V)``.
+    allowed : Tensor or None
+        Booleans, shape ``(n, V)``; or packed masks, int32 of shape ``(n, W)`` on the same device; or None
+        where all tokens are allowed.
     generator : torch.Generator or None
         Source of randomness.
 
@@ -213,6 +215,7 @@ def mask_draws(logprobs: Tensor, allowed: Tensor, generator: torch.Generator | N
     PotentialError
         A log-probability is NaN or positive infinity.
     """
+    tops = logprobs.amax(dim=-1)
     masked = _masked(logprobs, allowed)
     greatest = masked.amax(dim=-1, keepdim=True)
     shift = torch.where(greatest > -math.inf, greatest, 0.0)
@@ -223,9 +226,13 @@ def mask_draws(logprobs: Tensor, allowed: Tensor, generator: torch.Generator | N
     shares = uniform((len(sums), 1), sums.device, generator) * totals
     last = torch.searchsorted(sums, totals)
     tokens = torch.minimum(torch.searchsorted(sums, shares, right=True), last)[:, 0]
+    # All that the host has to know, in one transfer.
+    table = torch.stack([tops.to(log_z), tokens.to(log_z), log_z]).tolist()
+    for top in table[0]:
+        check_number(top)
     return [
-        Draw(token, weight, 0) if weight > -math.inf else Draw(NONE, -math.inf, 0)
-        for token, weight in zip(tokens.tolist(), log_z.tolist(), strict=True)
+        Draw(int(token), weight, 0) if weight > -math.inf else Draw(NONE, -math.inf, 0)
+        for token, weight in zip(*table[1:], strict=True)
     ]
 
 
@@ -237,7 +244,7 @@ def masked_logprobs(logprobs: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
     logprobs : Tensor
         Floating point, shape ``(n, V)``.
     allowed : Tensor
-        Booleans, shape ``(n, V)``.
+        As of :func:`mask_draws`.
 
     Returns
     -------
@@ -251,16 +258,25 @@ def masked_logprobs(logprobs: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
     PotentialError
         A log-probability is NaN or positive infinity.
     """
+    for top in logprobs.amax(dim=-1).tolist():
+        check_number(top)
     masked = _masked(logprobs, allowed)
     log_z = torch.logsumexp(masked, dim=-1)
     return masked.sub_(torch.where(log_z > -math.inf, log_z, 0.0)[:, None]), log_z
 
 
-def _masked(logprobs: Tensor, allowed: Tensor) -> Tensor:
-    logprobs = working(logprobs)
-    for greatest in logprobs.amax(dim=-1).tolist():
-        check_number(greatest)
-    return torch.where(allowed.to(logprobs.device), logprobs, -math.inf)
+def _masked(logprobs: Tensor, allowed: Tensor | None) -> Tensor:
+    """Return a copy in float64 with minus infinity where a token is not allowed."""
+    if allowed is None:
+        found = working(logprobs)
+        return found.clone() if found is logprobs else found
+    if allowed.dtype == torch.bool:
+        logprobs = working(logprobs)
+        return torch.where(allowed.to(logprobs.device), logprobs, -math.inf)
+    # In the narrow type, of which there is less to write.
+    masked = logprobs.clone()
+    apply_masks(masked, allowed)
+    return working(masked)
 
 
 def unpack(masks: Tensor) -> Tensor:

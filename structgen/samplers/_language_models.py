@@ -27,6 +27,14 @@ class Rows(Protocol):
 
 
 @runtime_checkable
+class ExtensibleRows(Rows, Protocol):
+    """Rows that take several tokens at once, and not all as many: forced text needs it."""
+
+    def extend(self, tokens: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Add tokens to each row, one at least; return the log-probabilities of all but each row's first."""
+
+
+@runtime_checkable
 class LanguageModel(Protocol):
     """What sequence samplers ask of a language model and its prompt."""
 
@@ -106,6 +114,16 @@ class TableRows:
             for row, token in zip(self._tokens, tokens, strict=True)
         ]
 
+    def extend(self, tokens: Sequence[Sequence[int]]) -> list[list[float]]:
+        found = []
+        for i, row in enumerate(tokens):
+            before = [(*self._tokens[i], *row[:end]) for end in range(1, len(row))]
+            found.append(
+                [float(self._model.next_logprobs(b)[t]) for b, t in zip(before, row[1:], strict=True)]
+            )
+            self._tokens[i] = (*self._tokens[i], *row)
+        return found
+
     def select(self, index: Sequence[int]) -> None:
         self._tokens = [self._tokens[i] for i in index]
 
@@ -177,7 +195,7 @@ class HuggingFaceModel:
         self._read: dict[int, tuple[Any, Tensor]] = {}
         parameters = inspect.signature(model.forward).parameters
         # The logits of the prompt's other tokens are not needed, and may be large.
-        self._options: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
+        self._keeps_logits = "logits_to_keep" in parameters
         self._takes_positions = "position_ids" in parameters
 
     @property
@@ -190,7 +208,7 @@ class HuggingFaceModel:
         if key not in self._read:
             self._read = {key: self._read_prompt(length)}
         cache, logprobs = self._read[key]
-        return HuggingFaceRows(self, copy.deepcopy(cache), logprobs, self._mask, rows)
+        return HuggingFaceRows(self, copy.deepcopy(cache), logprobs, self._mask, self._prompt.shape[1], rows)
 
     def input_embeddings(self) -> Tensor:
         """Return the model's vectors of the tokens, (V, d)."""
@@ -218,7 +236,12 @@ class HuggingFaceModel:
 
         The mask says which of all tokens are no padding; None is all.
         """
-        options = dict(self._options)
+        cache, logits = self.logits(tokens, cache, mask, 1)
+        return cache, self.logprobs_of(logits[:, -1])
+
+    def logits(self, tokens: Tensor, cache: Any, mask: Tensor | None, keep: int) -> tuple[Any, Tensor]:
+        """Read tokens as :meth:`forward`; return the cache and the model's logits after the last `keep`."""
+        options: dict[str, Any] = {"logits_to_keep": keep} if self._keeps_logits else {}
         if mask is not None:
             options["attention_mask"] = mask
             if self._takes_positions:
@@ -226,20 +249,45 @@ class HuggingFaceModel:
                 options["position_ids"] = positions[:, -tokens.shape[1] :]
         with torch.no_grad():
             output = self._model(input_ids=tokens, past_key_values=cache, use_cache=True, **options)
-        logits = output.logits[:, -1, : len(self._vocabulary.tokens)].float() / self._temperature
-        return getattr(output, "past_key_values", None), logits.log_softmax(-1)
+        return getattr(output, "past_key_values", None), output.logits[:, -keep:]
+
+    def logprobs_of(self, logits: Tensor) -> Tensor:
+        """Return the log-probabilities (n, V) that logits of the model stand for, float32."""
+        return (logits[:, : len(self._vocabulary.tokens)].float() / self._temperature).log_softmax(-1)
+
+    def check_ragged(self) -> None:
+        """Raise ValueError where rows of the batch cannot take different numbers of tokens at once."""
+        if not self._takes_positions:
+            raise ValueError(
+                f"{type(self._model).__name__} takes no position_ids, which rows with forced texts of "
+                "different lengths need: use one sequence at a time, or forced=None"
+            )
+        config = self._model.config.get_text_config()
+        # The window counts padding, so that it would reach less far back than it should.
+        if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
+            raise ValueError(
+                f"{type(self._model).__name__} has a sliding window, and rows with forced texts of different "
+                "lengths would have padding in it: use one sequence at a time, or forced=None"
+            )
 
 
 class HuggingFaceRows:
     """The rows of a `HuggingFaceModel`; the first ones of its batch, where the batch has a fixed size."""
 
     def __init__(
-        self, model: HuggingFaceModel, cache: Any, logprobs: Tensor, mask: Tensor | None, rows: int
+        self,
+        model: HuggingFaceModel,
+        cache: Any,
+        logprobs: Tensor,
+        mask: Tensor | None,
+        length: int,
+        rows: int,
     ) -> None:
         self._model = model
         self._cache = cache
         self._logprobs = logprobs
         self._mask = mask
+        self._length = length
         # The rows of one prompt lie together.
         order = torch.arange(len(logprobs), device=logprobs.device).repeat_interleave(rows)
         self._rows = self._batch = len(order)
@@ -263,8 +311,52 @@ class HuggingFaceRows:
         column = torch.tensor(padded, dtype=torch.long, device=self._logprobs.device).unsqueeze(1)
         if self._mask is not None:
             self._mask = torch.cat([self._mask, torch.ones_like(column)], 1)
+        self._length += 1
         self._cache, self._logprobs = self._model.forward(column, self._cache, self._mask)
         self._order = None
+
+    def extend(self, tokens: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Add tokens to each row in one forward pass; see :class:`ExtensibleRows`.
+
+        Rows with fewer tokens than the longest have padding in front of them, which stays in the cache and
+        which the attention mask leaves out.
+
+        Raises
+        ------
+        ValueError
+            The cache has a fixed size; or rows get different numbers of tokens, and the model takes no
+            positions, or has a sliding window.
+        """
+        if self._fixed:
+            raise ValueError(
+                'a cache of fixed size cannot take padding: use cache="dynamic" with forced text'
+            )
+        longest = max(map(len, tokens))
+        if longest == 1:
+            self.append([row[0] for row in tokens])
+            return [[] for _ in tokens]
+        device = self._logprobs.device
+        padding = [longest - len(row) for row in tokens]
+        if any(padding):
+            self._model.check_ragged()
+            if self._mask is None:
+                self._mask = torch.ones((self._batch, self._length), dtype=torch.long, device=device)
+        if self._mask is not None:
+            added = torch.tensor([[0] * p + [1] * (longest - p) for p in padding], device=device)
+            self._mask = torch.cat([self._mask, added], 1)
+        self._length += longest
+        chunk = torch.tensor(
+            [[row[0]] * p + list(row) for p, row in zip(padding, tokens, strict=True)], device=device
+        )
+        self._cache, logits = self._model.logits(chunk, self._cache, self._mask, longest)
+        self._logprobs = self._model.logprobs_of(logits[:, -1])
+        self._order = None
+        # The logits in front of each token but a row's first.
+        places = [(i, j) for i, p in enumerate(padding) for j in range(p, longest - 1)]
+        rows, columns = torch.tensor(places, device=device).unbind(1)
+        logprobs = self._model.logprobs_of(logits[rows, columns])
+        given = iter(logprobs.gather(1, chunk[rows, columns + 1].unsqueeze(1)).squeeze(1).tolist())
+        return [[next(given) for _ in row[1:]] for row in tokens]
 
     def select(self, index: Sequence[int]) -> None:
         if self._fixed and len(index) > self._batch:

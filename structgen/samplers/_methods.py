@@ -11,13 +11,14 @@ from torch import Tensor
 from structgen._errors import NothingSatisfiesError, SamplingError
 from structgen.samplers._context import Context
 from structgen.samplers._draws import Draw, mask_draws
+from structgen.samplers._forced import Encode, Forced, ForcedText, check_forced
 from structgen.samplers._language_models import LanguageModel
 from structgen.samplers._potentials import Potential
 from structgen.samplers._resampling import log_mean_exp, normalise
 from structgen.samplers._results import Death, SamplingResult, Sequence
 from structgen.samplers._run import Progress, Run, budget_error, check_positive, check_start
 from structgen.samplers._smc import ParticleSampler, Population, all_dead
-from structgen.samplers._token_samplers import TokenSampler
+from structgen.samplers._token_samplers import MaskSampler, TokenSampler
 from structgen.samplers._trie import Trie, Walk
 
 _NEVER = -math.inf
@@ -35,13 +36,50 @@ class LocallyConstrained(ParticleSampler):
     ----------
     particles : int
         Number of sequences, which are the rows of one batch.
+    forced : {"single", "canonical"}, optional
+        Tokens that are appended without being drawn, a whole run of them in one forward pass; the default is
+        none. ``"single"``: those that are the only ones allowed where they stand. This changes no
+        probability. ``"canonical"``: besides these, text that every continuation begins with, as the
+        tokenizer writes it, without the tokens at its end that another allowed token could cross: the model
+        goes on from there (token healing). The texts that are possible stay the same. Their probabilities
+        do not: they are those of plain constrained decoding that is allowed forced text in this
+        tokenisation only, and `log_evidence` estimates the probability of that.
+    encode : callable, optional
+        From a text to its tokens without special ones: the tokenizer that ``"canonical"`` takes.
+
+    Notes
+    -----
+    Forced tokens need a :class:`MaskSampler`, and a language model whose rows have a method ``extend``:
+    :class:`HuggingFaceModel` with a cache that grows, and :class:`TableModel`. Rows of a batch whose forced
+    texts differ in length are padded in between, so that the cache holds up to as many positions for each
+    row as the longest of every step; and the logits of all tokens that are read in a step are in memory at
+    once.
     """
 
     particles: int = 5
+    forced: Forced | None = None
+    encode: Encode | None = None
     _equal: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_positive("particles", self.particles)
+        if self.forced is not None:
+            check_forced(self.forced, self.encode)
+
+    def __repr__(self) -> str:
+        # The encoder has no name that would tell anything.
+        forced = "" if self.forced is None else f", forced={self.forced!r}"
+        return f"LocallyConstrained(particles={self.particles}{forced})"
+
+    def _forced_text(self, model: LanguageModel, token_sampler: TokenSampler) -> ForcedText | None:
+        if self.forced is None:
+            return None
+        if not isinstance(token_sampler, MaskSampler):
+            raise ValueError(
+                f"forced text needs one automaton as the constraint, and {type(token_sampler).__name__} has "
+                "more to ask: use forced=None"
+            )
+        return ForcedText(token_sampler.potential, model.vocabulary, self.forced, self.encode)
 
     def _population(
         self,
@@ -94,7 +132,7 @@ class _Unguided:
     def draw(
         self, contexts: SequenceOf[Context], logprobs: Tensor, generator: torch.Generator | None
     ) -> list[Draw]:
-        drawn = mask_draws(logprobs, torch.ones(logprobs.shape, dtype=torch.bool), generator)
+        drawn = mask_draws(logprobs, None, generator)
         ends = frozenset(contexts[0].vocabulary.eos_token_ids)
         pairs = list(zip(contexts, drawn, strict=True))
         ended = iter(self.potential.complete_many([c for c, draw in pairs if draw.token in ends]))

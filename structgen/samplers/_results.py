@@ -75,7 +75,7 @@ class SamplingResult:
     ancestors: list[list[int]] = dataclasses.field(default_factory=list)
     """Of each step, the particle that each particle was before this step: the genealogy."""
     tokens: list[list[int]] = dataclasses.field(default_factory=list)
-    """Of each step, the token that each particle got, before resampling; -1 for none."""
+    """Of each step, the token drawn for each particle, before resampling; -1 for none. Not forced ones."""
     log_weights: list[list[float]] = dataclasses.field(default_factory=list)
     """Of each step, the log-weights of the particles, before resampling."""
     deaths: list[Death] = dataclasses.field(default_factory=list)

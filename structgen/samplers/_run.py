@@ -10,7 +10,7 @@ from torch import Tensor
 
 from structgen._errors import BudgetError, GuardDeadEnd, NothingSatisfiesError
 from structgen.samplers._context import Context
-from structgen.samplers._language_models import LanguageModel, Rows
+from structgen.samplers._language_models import ExtensibleRows, LanguageModel, Rows
 from structgen.samplers._potentials import AutomatonPotential, Potential, Product, prefix_score
 
 Part = Literal["model", "constraint"]
@@ -153,14 +153,48 @@ class Lanes:
             The particle whose row, before this token, each particle goes on from; the default is its own.
         """
         with self._run.timed("model"):
-            before = [particle if ancestors is None else ancestors[particle] for particle in tokens]
-            if before != list(tokens) or 2 * len(tokens) <= len(self._owners):
-                row = {owner: i for i, owner in enumerate(self._owners)}
-                index = [row[particle] for particle in before]
-                if index != list(range(len(self._owners))):
-                    self._rows.select(index)
-                self._owners = list(tokens)
+            self._keep(list(tokens), ancestors)
             self._rows.append([tokens.get(owner, self._padding) for owner in self._owners])
+
+    def extend(
+        self, tokens: Mapping[int, Sequence[int]], ancestors: Sequence[int] | None = None
+    ) -> dict[int, list[float]]:
+        """Add any number of tokens, but one at least, to each particle that goes on, in one forward pass.
+
+        Parameters
+        ----------
+        tokens, ancestors
+            As of :meth:`advance`.
+
+        Returns
+        -------
+        dict
+            From the particles to the log-probabilities of their tokens but the first.
+
+        Raises
+        ------
+        ValueError
+            The model cannot do that; the message says why.
+        """
+        if not isinstance(self._rows, ExtensibleRows):
+            raise ValueError(
+                f"forced text needs a language model whose rows take several tokens at once, and "
+                f"{type(self._rows).__name__} has no method extend: use forced=None"
+            )
+        with self._run.timed("model"):
+            self._keep(list(tokens), ancestors)
+            logprobs = self._rows.extend([tokens.get(owner, [self._padding]) for owner in self._owners])
+        return {owner: row for owner, row in zip(self._owners, logprobs, strict=True) if owner in tokens}
+
+    def _keep(self, particles: list[int], ancestors: Sequence[int] | None) -> None:
+        """Make rows of those that the particles go on from; drop others once they are half of them."""
+        before = particles if ancestors is None else [ancestors[particle] for particle in particles]
+        if before != particles or 2 * len(particles) <= len(self._owners):
+            row = {owner: i for i, owner in enumerate(self._owners)}
+            index = [row[particle] for particle in before]
+            if index != list(range(len(self._owners))):
+                self._rows.select(index)
+            self._owners = particles
 
 
 def check_start(root: Context, potentials: Sequence[Potential | None], max_tokens: int) -> None:

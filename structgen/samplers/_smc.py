@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import math
+from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from typing import ClassVar
 
@@ -14,11 +15,12 @@ from structgen._errors import AllParticlesDeadError, BudgetError
 from structgen.samplers import _resampling
 from structgen.samplers._context import Context
 from structgen.samplers._draws import Draw, mask_draws
+from structgen.samplers._forced import ForcedText
 from structgen.samplers._language_models import LanguageModel
 from structgen.samplers._potentials import Potential, checked_score
 from structgen.samplers._results import Cause, Death, SamplingResult, Sequence
 from structgen.samplers._run import Lanes, Progress, Run, budget_error, check_start
-from structgen.samplers._token_samplers import TokenSampler
+from structgen.samplers._token_samplers import TokenSampler, for_run, masks_ahead
 
 _NEVER = -math.inf
 
@@ -39,6 +41,10 @@ class ParticleSampler(abc.ABC):
         run: Run,
     ) -> "Population":
         """Begin one prompt's particles."""
+
+    def _forced_text(self, model: LanguageModel, token_sampler: TokenSampler) -> ForcedText | None:
+        """Return what tells forced tokens; None where every token is drawn."""
+        return None
 
     def run(
         self,
@@ -89,7 +95,7 @@ class ParticleSampler(abc.ABC):
         """
         with Run(seed, generator, progress, max_tokens) as run:
             population = self._population(model, token_sampler, max_tokens, critic, run)
-            advance([population], model, max_tokens, run)
+            advance([population], model, max_tokens, run, self._forced_text(model, token_sampler))
             return population.checked_result(equal=self._equal)
 
     def run_prompts(
@@ -128,7 +134,7 @@ class ParticleSampler(abc.ABC):
                 self._population(model, token_sampler, max_tokens, critic, run)
                 for _ in range(getattr(model, "prompts", 1))
             ]
-            advance(populations, model, max_tokens, run)
+            advance(populations, model, max_tokens, run, self._forced_text(model, token_sampler))
             return [population.result(equal=self._equal) for population in populations]
 
 
@@ -182,31 +188,116 @@ class SMC(ParticleSampler):
         return Population(self.particles, model, token_sampler, max_tokens, critic, self, run, repr(self))
 
 
-def advance(populations: SequenceOf["Population"], model: LanguageModel, max_tokens: int, run: Run) -> None:
+def advance(
+    populations: SequenceOf["Population"],
+    model: LanguageModel,
+    max_tokens: int,
+    run: Run,
+    forced: ForcedText | None = None,
+) -> None:
     """Step until every particle has finished or died; population g follows the model's prompt g."""
     count = len(populations[0].contexts)
-    first = [g * count for g in range(len(populations))]
     lanes = Lanes(model, count, len(populations), max_tokens, run)
-    live = [population.live() for population in populations]
+    # Of each particle, by its row in a full batch: its population, and its number there.
+    places = [(population, i) for population in populations for i in range(count)]
+    live = list(range(len(places)))
+    token_sampler = for_run(populations[0].token_sampler)
+    ahead = masks_ahead(token_sampler)
+    if forced is not None:
+        live = _force_start(places, lanes, forced, run)
     for step in range(max_tokens):
-        logprobs = lanes.logprobs(
-            [start + i for start, group in zip(first, live, strict=True) for i in group]
-        )
-        parts = logprobs.split([len(group) for group in live])
-        ancestors: list[int] = []
-        for start, population, group, part in zip(first, populations, live, parts, strict=True):
-            found = population.step(step, group, part) if group else range(count)
-            ancestors += [start + i for i in found]
-        run.progress(step + 1)
-        live = [population.live() for population in populations]
-        if not any(live):
+        if not live:
             break
-        tokens = {
-            start + i: population.contexts[i].token
-            for start, population, group in zip(first, populations, live, strict=True)
-            for i in group
-        }
-        lanes.advance(tokens, ancestors)
+        logprobs = lanes.logprobs(live)
+        generator = run.generator(logprobs.device)
+        contexts = _contexts(places, live)
+        with run.timed("constraint"):
+            draws = _draws(token_sampler, contexts, logprobs, max_tokens, generator)
+        chosen = torch.tensor([max(draw.token, 0) for draw in draws], device=logprobs.device)
+        gained = logprobs.gather(1, chosen.unsqueeze(1)).squeeze(1).tolist()
+        drawn = dict(zip(live, zip(draws, gained, strict=True), strict=True))
+        ancestors: list[int] = []
+        for first, population in zip(range(0, len(places), count), populations, strict=True):
+            part = {row - first: drawn[row] for row in range(first, first + count) if row in drawn}
+            found = population.step(step, part, generator) if part else range(count)
+            ancestors += [first + i for i in found]
+        run.progress(step + 1)
+        live = _live(places)
+        if not live:
+            break
+        tokens = {row: context.token for row, context in zip(live, _contexts(places, live), strict=True)}
+        pieces: dict[int, list[int]] = {}
+        if forced is not None:
+            with run.timed("constraint"):
+                pieces = {row: places[row][0].force(places[row][1], forced) for row in live}
+        if ahead is not None:
+            with run.timed("constraint"):
+                # The last token is an end token, whatever the mask.
+                ahead.start([c for c in _contexts(places, live) if c.length < max_tokens - 1])
+        # On a GPU the model works on while the host goes on to the masks.
+        if forced is None:
+            lanes.advance(tokens, ancestors)
+        else:
+            logs = lanes.extend({row: [token, *pieces[row]] for row, token in tokens.items()}, ancestors)
+            live = _credit(places, logs, pieces)
+        if ahead is not None:
+            with run.timed("constraint"):
+                ahead.send()
+
+
+def _contexts(places: SequenceOf[tuple["Population", int]], rows: SequenceOf[int]) -> list[Context]:
+    return [population.contexts[i] for population, i in (places[row] for row in rows)]
+
+
+def _live(places: SequenceOf[tuple["Population", int]]) -> list[int]:
+    return [row for row, (population, i) in enumerate(places) if population.lives(i)]
+
+
+def _force_start(
+    places: SequenceOf[tuple["Population", int]], lanes: Lanes, forced: ForcedText, run: Run
+) -> list[int]:
+    """Give every particle the tokens that the text has to begin with; return those that live."""
+    with run.timed("constraint"):
+        pieces = {row: population.force(i, forced) for row, (population, i) in enumerate(places)}
+    # All texts begin in the same state.
+    piece = pieces[0]
+    if piece:
+        first = lanes.logprobs(list(pieces))[:, piece[0]].tolist()
+        logs = lanes.extend(pieces)
+        _credit(places, {row: [first[row], *logs[row]] for row in pieces}, pieces)
+    return _live(places)
+
+
+def _credit(
+    places: SequenceOf[tuple["Population", int]],
+    logs: Mapping[int, list[float]],
+    pieces: Mapping[int, list[int]],
+) -> list[int]:
+    """Count the model's log-probabilities of forced tokens; return the particles that live."""
+    for row, logprobs in logs.items():
+        population, i = places[row]
+        population.credit(i, logprobs, len(pieces[row]))
+    return _live(places)
+
+
+def _draws(
+    token_sampler: TokenSampler,
+    contexts: SequenceOf[Context],
+    logprobs: Tensor,
+    max_tokens: int,
+    generator: torch.Generator,
+) -> SequenceOf[Draw]:
+    """Draw a token of each row; rows with forced text do not all get to their last one at the same step."""
+    last = [context.length == max_tokens - 1 for context in contexts]
+    if all(last) or not any(last):
+        return draw_tokens(token_sampler, contexts, logprobs, last[0], generator)
+    found: dict[int, Draw] = {}
+    for kind in (False, True):
+        rows = [row for row, is_last in enumerate(last) if is_last == kind]
+        part = logprobs[torch.tensor(rows, device=logprobs.device)]
+        draws = draw_tokens(token_sampler, [contexts[row] for row in rows], part, kind, generator)
+        found.update(zip(rows, draws, strict=True))
+    return [found[row] for row in range(len(contexts))]
 
 
 class Population:
@@ -228,7 +319,7 @@ class Population:
     ) -> None:
         self._root = Context.root(model.vocabulary)
         check_start(self._root, (token_sampler.potential, critic), max_tokens)
-        self._token_sampler = token_sampler
+        self.token_sampler = token_sampler
         self._max_tokens = max_tokens
         self._critic = critic
         self._smc = smc
@@ -248,41 +339,49 @@ class Population:
         self._calls = 0
         self._drawn = 0
 
-    def live(self) -> list[int]:
-        """Return the particles that need another token."""
-        return [
-            i
-            for i, (context, weight) in enumerate(zip(self.contexts, self.log_weights, strict=True))
-            if weight > _NEVER and not context.ended
-        ]
+    def lives(self, particle: int) -> bool:
+        """Tell whether a particle needs another token."""
+        return bool(self.log_weights[particle] > _NEVER) and not self.contexts[particle].ended
 
-    def step(self, step: int, live: list[int], logprobs: Tensor) -> SequenceOf[int]:
-        """Give a token to each live particle; return the ancestor of each particle."""
-        generator = self._run.generator(logprobs.device)
-        contexts = [self.contexts[i] for i in live]
-        last = step == self._max_tokens - 1
-        with self._run.timed("constraint"):
-            draws = draw_tokens(self._token_sampler, contexts, logprobs, last, generator)
-        self._extend(step, live, draws, logprobs, "length" if last else "token")
+    def step(
+        self, step: int, drawn: Mapping[int, tuple[Draw, float]], generator: torch.Generator
+    ) -> SequenceOf[int]:
+        """Give each live particle the token drawn for it; return the ancestor of each particle.
+
+        With the draws come the model's log-probabilities of their tokens.
+        """
+        self._extend(step, drawn)
         if self._critic is not None:
             with self._run.timed("constraint"):
-                self._twist(step, [i for i in live if self.log_weights[i] > _NEVER], self._critic)
+                self._twist(step, [i for i in drawn if self.log_weights[i] > _NEVER], self._critic)
         self._ess.append(_resampling.effective_sample_size(self.log_weights))
         self._trace.append(self.log_weights.tolist())
         self._resample(step, generator)
         return self._ancestors[-1]
 
-    def _extend(
-        self, step: int, live: list[int], draws: SequenceOf[Draw], logprobs: Tensor, cause: Cause
-    ) -> None:
+    def force(self, particle: int, forced: ForcedText) -> list[int]:
+        """Add the tokens to a particle that its text forces, and return them; one more token has room."""
+        context = self.contexts[particle]
+        tokens = forced.after(context, self._max_tokens - 1 - context.length)
+        self.contexts[particle] = context.extend_all(tokens)
+        return tokens
+
+    def credit(self, particle: int, logprobs: SequenceOf[float], forced: int) -> None:
+        """Count the model's log-probabilities of the tokens, so many, that were forced last."""
+        gained = sum(logprobs)
+        self.log_weights[particle] += gained
+        self._log_probabilities[particle] += gained
+        if gained == _NEVER:
+            self._die(self.contexts[particle].length - forced, particle, "token")
+
+    def _extend(self, step: int, drawn: Mapping[int, tuple[Draw, float]]) -> None:
         tokens = [-1] * self._count
-        chosen = torch.tensor([max(draw.token, 0) for draw in draws], device=logprobs.device)
-        gained = logprobs.gather(1, chosen.unsqueeze(1)).squeeze(1).tolist()
-        for i, draw, log_probability in zip(live, draws, gained, strict=True):
+        for i, (draw, log_probability) in drawn.items():
             self._calls += draw.calls
             self.log_weights[i] += draw.log_weight
+            length = self.contexts[i].length
             if draw.log_weight == _NEVER:
-                self._die(step, i, cause)
+                self._die(length, i, "length" if length == self._max_tokens - 1 else "token")
                 continue
             self._drawn += 1
             tokens[i] = draw.token
@@ -311,7 +410,11 @@ class Population:
 
     def _resample(self, step: int, generator: torch.Generator) -> None:
         smc = self._smc
-        if smc is None or not self._ess[-1] < smc.ess_threshold * self._count or not self.live():
+        if (
+            smc is None
+            or not self._ess[-1] < smc.ess_threshold * self._count
+            or not any(map(self.lives, range(self._count)))
+        ):
             self._ancestors.append(list(range(self._count)))
             return
         weights = _resampling.normalise(self.log_weights)
@@ -369,7 +472,7 @@ class Population:
         """
         result = self.result(equal)
         if result.log_evidence == _NEVER:
-            raise all_dead(result, self._token_sampler.potential, self._root, self._max_tokens)
+            raise all_dead(result, self.token_sampler.potential, self._root, self._max_tokens)
         return result
 
 

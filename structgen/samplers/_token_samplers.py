@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,6 +23,7 @@ from structgen.samplers._draws import (
     run,
     unpack,
 )
+from structgen.samplers._masks import Masks, MasksAhead, packed_masks
 from structgen.samplers._potentials import (
     AutomatonPotential,
     Potential,
@@ -76,13 +79,21 @@ class MaskSampler:
 
     def __init__(self, automaton: Any) -> None:
         self.potential = _as_potential(automaton)
+        self.ahead: MasksAhead | None = None
+        self._masks: Masks = partial(packed_masks, self.potential)
+
+    def for_run(self) -> MaskSampler:
+        """Return a sampler for one run, which fills masks ahead."""
+        return _with_masks_ahead(self, self.potential)
 
     def draw(
         self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
     ) -> list[Draw]:
         """Draw the next token of every row; see :meth:`TokenSampler.draw`. There are no calls."""
         _check_batch(contexts, logprobs)
-        return mask_draws(logprobs, _masks(self.potential, contexts, logprobs), generator)
+        if not contexts:
+            return []
+        return mask_draws(logprobs, self._masks(contexts, logprobs.device), generator)
 
 
 class AWRS:
@@ -159,13 +170,21 @@ class MaskThenAWRS:
         self._mask = _as_potential(automaton)
         self._guard = AWRS(guard, estimator=estimator, max_accepts=max_accepts, max_rejects=max_rejects)
         self.potential = Product(self._mask, guard)
+        self.ahead: MasksAhead | None = None
+        self._masks: Masks = partial(packed_masks, self._mask)
+
+    def for_run(self) -> MaskThenAWRS:
+        """Return a sampler for one run, which fills masks ahead."""
+        return _with_masks_ahead(self, self._mask)
 
     def draw(
         self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
     ) -> list[Draw]:
         """Draw the next token of every row; see :meth:`TokenSampler.draw`. The guard's calls count."""
         _check_batch(contexts, logprobs)
-        masked, log_z = masked_logprobs(logprobs, _masks(self._mask, contexts, logprobs))
+        if not contexts:
+            return []
+        masked, log_z = masked_logprobs(logprobs, self._masks(contexts, logprobs.device))
         draws = self._guard.draw(contexts, masked, generator)
         return [
             Draw(draw.token, draw.log_weight + z, draw.calls)
@@ -216,6 +235,17 @@ class Proposal:
         """What the inner sampler's tokens have to satisfy."""
         return self.inner.potential
 
+    def for_run(self) -> Proposal:
+        """Return a sampler for one run: with the inner one's."""
+        other = copy.copy(self)
+        other.inner = for_run(self.inner)
+        return other
+
+    @property
+    def ahead(self) -> MasksAhead | None:
+        """The inner sampler's masks that are filled ahead."""
+        return masks_ahead(self.inner)
+
     def draw(
         self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
     ) -> list[Draw]:
@@ -255,6 +285,9 @@ class Proposal:
             proposal = torch.empty_like(proposal).scatter(-1, tokens, falling)
             proposal = torch.log_softmax(proposal, dim=-1)
         return proposal
+
+
+_Masking = TypeVar("_Masking", MaskSampler, MaskThenAWRS)
 
 
 def allowed_tokens(potential: Potential, context: Context) -> Callable[[int], bool]:
@@ -302,11 +335,26 @@ def _check_batch(contexts: Sequence[Context], logprobs: Tensor) -> None:
         )
 
 
-def _masks(potential: AutomatonPotential, contexts: Sequence[Context], logprobs: Tensor) -> Tensor:
-    """Return which tokens may follow, shape ``(n, V)``, on the device of the log-probabilities."""
-    if not contexts:
-        return torch.zeros(logprobs.shape, dtype=torch.bool, device=logprobs.device)
-    words = (contexts[0].vocabulary.logits_size + 31) // 32
-    packed = torch.empty((len(contexts), words), dtype=torch.int32)
-    potential.fill_masks(contexts, packed.numpy())
-    return fit(unpack(packed.to(logprobs.device)), logprobs.shape[-1])
+def for_run(token_sampler: TokenSampler) -> TokenSampler:
+    """Return a token sampler for one run: one with buffers of its own, where it needs any."""
+    method = getattr(token_sampler, "for_run", None)
+    found: TokenSampler = token_sampler if method is None else method()
+    return found
+
+
+def masks_ahead(token_sampler: TokenSampler) -> MasksAhead | None:
+    """Return the masks that a token sampler of a run lets fill ahead, None where it has none."""
+    found: MasksAhead | None = getattr(token_sampler, "ahead", None)
+    return found
+
+
+def _with_masks_ahead(sampler: _Masking, potential: AutomatonPotential) -> _Masking:
+    other = copy.copy(sampler)
+    other.ahead = other._masks = MasksAhead(potential)
+    return other
+
+
+def allowed_by_masks(potential: AutomatonPotential, contexts: Sequence[Context], logprobs: Tensor) -> Tensor:
+    """Return which tokens may follow, booleans of the log-probabilities' shape, on their device."""
+    packed = packed_masks(potential, contexts, logprobs.device)
+    return fit(unpack(packed), logprobs.shape[-1])

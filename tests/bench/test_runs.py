@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,12 @@ from jsonschemabench.runs.executors import End, ExecutorError
 from jsonschemabench.runs.plan import PlanError
 from jsonschemabench.runs.store import RunFolder, RunManifest, StoreError
 from jsonschemabench.runs.units import Finished, Unit, UnitWorker
+from jsonschemabench.sampler_quality import QualityRow
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 Write = Callable[[dict[str, dict[str, Any]]], Path]
 FAKE, SLOW = "fake_engines:FakeEngine", "fake_engines:SlowEngine"
@@ -170,7 +175,7 @@ def test_failures_are_rows(write_cases: Write, tmp_path: Path) -> None:
         "hang": {"schema": {"compile": "hang"}, "valid": [1]},
         "grow": {"schema": {"compile": "grow"}, "valid": [1]},
     }
-    assert run(write_cases(cases), tmp_path / "out", "--timeout", "3", "--memory-limit", "400") == 0
+    assert run(write_cases(cases), tmp_path / "out", "--timeout", "6", "--memory-limit", "400") == 0
     found = keyed(tmp_path / "out")
     assert len(found) == 2 * len(cases)
     statuses = {schema: found["masks", FAKE, schema][0] for schema in cases}
@@ -183,6 +188,41 @@ def test_several_workers_give_the_same_rows(write_cases: Write, tmp_path: Path) 
     assert run(data, tmp_path / "one") == 0
     assert run(data, tmp_path / "three", "--workers", "3") == 0
     assert keyed(tmp_path / "one") == keyed(tmp_path / "three")
+
+
+def test_a_method_that_hangs_on_a_task_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bench:
+        vocabulary = None
+
+        def run(
+            self, domain: Any, number: int, task: Any, automaton: Any, method: str, *_: int
+        ) -> QualityRow:
+            while method == "local":
+                time.sleep(0.01)
+            return QualityRow("made-up", number, method, 1, 1.0, 1.0, 1.0, 3, 0, 0.1, False, "a")
+
+    class Domain:
+        def test_tasks(self, count: int) -> list[str]:
+            return ["task"] * count
+
+        def constraint(self, task: str, vocabulary: None) -> None:
+            return None
+
+    monkeypatch.setattr(units, "_load_bench", lambda measure: Bench())
+    monkeypatch.setitem(units.DOMAINS, "made-up", Domain())
+    measure = plan.Quality("q", domains=("made-up",), methods=("local", "smc"), tasks=1, timeout_s=0.2)
+    unit = Unit("q", "made-up/0/1", ("local", "smc"), units.Task("made-up", 0, 1))
+    worker = UnitWorker([measure])
+    found = worker.run(unit)
+    assert found.rows["local"] == {
+        "kind": "failure",
+        "measure": "q",
+        "engine": "local",
+        "name": "made-up/0/1",
+        "detail": "not done within 0.2 s",
+    }
+    assert found.rows["smc"]["kind"] == "quality"
+    assert [units.key_of(row) for row in found.rows.values()] == unit.row_keys()
 
 
 def test_an_engine_that_is_missing_is_named_and_tried_again(

@@ -2,7 +2,7 @@
 
 import io
 import json
-import tomllib
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,11 @@ from hypothesis import strategies as st
 
 from structgen.cli._common import UnusableInputError
 from structgen.cli._documents import Document, Path, parse
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 _KEYS = st.text(max_size=5)
 _SCALARS = (

@@ -519,6 +519,26 @@ def test_buffers_may_change_between_calls() -> None:
     automaton.fill_masks([], np.zeros(0, np.int32))
 
 
+def test_threads_fill_parts_of_a_batch() -> None:
+    """Masks that are known and masks that are not, in one call and by many threads at once."""
+    text = b'[{"a":["ab",{"b":1,"a":"x"}],"b":["ab",[]]},["ab",12]'
+    reference = nested(vocabulary())
+    for view in (nested(vocabulary()), nested(vocabulary()).session(), full(100).session()):
+        states = view.step_many(view.start, list(text))
+        alone = reference.step_many(reference.start, list(text))
+        for state in states[::2]:
+            view.mask(state)
+        rows = np.full((len(text), WORD_COUNT), -1, np.int32)
+        with ThreadPoolExecutor(4) as pool:
+            parts = [slice(first, first + 7) for first in range(0, len(text), 7)] * 3
+            list(pool.map(lambda part, v=view, s=states, r=rows: v.fill_masks(s[part], r[part]), parts))
+        assert rows.tolist() == [reference.mask(state).tolist() for state in alone]
+        # Which state of the batch is wrong does not matter.
+        for wrong in ([states[0], 10**9], [10**9, states[0]]):
+            with pytest.raises(ValueError, match="not a state"):
+                view.fill_masks(wrong, rows[:2])
+
+
 def test_vocabularies_that_are_wrong() -> None:
     for arguments in (([b"a"], [1], [], 1), ([b"a"], [0], [5], 1), ([b"a", b"b"], [0], [], 1)):
         with pytest.raises(ValueError, match=r"range|logits_size"):

@@ -1,10 +1,13 @@
 """Arrays whose items are pairwise distinct."""
 
+import itertools
 import json
 import random
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from structgen import LimitError
 from structgen._core import DEAD, Builder, TokenAutomaton
@@ -155,6 +158,27 @@ def test_equality_of_json(text: str, fits: bool) -> None:
     assert other is not None
     assert accepts(items, text) == accepts(whole, text) == fits
     assert accepts(other, text) != fits
+
+
+@st.composite
+def scaled(draw: st.DrawFn) -> tuple[str, tuple[int, int]]:
+    """A number whose exponent is next to a power of ten: its text; its digits and power of ten."""
+    whole = draw(st.sampled_from(["1", "10", "1000", "12"]))
+    fraction = draw(st.sampled_from(["", "0", "00", "2"]))
+    power = 10 ** draw(st.sampled_from([1, 17, 18, 19, 36, 37, 60])) + draw(st.integers(-4, 4))
+    power *= draw(st.sampled_from([1, -1]))
+    digits, exponent = int(whole + fraction), power - len(fraction)
+    while digits % 10 == 0:
+        digits, exponent = digits // 10, exponent + 1
+    return f"{whole}{'.' if fraction else ''}{fraction}e{power}", (digits, exponent)
+
+
+@given(st.lists(scaled(), min_size=2, max_size=6))
+def test_equality_of_numbers_with_long_exponents(numbers: list[tuple[str, tuple[int, int]]]) -> None:
+    automaton = compiled(number)
+    assert automaton is not None
+    for (one, value), (other, value_too) in itertools.combinations(numbers, 2):
+        assert accepts(automaton, f"[{one},{other}]") == (value != value_too)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -69,6 +69,14 @@ class FakeAutomaton:
         self.steps += 1
         return self._next(state, token)
 
+    def step_many(self, state: int, tokens: Sequence[int]) -> list[int]:
+        states: list[int] = []
+        for token in tokens:
+            states.append(self.step(states[-1] if states else state, token))
+            if states[-1] == DEAD:
+                break
+        return states
+
     def _next(self, state: int, token: int) -> int:
         if state in (DEAD, FINISHED):
             return state

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from structgen import DEAD, FINISHED, Vocabulary
+from structgen._outputs.constraint import fewest_tokens
 from structgen.hf import AutomatonLogitsProcessor
-from structgen.hf._constraint import fewest_tokens
 from tests.hf.conftest import EOS, PAD, PADDED, Generate, build_vocabulary, decode, encode, finished, ids_of
 from tests.hf.fake_automaton import START, FakeAutomaton
 

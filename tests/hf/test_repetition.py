@@ -305,7 +305,7 @@ def test_host_and_device_do_the_same(boost: float) -> None:
     # The greater count of 5 holds.
     critical = [(1, np.array([4, 5])), (3, np.array([5]))]
     rows, found = [0, 1, 2], [critical] * 3
-    out = penalised_on_host(scores, rows, found, -0.5, boost, [7, 8])
+    out = penalised_on_host(scores, rows, found, -0.5, boost, [7, 8], [])
     torch.testing.assert_close(penalised_on_device(scores, rows, found, -0.5, boost, [7, 8]), out)
     # Rows 1 and 2 have nothing but critical tokens; row 3 has none.
     assert torch.equal(out[1:], scores[1:])

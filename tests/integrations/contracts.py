@@ -1,11 +1,13 @@
-"""The interfaces of vLLM 0.33.0 and SGLang 0.5.23, as far as our classes meet them.
+"""The interfaces of vLLM 0.33.0, SGLang 0.5.23, llama-cpp-python 0.3.36 and MLX 0.32.4 that our classes meet.
 
 Where a server is installed its own classes are used, else these: written after the interfaces that
 ``vllm/v1/sample/logits_processor/interface.py``,
 ``vllm/v1/worker/gpu/sample/logits_processor/interface.py`` and
-``sglang/srt/constrained/base_grammar_backend.py`` document.
+``sglang/srt/constrained/base_grammar_backend.py`` document. :class:`LlamaLoop` is written after
+``Llama.generate`` and ``Llama._init_sampler`` of ``llama_cpp/llama.py``.
 """
 
+import ctypes
 import dataclasses
 import enum
 import importlib
@@ -14,6 +16,8 @@ import sys
 import types
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 
 
 class BatchLogitsProcessor(ABC):
@@ -120,6 +124,52 @@ class BaseGrammarBackend:
         self.cache[key] = value
 
 
+class LlamaTokenData(ctypes.Structure):
+    """llama_cpp.llama_token_data."""
+
+    _fields_ = (("id", ctypes.c_int32), ("logit", ctypes.c_float), ("p", ctypes.c_float))
+
+
+class LlamaLoop:
+    """llama_cpp.Llama, which calls processors from C: what they raise is printed, and changes nothing.
+
+    Parameters
+    ----------
+    logits : callable
+        The model: from token ids to logits, float32, shape ``(V,)``.
+    """
+
+    def __init__(self, logits):
+        self.logits = logits
+        self.input_ids = np.full(512, -1, np.intc)
+
+    def generate(self, tokens, processors, draw):
+        """Yield tokens that `draw` chooses among the candidates, an array of records."""
+        n_tokens = 0
+        while True:
+            self.input_ids[n_tokens : n_tokens + len(tokens)] = tokens
+            n_tokens += len(tokens)
+            seen = self.input_ids[:n_tokens]
+            logits = self.logits(seen.tolist())
+            data = (LlamaTokenData * len(logits))()
+
+            def apply(address, seen=seen, size=logits.size):
+                recarray = np.recarray(
+                    shape=(size,),
+                    dtype=np.dtype([("id", np.intc), ("logit", np.single), ("p", np.single)], align=True),
+                    buf=(LlamaTokenData * size).from_address(address),
+                )
+                for processor in processors:
+                    recarray.logit[:] = processor(seen, recarray.logit)
+
+            candidates = np.frombuffer(data, np.dtype([("id", "i4"), ("logit", "f4"), ("p", "f4")]))
+            candidates["id"], candidates["logit"] = np.arange(len(logits)), logits
+            ctypes.CFUNCTYPE(None, ctypes.c_size_t)(apply)(ctypes.addressof(data))
+            token = int(draw(candidates))
+            yield token
+            tokens = [token]
+
+
 REGISTRY = {}
 CHOICES = ["xgrammar", "none"]
 
@@ -149,6 +199,22 @@ def _missing(name):
 
 VLLM_IS_REAL = not _missing("vllm.v1.sample.logits_processor")
 SGLANG_IS_REAL = not _missing("sglang.srt.constrained.base_grammar_backend")
+MLX_IS_REAL = not _missing("mlx.core")
+
+_OF_MLX = (
+    "arange",
+    "array",
+    "bool_",
+    "finfo",
+    "float16",
+    "float32",
+    "inf",
+    "maximum",
+    "pad",
+    "right_shift",
+    "uint32",
+    "where",
+)
 
 
 def install():
@@ -186,4 +252,17 @@ def uninstall():
         top = name.partition(".")[0]
         stands_in = (top == "vllm" and not VLLM_IS_REAL) or (top == "sglang" and not SGLANG_IS_REAL)
         if stands_in or name in ("structgen.integrations.vllm", "structgen.integrations.sglang"):
+            del sys.modules[name]
+
+
+def install_mlx():
+    """Make ``mlx.core`` importable: the real one, or what NumPy has by the same names."""
+    if not MLX_IS_REAL:
+        _stand_in("mlx.core", **{name: getattr(np, name) for name in _OF_MLX})
+
+
+def uninstall_mlx():
+    """Take the stand-in back, and what was imported with it."""
+    for name in list(sys.modules):
+        if name == "structgen.integrations.mlx" or (name.partition(".")[0] == "mlx" and not MLX_IS_REAL):
             del sys.modules[name]

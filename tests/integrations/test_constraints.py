@@ -3,7 +3,7 @@
 import pytest
 
 import structgen
-from structgen.integrations._constraints import AutomatonStore, Constraint
+from structgen.integrations._constraints import DIRECTORY, AutomatonStore, Constraint
 
 BYTES = structgen.Vocabulary.of_bytes()
 OTHER = structgen.Vocabulary(BYTES.tokens, eos_token_ids=256, logits_size=300)
@@ -12,27 +12,37 @@ OTHER = structgen.Vocabulary(BYTES.tokens, eos_token_ids=256, logits_size=300)
 def test_equal_constraints_share_an_automaton():
     store = AutomatonStore()
     schema = {"properties": {"a": {}, "b": {}}}
-    first = store.submit(Constraint.read({"json_schema": schema, "numbers": "all", "escapes": "all"}), BYTES)
+    first = Constraint.read({"json_schema": schema, "numbers": "all", "escapes": "all"})
     same = Constraint.read({"escapes": "all", "numbers": "all", "json_schema": dict(schema), "finish_by": 90})
-    assert store.submit(same, BYTES) is first
+    automaton = store.submit(first, BYTES).result()
+    assert store.submit(same, BYTES).result() is automaton
     # Another vocabulary, other options, another order of the properties.
-    turned = {"properties": {"b": {}, "a": {}}}
     assert store.submit(same, OTHER).result().vocabulary is OTHER
-    assert store.submit(Constraint.read({"json_schema": schema}), BYTES) is not first
-    assert Constraint.read({"json_schema": turned}).key != Constraint.read({"json_schema": schema}).key
-    assert len(store) == 3
+    other = Constraint.read({"json_schema": schema})
+    turned = Constraint.read({"json_schema": {"properties": {"b": {}, "a": {}}}})
+    made = [store.submit(one, BYTES).result() for one in (first, other, turned)]
+    assert made[0] is automaton
+    assert len(set(map(id, made))) == 3
 
 
-def test_the_oldest_goes_and_failures_are_not_kept():
-    store = AutomatonStore(capacity=2)
-    a, b, c = (Constraint("regex", text) for text in "abc")
-    first, second = store.submit(a, BYTES), store.submit(b, BYTES)
-    assert store.submit(a, BYTES) is first
-    store.submit(c, BYTES)
-    assert len(store) == 2
-    assert store.submit(a, BYTES) is first
-    assert store.submit(b, BYTES) is not second
-    wrong = store.submit(Constraint("regex", "("), BYTES)
-    with pytest.raises(structgen.RegexError):
+@pytest.mark.parametrize("source", ["start: (", "grammars:there_is_none"])
+def test_a_failure_is_told_by_its_future_and_not_kept(source):
+    store = AutomatonStore()
+    wrong = store.submit(Constraint("lark", source), BYTES)
+    with pytest.raises(structgen.GrammarError):
         wrong.result()
-    assert store.submit(Constraint("regex", "("), BYTES) is not wrong
+    again = store.submit(Constraint("lark", source), BYTES)
+    assert again is not wrong
+    with pytest.raises(structgen.GrammarError):
+        again.result()
+
+
+def test_the_environment_names_a_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv(DIRECTORY, str(tmp_path))
+    store = AutomatonStore()
+    automaton = store.submit(Constraint("regex", "ab"), BYTES).result()
+    store._executor.shutdown()  # the file is written behind the result
+    (file,) = tmp_path.glob("automata/*")
+    loaded = AutomatonStore().submit(Constraint("regex", "ab"), BYTES).result()
+    assert loaded.shortest(loaded.start) == automaton.shortest(automaton.start) == b"ab"
+    assert list(tmp_path.glob("automata/*")) == [file]

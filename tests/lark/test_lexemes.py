@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, event, example, given, settings
 from hypothesis import strategies as st
 
 from structgen import GrammarError, LimitError, TokenAutomaton, Vocabulary, compile_lark
+from structgen._frontends.regex import _standard
 from tests.lark.recorder import accepts
 from tests.lark.reference import parses
 from tests.regex import strategies
@@ -34,7 +35,7 @@ _NARROW_TEXTS = ["".join(t) for n in range(6) for t in itertools.product("ab", r
 def _check(pattern: str, shape: str, options: dict[str, Any], texts: list[str]) -> None:
     try:
         # No terminal can be empty.
-        if re.compile(pattern) and re._parser.parse(pattern).getwidth()[0] == 0:  # type: ignore[attr-defined]
+        if re.compile(pattern) and _standard.parser.parse(pattern).getwidth()[0] == 0:
             pattern = f"(?:{pattern})[ab]"
         grammar = f"start: {shape}\nA.1: /{pattern}/\nX: /[\\s\\S]/\n"
         parser = lark.Lark(grammar, **options)

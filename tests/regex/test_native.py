@@ -15,9 +15,11 @@ from structgen import StructgenError, Vocabulary
 from structgen._core import Builder
 from structgen._core._native import pattern_matches, pattern_width
 from structgen._frontends.regex import Prioritised, _charset
-from structgen._frontends.regex.python import members, width
+from structgen._frontends.regex.python import NATIVE, members, width
 from tests.regex import strategies
 from tests.regex.test_patterns_in_the_wild import patterns_of_real_schemas
+
+pytestmark = pytest.mark.skipif(not NATIVE, reason="before 3.11.7, Python tells widths in another way")
 
 _SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _VOCABULARY = Vocabulary([b"a", b""], eos_token_ids=1)

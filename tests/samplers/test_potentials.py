@@ -215,7 +215,7 @@ def broken(**wrong: Any) -> type[PotentialLaws]:
         ({"cut": 3}, "test_batches_equal_single_questions"),
         ({"prefix": lambda c, n: float(-n)}, "test_answers_do_not_depend_on_what_was_asked"),
     ],
-    ids=str,
+    ids=lambda wrong: wrong if isinstance(wrong, str) else "-".join(wrong),
 )
 def test_broken_potentials_break_a_law(wrong: dict[str, Any], law: str) -> None:
     with pytest.raises(AssertionError):

@@ -4,6 +4,7 @@ import collections
 import datetime
 import enum
 import re
+import sys
 import typing
 import uuid
 from dataclasses import dataclass, field
@@ -14,6 +15,11 @@ import annotated_types as at
 import typing_extensions
 
 T = TypeVar("T")
+
+
+def starred(hint: Any) -> Any:
+    """Return what ``*hint`` gives among the items of a tuple; Python 3.10 has ``Unpack`` alone."""
+    return next(iter(hint)) if sys.version_info >= (3, 11) else typing_extensions.Unpack[hint]
 
 
 class Colour(enum.Enum):
@@ -85,12 +91,12 @@ class Named(Box[str]):
 
 class Movie(typing_extensions.TypedDict):
     title: str
-    year: typing.NotRequired[int]
+    year: typing_extensions.NotRequired[int]
 
 
 class Partial(typing_extensions.TypedDict, total=False):
-    a: typing.Required[int]
-    b: Annotated[typing.NotRequired[str], "which"]
+    a: typing_extensions.Required[int]
+    b: Annotated[typing_extensions.NotRequired[str], "which"]
     c: bool
 
 
@@ -101,7 +107,7 @@ class Frozen(typing_extensions.TypedDict):
 
 class Plain(typing.TypedDict):
     a: int
-    b: typing.NotRequired["list[Plain]"]
+    b: typing_extensions.NotRequired["list[Plain]"]
 
 
 class Pair(typing_extensions.TypedDict, Generic[T]):
@@ -122,7 +128,7 @@ class Row(NamedTuple):
     value: int = 0
 
 
-class GenericRow(NamedTuple, Generic[T]):
+class GenericRow(typing_extensions.NamedTuple, Generic[T]):
     key: T
     others: list[T]
 
@@ -215,7 +221,7 @@ OWN: list[Any] = [
     dict[Annotated[str, re.compile("[a-z]{2}")], int],
     Annotated[str, re.compile("[0-9]{2}|x+")],
     Annotated[Decimal, at.Ge(0), at.Lt(1)],
-    tuple[int, *tuple[str, ...]],
+    tuple[int, starred(tuple[str, ...])],
     Crate[int],
     Bare,
 ]

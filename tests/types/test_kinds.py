@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typing_extensions import TypeAliasType
 
 import structgen
-from tests.types.examples import Bare, Colour, Crate, Level, Mixed, Narrowed, Order, Point, Tree
+from tests.types.examples import Bare, Colour, Crate, Level, Mixed, Narrowed, Order, Point, Tree, starred
 from tests.types.support import exact, parses, validates
 
 
@@ -56,7 +56,7 @@ CASES: list[tuple[Any, dict[str, Any], list[str]]] = [
     (frozenset[Point], {'[{"x":1,"y":2}]': frozenset({Point(1, 2)})}, ['[{"x":1}]']),
     (tuple[int, str], {'[1,"a"]': (1, "a")}, ["[1]", '[1,"a",2]', '["a",1]']),
     (tuple[()], {"[]": ()}, ["[1]"]),
-    (tuple[int, *tuple[str, ...]], {"[1]": (1,), '[1,"a"]': (1, "a")}, ["[]", "[1,2]"]),
+    (tuple[int, starred(tuple[str, ...])], {"[1]": (1,), '[1,"a"]': (1, "a")}, ["[]", "[1,2]"]),
     (Bare, {"[1]": Bare(1), '[1,"x"]': Bare(1, "x")}, ["[]", "[1,2,3]", '{"a":1}']),
     (dict[int, bool], {'{"-3":true}': {-3: True}}, ['{"03":true}', '{"-0":true}', '{"a":true}', '{"3":1}']),
     (dict[Colour, int], {'{"red":1}': {Colour.RED: 1}}, ['{"blue":1}']),
@@ -96,10 +96,14 @@ CASES: list[tuple[Any, dict[str, Any], list[str]]] = [
     ),
     (
         datetime.datetime,
-        {'"2024-01-02T03:04:05.5Z"': datetime.datetime(2024, 1, 2, 3, 4, 5, 500000, datetime.UTC)},
+        {'"2024-01-02T03:04:05.5Z"': datetime.datetime(2024, 1, 2, 3, 4, 5, 500000, datetime.timezone.utc)},
         ['"2024-01-02"', '"2024-01-02T03:04:05"', '"2024-01-02 03:04:05Z"', '"2016-12-31T23:59:60Z"'],
     ),
-    (datetime.time, {'"03:04:05Z"': datetime.time(3, 4, 5, tzinfo=datetime.UTC)}, ['"03:04"', '"24:00:00Z"']),
+    (
+        datetime.time,
+        {'"03:04:05Z"': datetime.time(3, 4, 5, tzinfo=datetime.timezone.utc)},
+        ['"03:04"', '"24:00:00Z"'],
+    ),
     (
         datetime.timedelta,
         {'"P1DT2H3M4S"': datetime.timedelta(1, 4, 0, 0, 3, 2), '"P2W"': datetime.timedelta(14)},

@@ -13,7 +13,7 @@ import pytest
 import typing_extensions
 
 import structgen
-from tests.types.examples import Item, Point, Tree
+from tests.types.examples import Item, Point, Tree, starred
 
 
 class Opaque:
@@ -67,7 +67,7 @@ REFUSED: list[tuple[Any, str]] = [
     (dict[float, int], r"\{key\}: the keys of a JSON object are strings, not float"),
     (dict[int | None, int], r"the keys of a JSON object are strings"),
     (dict[Literal[1], int], r"the keys of a JSON object are strings"),
-    (tuple[*tuple[int, ...], str], r"\[0\]: only the last item may be"),
+    (tuple[starred(tuple[int, ...]), str], r"\[0\]: only the last item may be"),
     (Annotated[str, at.Gt(1)], r"Gt\(gt=1\) cannot be enforced here"),
     (Annotated[int, at.MinLen(1)], r"MinLen.* cannot be enforced"),
     (Annotated[int, at.Predicate(bool)], r"Predicate.* cannot be enforced"),

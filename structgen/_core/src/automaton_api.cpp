@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <string>
+#include <unordered_map>
 
 namespace nb = nanobind;
 
@@ -167,7 +170,8 @@ MaskArray StateView::mask(State s) {
 }
 
 void StateView::fill_mask(State s, nb::handle out) {
-  std::uint32_t* row = out_.get(out, core_->engine.vocabulary().mask_words);
+  auto&& buffer = kept_or({});
+  std::uint32_t* row = buffer.get(out, core_->engine.vocabulary().mask_words);
   {
     std::shared_lock<std::shared_mutex> lock(core_->lexer->mutex, std::try_to_lock);
     if (lock.owns_lock()) {
@@ -185,22 +189,39 @@ void StateView::fill_mask(State s, nb::handle out) {
   });
 }
 
+// Masks that are known are copied under the shared lock, so that threads with a part of a batch each don't wait for one another.
 void StateView::fill_masks(const std::vector<State>& states, nb::handle out) {
   const std::size_t words = core_->engine.vocabulary().mask_words;
   OutBuffer buffer;
   std::uint32_t* rows = buffer.get(out, words * states.size());
-  judged([&] {
-    core_->engine.shared_only = false;
+  const auto local = [](State s) { return s >= kSessionBase ? s - kSessionBase : s; };
+  const auto engine = [&](State s) -> Engine& { return s >= kSessionBase ? *own_ : core_->engine; };
+  std::vector<std::size_t> missing;
+  {
+    nb::gil_scoped_release release;
+    std::shared_lock<std::shared_mutex> lock(core_->lexer->mutex);
     for (std::size_t i = 0; i < states.size(); ++i) {
       check(states[i]);
-      Engine& e = states[i] >= kSessionBase ? *own_ : core_->engine;
-      e.copy_mask(e.mask(states[i] >= kSessionBase ? states[i] - kSessionBase : states[i]), rows + i * words);
+      const Engine& e = engine(states[i]);
+      if (const MaskRecord* record = e.known_mask(local(states[i])))
+        e.copy_mask(*record, rows + i * words);
+      else
+        missing.push_back(i);
+    }
+  }
+  if (missing.empty()) return;
+  judged([&] {
+    core_->engine.shared_only = false;
+    for (std::size_t i : missing) {
+      Engine& e = engine(states[i]);
+      e.copy_mask(e.mask(local(states[i])), rows + i * words);
     }
   });
 }
 
 void StateView::fill_mask_within(State s, nb::handle out, std::int64_t max_bytes) {
-  std::uint32_t* row = out_.get(out, core_->engine.vocabulary().mask_words);
+  auto&& buffer = kept_or({});
+  std::uint32_t* row = buffer.get(out, core_->engine.vocabulary().mask_words);
   read(s, [&](Engine& e, State local) {
     e.mask_within(local, max_bytes, row);
   });
@@ -249,12 +270,36 @@ State StateView::advance_bytes(State s, const nb::bytes& data) {
 
 namespace {
 
+// Events are immutable and few differ: to make one in Python takes longer than most questions about structure do.
+class KnownEvents {
+ public:
+  nb::object operator()(const Event& e) {
+    const auto found = known_.find(e);
+    if (found != known_.end()) return found->second;
+    static constexpr const char* kKinds[] = {"terminal", "ignored", "open", "close", "unknown"};
+    if (!type_.is_valid()) type_ = nb::module_::import_("structgen._structure").attr("Event");
+    nb::object made = type_(kKinds[static_cast<std::size_t>(e.kind)], nb::str(e.name.data(), e.name.size()), e.position);
+    if (known_.size() >= kMost) known_.clear();
+    known_.emplace(e, made);
+    return made;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 1 << 14;
+  struct Hash {
+    std::size_t operator()(const Event& e) const {
+      return std::hash<std::string>()(e.name) + 0x9e3779b97f4a7c15u * (8 * e.position + static_cast<std::size_t>(e.kind));
+    }
+  };
+  nb::object type_;
+  std::unordered_map<Event, nb::object, Hash> known_;
+};
+
 nb::list as_list(const Events& events) {
-  static constexpr const char* kKinds[] = {"terminal", "ignored", "open", "close", "unknown"};
+  // Never destroyed: at exit, the interpreter is gone before it.
+  static KnownEvents& known = *new KnownEvents;
   nb::list out;
-  if (events.empty()) return out;
-  const nb::object type = nb::module_::import_("structgen._structure").attr("Event");
-  for (const Event& e : events) out.append(type(kKinds[static_cast<std::size_t>(e.kind)], nb::str(e.name.data(), e.name.size()), e.position));
+  for (const Event& e : events) out.append(known(e));
   return out;
 }
 
@@ -319,6 +364,11 @@ nb::tuple StateView::rule_names() {
   return as_tuple(names);
 }
 
+FrozenTables TokenAutomaton::tables(FreezeLimits limits) const {
+  nb::gil_scoped_release release;
+  return Freezer(core_, limits).run();
+}
+
 nb::dict StateView::stats() {
   Engine::Counters c;
   std::size_t states = 0, stacks = 0, bytes = 0, mask_bytes = 0, scanner_states = 0, token_tables = 0;
@@ -341,7 +391,7 @@ nb::dict StateView::stats() {
   read(kDead, [&](Engine& e, State) {
     if (!session_) add(e);
     if (own_) add(*own_);
-    if (!session_) bytes += core_->grammar->goals().bytes();
+    if (!session_) bytes += core_->grammar->goals().bytes() + core_->grammar->bytes();
     if (LarkGrammar* lark = core_->grammar->lark()) {
       searches = !lark->scanner.proof->holds();
       scanner_states = lark->scanner.states();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "freeze.hpp"
 #include "handles.hpp"
 
 namespace structgen {
@@ -86,7 +87,13 @@ class StateView {
   std::shared_ptr<const Predicates> predicates_;
   bool session_;
   std::unique_ptr<Engine> own_;  // a session's overflow, and its states that hold captured text
+  // Of two calls at once, each needs a buffer of its own: the one that is kept is guarded by the GIL alone.
+#ifdef Py_GIL_DISABLED
+  OutBuffer kept_or(OutBuffer&& own) { return std::move(own); }
+#else
+  OutBuffer& kept_or(OutBuffer&&) { return out_; }
   OutBuffer out_;
+#endif
 };
 
 class Session : public StateView {
@@ -98,6 +105,7 @@ class TokenAutomaton : public StateView {
  public:
   TokenAutomaton(std::shared_ptr<Automaton> core, std::shared_ptr<const Predicates> predicates) : StateView(std::move(core), std::move(predicates), false) {}
   Session session() const { return Session(core_, predicates_); }
+  FrozenTables tables(FreezeLimits limits) const;
 };
 
 }  // namespace structgen

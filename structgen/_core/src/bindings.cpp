@@ -11,10 +11,12 @@
 
 #include "automaton_api.hpp"
 #include "builder.hpp"
+#include "bindings_freeze.hpp"
 #include "bindings_lr.hpp"
 #include "bindings_repeats.hpp"
 #include "docstrings.hpp"
 #include "handles.hpp"
+#include "regex_stream.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -171,10 +173,26 @@ void bind_regexes(nb::class_<Builder>& c) {
                if (g.re.is_empty(r)) throw std::invalid_argument("the regex is empty: it has no member");
                text = g.re.shortest(r);
              }
-             PyObject* s = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text.data(), static_cast<Py_ssize_t>(text.size()));
+             int order = PY_BIG_ENDIAN ? 1 : -1;  // said outright, or a first U+FEFF would be taken for a byte order mark
+             const auto* bytes = reinterpret_cast<const char*>(text.data());
+             PyObject* s = PyUnicode_DecodeUTF32(bytes, static_cast<Py_ssize_t>(text.size() * sizeof(std::uint32_t)), "surrogatepass", &order);
              if (!s) throw nb::python_error();
              return nb::steal<nb::str>(s);
-           }, "regex"_a);
+           }, "regex"_a)
+      .def("re_write",
+           [](Builder& b, const std::vector<Re>& regexes) {
+             std::string bytes;
+             {
+               G g(b, true);
+               bytes = write_regexes(g.re, checked(b, regexes));
+             }
+             return nb::bytes(bytes.data(), bytes.size());
+           }, "regexes"_a)
+      .def("re_read",
+           [](Builder& b, const nb::bytes& data) {
+             G g(b, true);
+             return read_regexes(g.re, {data.c_str(), data.size()});
+           }, "data"_a);
 }
 
 void bind_expressions(nb::class_<Builder>& c) {
@@ -297,6 +315,9 @@ NB_MODULE(_native, m) {
     } catch (const LimitError& e) {
       nb::object type = nb::module_::import_("structgen._errors").attr("LimitError");
       PyErr_SetString(type.ptr(), e.what());
+    } catch (const FreezeError& e) {
+      nb::object type = nb::module_::import_("structgen._errors").attr("FreezeError");
+      PyErr_SetString(type.ptr(), e.what());
     } catch (const GuardDeadEndError& e) {
       nb::object type = nb::module_::import_("structgen._errors").attr("GuardDeadEnd");
       nb::list names;
@@ -351,6 +372,7 @@ NB_MODULE(_native, m) {
   nb::class_<TokenAutomaton> automaton(m, "TokenAutomaton", nb::dynamic_attr(), doc::kAutomaton);
   bind_automaton(automaton);
   automaton.def("session", &TokenAutomaton::session, nb::keep_alive<0, 1>(), doc::kSessionMethod);
+  bind_freeze(automaton);
   nb::class_<Session> session(m, "Session", doc::kSession);
   bind_automaton(session);
   bind_lr(m);

@@ -56,7 +56,7 @@ nb::tuple described(const LoadedGrammar& loaded) {
 std::optional<std::pair<Length, Length>> pattern_width(const std::string& pattern) {
   try {
     const pyregex::Width width = pyregex::width(pyregex::parse(pattern));
-    const auto halves = [](unsigned __int128 length) { return Length{static_cast<std::int64_t>(length >> 32), static_cast<std::int64_t>(length & 0xFFFFFFFF)}; };
+    const auto halves = [](const pyregex::Extent& length) { return Length{static_cast<std::int64_t>(length.high), static_cast<std::int64_t>(length.low)}; };
     return std::pair{halves(width.low), halves(width.high)};
   } catch (const pyregex::NotPlain&) {
     return std::nullopt;

@@ -49,6 +49,12 @@ void bind_repeats(nb::module_& m) {
              for (std::size_t i = 0; i < symbols.size(); ++i) longer.append(static_cast<unsigned char>(symbols.c_str()[i]));
              return longer;
            }, "symbols"_a)
+      .def("ago",
+           [](const Repeats& r, std::size_t count) {
+             const std::vector<std::int32_t>& text = r.text();
+             if (count < 1 || count > text.size()) throw std::out_of_range("count must be from 1 to what is known of the text");
+             return text[text.size() - count];
+           }, "count"_a)
       .def("last",
            [](const Repeats& r, std::size_t count) {
              const std::vector<std::int32_t>& text = r.text();

@@ -16,10 +16,10 @@
 namespace structgen {
 
 inline std::vector<std::uint32_t> code_points(const nanobind::str& text) {
-  PyObject* o = text.ptr();
-  const Py_ssize_t size = PyUnicode_GET_LENGTH(o);
+  const Py_ssize_t size = PyUnicode_GetLength(text.ptr());
+  if (size < 0) throw nanobind::python_error();
   std::vector<std::uint32_t> out(static_cast<std::size_t>(size));
-  for (Py_ssize_t i = 0; i < size; ++i) out[static_cast<std::size_t>(i)] = PyUnicode_READ_CHAR(o, i);
+  if (size > 0 && !PyUnicode_AsUCS4(text.ptr(), out.data(), size, 0)) throw nanobind::python_error();
   return out;
 }
 

@@ -188,6 +188,31 @@ ValueError
 
 inline constexpr const char* kSessionMethod = R"(Open a session: states of one request that are freed with it.)";
 
+inline constexpr const char* kTables = R"(The tables of a finite automaton; :func:`structgen.frozen.freeze` makes them usable.
+
+Returns
+-------
+tuple
+    The class of each token id; of each state, where its row begins (and one past the end); the classes of all rows; where
+    these lead; whether each state accepts; the number of classes.
+)";
+
+inline constexpr const char* kFreeze = R"(All states and transitions as tables on a device: :func:`structgen.frozen.freeze`, which see for options.
+
+Returns
+-------
+DeviceAutomaton
+
+Raises
+------
+LimitError
+    The automaton is infinite, or too large.
+FreezeError
+    Its states remember text.
+ImportError
+    PyTorch is not installed.
+)";
+
 inline constexpr const char* kStats = R"(Sizes and counters.
 
 Returns

@@ -81,6 +81,8 @@ struct EngineLimits {
 
 // How deep expressions may nest without a lexeme between.
 inline constexpr int kExpansionDepth = 1000;
+// How many parts that may be empty may follow each other: each is left out while those before it are.
+inline constexpr int kMostLeftOut = 4000;
 
 // The state table is full; sessions continue in tables of their own.
 struct StateLimitError : LimitError {
@@ -423,6 +425,7 @@ class Engine {
   void free_some();
 
   friend class Completion;
+  friend class Freezer;
 
   std::shared_ptr<const Grammar> grammar_;
   std::shared_ptr<const VocabularyData> vocabulary_;
@@ -442,6 +445,7 @@ class Engine {
   FlatMap united_;
   int unite_depth_ = 0;
   std::vector<std::unique_ptr<Expansion>> expansions_;
+  int expanding_ = 0;  // how many expansions are being made, each for another
   TextTrie keys_;  // what was read of keys
   std::vector<std::vector<std::uint64_t>> seen_;
   Index seen_index_;

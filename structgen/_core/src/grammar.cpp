@@ -269,6 +269,31 @@ void Grammar::prune(ArrayNode& a) const {
   for (std::int32_t i = 0; a.unique && i <= static_cast<std::int32_t>(a.prefix.size()); ++i) a.plain = a.plain && !distinct_->domain(a.item(i)).sequences;
 }
 
+std::size_t Grammar::bytes() const {
+  std::size_t total = exprs_.capacity() * sizeof(ExprNode) + children_.capacity() * sizeof(Expr) + text_memo_.bytes() + string_memo_.bytes();
+  const auto add = [&](const std::unique_ptr<Tally>& tally) {
+    if (!tally) return;
+    total += sizeof(Tally) + (tally->slot_options.size() + tally->extra_options.size() + tally->plans.size()) * sizeof(std::int32_t);
+    for (const std::vector<Cells>* list : {&tally->slots, &tally->extras})
+      for (const Cells& cells : *list) total += sizeof(Cells) + cells.size() * sizeof(Cell);
+  };
+  for (const ObjectNode& o : objects_) {
+    total += sizeof(ObjectNode) + (o.members.size() + o.extras.size()) * sizeof(ObjectNode::Member) +
+             (o.extra_keys.size() + o.required_from.size() + o.next_required.size()) * sizeof(std::int32_t);
+    add(o.tally);
+  }
+  for (const ArrayNode& a : arrays_) {
+    total += sizeof(ArrayNode) + a.prefix.size() * sizeof(Expr);
+    add(a.tally);
+  }
+  if (lark_) {
+    for (const LrRule& rule : lark_->rules) total += sizeof(LrRule) + rule.rhs.size() * sizeof(std::int32_t);
+    for (const LrTables::State& s : lark_->tables.states)
+      total += sizeof(s) + (s.actions.size() + s.gotos.size() + s.kernel.size() + s.lost.size()) * sizeof(LrTables::Pair);
+  }
+  return total;
+}
+
 bool Grammar::finish(Expr e) {
   // Least fixpoint. Children mostly come before their parents, so few rounds are needed.
   for (bool changed = true; changed;) {

@@ -116,6 +116,8 @@ class Grammar {
   bool productive(Expr e) const { return exprs_[static_cast<std::size_t>(e)].productive; }
   bool is_expr(Expr e) const { return e >= 0 && static_cast<std::size_t>(e) < exprs_.size(); }
   std::size_t size() const { return exprs_.size(); }
+  // What the expressions take, without the parts that grow while engines run.
+  std::size_t bytes() const;
   const std::vector<Guard>& guards() const { return guards_; }
   // Whether this is a language of JSON texts.
   bool json() const { return json_; }

@@ -3,7 +3,9 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#ifndef _WIN32
 #include <pthread.h>
+#endif
 
 #include <algorithm>
 #include <new>
@@ -34,6 +36,7 @@ std::string missing(const Trie& trie) {
   return out;
 }
 
+#ifndef _WIN32
 void before_fork() {
   registry_mutex().lock();
   for (Lexer* l : registry()) l->mutex.lock();
@@ -49,12 +52,15 @@ void after_fork_in_child() {
   for (Lexer* l : registry()) new (&l->mutex) std::shared_mutex;
   new (&registry_mutex()) std::mutex;
 }
+#endif
 
 }  // namespace
 
 std::shared_ptr<Lexer> make_lexer(const VocabularyData& data, const Lexer* previous) {
+#ifndef _WIN32
   static const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   (void)registered;
+#endif
   std::shared_ptr<Lexer> lexer(new Lexer(data.trie, data.mask_words, previous), [](Lexer* l) {
     {
       const std::lock_guard<std::mutex> lock(registry_mutex());

@@ -6,19 +6,27 @@ namespace structgen {
 
 namespace {
 
-constexpr std::size_t kExponentDigits = 36;  // what fits 128 bits; longer exponents are compared as they are spelt
-
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-std::string decimal_text(__int128 value) {
-  if (value == 0) return "0";
-  const bool negative = value < 0;
-  std::string out;
-  for (; value != 0; value /= 10) out.push_back(static_cast<char>('0' + (negative ? -(value % 10) : value % 10)));
-  if (negative) out.push_back('-');
-  std::reverse(out.begin(), out.end());
-  return out;
+// The sum of an exponent of any length, without leading zeros, and a number that is small beside the longest ones.
+std::string shifted_exponent(bool negative, std::string digits, std::int64_t shift) {
+  constexpr std::size_t kPlainDigits = 18;
+  if (digits.size() <= kPlainDigits) {
+    const std::int64_t value = digits.empty() ? 0 : std::stoll(digits);
+    return std::to_string((negative ? -value : value) + shift);
+  }
+  // From here on the shift never changes the sign. From the last digit to the first, `carry` is what is still to be added.
+  std::int64_t carry = negative ? -shift : shift;
+  for (std::size_t i = digits.size(); i-- > 0 && carry != 0;) {
+    const std::int64_t sum = (digits[i] - '0') + carry;
+    const std::int64_t digit = (sum % 10 + 10) % 10;
+    digits[i] = static_cast<char>('0' + digit);
+    carry = (sum - digit) / 10;
+  }
+  if (carry != 0) digits.insert(0, std::to_string(carry));
+  digits.erase(0, digits.find_first_not_of('0'));
+  return (negative ? "-" : "") + digits;
 }
 
 // Reads values without recursion: documents nest deeper than stacks do.
@@ -200,15 +208,8 @@ class Reader {
       return true;
     }
     out = negative ? "n-" : "n";
-    if (exponent.size() > kExponentDigits) {
-      out += digits + "e" + (down ? "-" : "") + exponent + "," + std::to_string(fraction) + "," + std::to_string(zeros) + ";";
-      return true;
-    }
-    __int128 power = 0;
-    for (char c : exponent) power = power * 10 + (c - '0');
-    if (down) power = -power;
-    power += static_cast<__int128>(zeros) - static_cast<__int128>(fraction);
-    out += digits + "e" + decimal_text(power) + ";";
+    const std::int64_t shift = static_cast<std::int64_t>(zeros) - static_cast<std::int64_t>(fraction);
+    out += digits + "e" + shifted_exponent(down, std::move(exponent), shift) + ";";
     return true;
   }
 
@@ -254,7 +255,7 @@ bool parse_decimal(std::string_view canonical, Decimal& out) {
   const std::size_t e = canonical.find('e');
   out.digits = std::string(canonical.substr(out.negative, e - out.negative));
   const std::string exponent(canonical.substr(e + 1));
-  if (exponent.size() > 18 || exponent.find(',') != std::string::npos) return false;
+  if (exponent.size() > 18) return false;
   out.exponent = std::stoll(exponent);
   return true;
 }

@@ -196,7 +196,7 @@ class Compiler {
 
   Widths width_of(const std::string& regexp) {
     if (!natively_) return width_(regexp);
-    const auto halves = [](unsigned __int128 length) { return Length{static_cast<std::int64_t>(length >> 32), static_cast<std::int64_t>(length & 0xFFFFFFFF)}; };
+    const auto halves = [](const pyregex::Extent& length) { return Length{static_cast<std::int64_t>(length.high), static_cast<std::int64_t>(length.low)}; };
     try {
       pyregex::Sequence items = pyregex::parse(regexp);
       const pyregex::Width width = pyregex::width(items);

@@ -1,6 +1,10 @@
 // LALR(1) lookaheads after DeRemer and Pennello, "Efficient computation of LALR(1) look-ahead sets" (1982).
 #include "lr_tables.hpp"
 
+#ifdef _MSC_VER
+#include <intrin.h>
+#endif
+
 #include <algorithm>
 #include <string>
 
@@ -13,6 +17,17 @@ using Pair = LrTables::Pair;
 
 constexpr std::size_t kMaxSetBytes = std::size_t{1} << 28;
 constexpr std::size_t kMaxActions = 10000000;
+
+// The place of the lowest bit of a number that is not zero.
+int lowest_bit(std::uint64_t x) {
+#ifdef _MSC_VER
+  unsigned long place = 0;
+  _BitScanForward64(&place, x);
+  return static_cast<int>(place);
+#else
+  return __builtin_ctzll(x);
+#endif
+}
 
 // One set of terminals per row.
 class Rows {
@@ -32,7 +47,7 @@ class Rows {
   void each(std::size_t row, Visit&& visit) const {
     for (std::size_t w = 0; w < words_; ++w)
       for (std::uint64_t left = data_[row * words_ + w]; left != 0; left &= left - 1)
-        visit(static_cast<std::int32_t>(w * 64) + __builtin_ctzll(left));
+        visit(static_cast<std::int32_t>(w * 64) + lowest_bit(left));
   }
 
  private:

@@ -228,7 +228,7 @@ class Parser {
     if (!match(')')) throw NotPlain{};
     if (made.behind) {
       const Width w = width(made.inside[0]);
-      if (w.low != w.high) throw NotPlain{};
+      if (!(w.low == w.high)) throw NotPlain{};
     }
     return made;
   }
@@ -381,15 +381,15 @@ std::vector<std::uint32_t> decode(const std::string& text) {
 Sequence parse(const std::string& pattern) { return Parser(pattern).run(); }
 
 Width width(const Sequence& items) {
-  Width total{0, 0};
+  Width total{};
   for (const Item& item : items) {
     switch (item.kind) {
       case Item::Kind::kLiteral:
       case Item::Kind::kNotLiteral:
       case Item::Kind::kAny:
       case Item::Kind::kSet:
-        ++total.low;
-        ++total.high;
+        total.low += {0, 1};
+        total.high += {0, 1};
         break;
       case Item::Kind::kGroup: {
         const Width inner = width(item.inside[0]);
@@ -398,7 +398,7 @@ Width width(const Sequence& items) {
         break;
       }
       case Item::Kind::kBranch: {
-        Width widest{kMaxWidth, 0};
+        Width widest{kMaxWidth, {}};
         for (const Sequence& option : item.inside) {
           const Width one = width(option);
           widest = {std::min(widest.low, one.low), std::max(widest.high, one.high)};
@@ -409,16 +409,16 @@ Width width(const Sequence& items) {
       }
       case Item::Kind::kRepeat: {
         const Width body = width(item.inside[0]);
-        total.low += body.low * static_cast<unsigned>(item.low);
-        if (item.high != kInfinity) total.high += body.high * static_cast<unsigned>(item.high);
-        else if (body.high != 0) total.high = kMaxWidth;
+        total.low += body.low * static_cast<std::uint32_t>(item.low);
+        if (item.high != kInfinity) total.high += body.high * static_cast<std::uint32_t>(item.high);
+        else if (!(body.high == Extent{})) total.high = kMaxWidth;
         break;
       }
       case Item::Kind::kAnchor:
       case Item::Kind::kLook: break;
     }
   }
-  return {std::min(total.low, kMaxWidth), std::min(total.high, kMaxWidth)};
+  return total;
 }
 
 }  // namespace structgen::pyregex

@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -46,11 +47,27 @@ struct Item {
   std::vector<Sequence> inside{};           // options of kBranch; else one
 };
 
+// A width from 0 to 2^64, as its halves of 32 bits; sums and products stop at 2^64.
+struct Extent {
+  std::uint64_t high = 0, low = 0;
+
+  Extent& operator+=(const Extent& other) { return *this = joined(high + other.high, low + other.low); }
+  Extent operator*(std::uint32_t count) const { return joined(high * count, low * count); }
+  bool operator<(const Extent& other) const { return std::tie(high, low) < std::tie(other.high, other.low); }
+  bool operator==(const Extent& other) const { return high == other.high && low == other.low; }
+
+ private:
+  static Extent joined(std::uint64_t high, std::uint64_t low) {
+    high += low >> 32;
+    return high >> 32 != 0 ? Extent{std::uint64_t{1} << 32, 0} : Extent{high, low & 0xFFFFFFFF};
+  }
+};
+inline constexpr Extent kMaxWidth{std::uint64_t{1} << 32, 0};
+
 // Least and greatest width, as SubPattern.getwidth tells them: at most kMaxWidth.
 struct Width {
-  unsigned __int128 low, high;
+  Extent low, high;
 };
-inline constexpr unsigned __int128 kMaxWidth = static_cast<unsigned __int128>(1) << 64;
 
 // Parses a pattern in UTF-8.
 Sequence parse(const std::string& pattern);

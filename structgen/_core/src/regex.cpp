@@ -413,13 +413,13 @@ Re RegexStore::repeat(Re body, std::int32_t low, std::int32_t high) {
 // which strings of n or more digits complete a multiple of m, and no shorter one does. As nodes, these pairs are a minimal
 // automaton. The nodes are those of `read`, then `digit`, of which it is known that fewer than `least` digits don't suffice.
 Re RegexStore::residue_node(std::uint64_t modulus, std::uint64_t read, int digit, std::int32_t least) {
-  const auto modulo = [&](unsigned __int128 x) { return static_cast<std::uint64_t>(x % modulus); };
-  const std::uint64_t residue = modulo(static_cast<unsigned __int128>(read) * 10 + static_cast<unsigned>(digit));
+  static_assert(kModulusLimit <= ~std::uint64_t{0} / 10 - 1, "ten times a residue and a digit must fit 64 bits");
+  const std::uint64_t residue = (read * 10 + static_cast<unsigned>(digit)) % modulus;
   std::uint64_t power = 1, shifted = residue;  // 10^n and residue * 10^n; at the latest 10^18 * 10 exceeds the modulus
   std::int32_t n = 0;
   for (; n < least || (shifted != 0 && modulus - shifted >= power); ++n) {
     power *= 10;
-    shifted = modulo(static_cast<unsigned __int128>(shifted) * 10);
+    shifted = shifted * 10 % modulus;
   }
   const std::uint64_t kept = residue % (modulus / std::gcd(modulus, power));
   ReNode node{Op::kResidue, n == 0, false};

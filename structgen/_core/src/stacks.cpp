@@ -195,6 +195,13 @@ const Engine::Expansion& Engine::expand(Stacks s) {
 
 void Engine::expand_one(Stacks s) {
   if (expansions_[static_cast<std::size_t>(s)]) return;
+  if (expanding_ >= kMostLeftOut)
+    throw LimitError("more than " + std::to_string(kMostLeftOut) + " parts that may be empty follow each other, or a rule begins with itself behind such a part");
+  struct Nested {
+    int& count;
+    explicit Nested(int& c) : count(c) { ++count; }
+    ~Nested() { --count; }
+  } const nested(expanding_);
   auto out = std::make_unique<Expansion>();
   const StackSet set = sets_[static_cast<std::size_t>(s)];
   out->accepts = set.done;

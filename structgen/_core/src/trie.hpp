@@ -65,6 +65,8 @@ class Trie {
   };
 
   void find_kinds();
+  // The ids of the trie by their bytes; what is not in it goes to absent_.
+  std::vector<std::uint32_t> sorted(const std::vector<std::string>& tokens, const std::vector<bool>& excluded);
 
   std::vector<Node> nodes_;
   std::vector<std::uint32_t> ids_;

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable
-from re import _constants
 from typing import Any
 
+from structgen._frontends.regex._standard import POSSESSIVE_REPEAT, constants
+
 _IGNORECASE = int(re.IGNORECASE)
-_REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
-_TESTS = (_constants.AT, _constants.ASSERT, _constants.ASSERT_NOT)
+_REPEATS = (constants.MAX_REPEAT, constants.MIN_REPEAT, POSSESSIVE_REPEAT)
+_TESTS = (constants.AT, constants.ASSERT, constants.ASSERT_NOT)
 
 
 def may_begin_with(tree: Any, code: int) -> bool:
@@ -27,16 +28,16 @@ def _sequence(items: Iterable[tuple[Any, Any]], code: int) -> bool | None:
 
 
 def _item(operation: Any, argument: Any, code: int) -> bool | None:
-    if operation is _constants.LITERAL:
+    if operation is constants.LITERAL:
         return bool(argument == code)
-    if operation is _constants.NOT_LITERAL:
+    if operation is constants.NOT_LITERAL:
         return bool(argument != code)
-    if operation is _constants.IN:
+    if operation is constants.IN:
         return _in(argument, code)
-    if operation is _constants.SUBPATTERN:
+    if operation is constants.SUBPATTERN:
         _, added, _, inner = argument
         return True if added & _IGNORECASE else _sequence(inner, code)
-    if operation is _constants.BRANCH:
+    if operation is constants.BRANCH:
         options = [_sequence(option, code) for option in argument[1]]
         return True if True in options else None if None in options else False
     if operation in _REPEATS:
@@ -49,12 +50,12 @@ def _item(operation: Any, argument: Any, code: int) -> bool | None:
 def _in(items: list[tuple[Any, Any]], code: int) -> bool:
     negative = False
     for kind, value in items:
-        if kind is _constants.NEGATE:
+        if kind is constants.NEGATE:
             negative = True
-        elif kind is _constants.LITERAL:
+        elif kind is constants.LITERAL:
             if value == code:
                 return not negative
-        elif kind is _constants.RANGE:
+        elif kind is constants.RANGE:
             if value[0] <= code <= value[1]:
                 return not negative
         else:

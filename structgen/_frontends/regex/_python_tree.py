@@ -5,7 +5,6 @@ import re
 import string
 import sys
 from collections.abc import Iterable, Sequence
-from re import _compiler, _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
 
 from structgen._errors import RegexError
@@ -13,6 +12,7 @@ from structgen._frontends.regex import _ast, _charset, _unicode
 from structgen._frontends.regex._ast import Node
 from structgen._frontends.regex._charset import Ranges
 from structgen._frontends.regex._limits import MAX_COUNT, MAX_EXPANSION, MAX_NESTING, Budget, limit_error
+from structgen._frontends.regex._standard import ATOMIC_GROUP, POSSESSIVE_REPEAT, compiler, constants, parser
 
 Item = tuple[Any, Any]
 
@@ -23,15 +23,15 @@ _TYPE_FLAGS = int(re.ASCII | re.LOCALE | re.UNICODE)
 _NEWLINE: Ranges = ((0x0A, 0x0A),)
 _BMP_END = 0xFFFF
 _CATEGORIES = {
-    _constants.CATEGORY_DIGIT: r"\d",
-    _constants.CATEGORY_NOT_DIGIT: r"\D",
-    _constants.CATEGORY_SPACE: r"\s",
-    _constants.CATEGORY_NOT_SPACE: r"\S",
-    _constants.CATEGORY_WORD: r"\w",
-    _constants.CATEGORY_NOT_WORD: r"\W",
+    constants.CATEGORY_DIGIT: r"\d",
+    constants.CATEGORY_NOT_DIGIT: r"\D",
+    constants.CATEGORY_SPACE: r"\s",
+    constants.CATEGORY_NOT_SPACE: r"\S",
+    constants.CATEGORY_WORD: r"\w",
+    constants.CATEGORY_NOT_WORD: r"\W",
 }
-_ONE_CHARACTER = (_constants.LITERAL, _constants.NOT_LITERAL, _constants.ANY, _constants.IN)
-_REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT)
+_ONE_CHARACTER = (constants.LITERAL, constants.NOT_LITERAL, constants.ANY, constants.IN)
+_REPEATS = (constants.MAX_REPEAT, constants.MIN_REPEAT)
 
 # What a refused construct looks like in the source; anything that could hide one comes first.
 _SCANNER = r"\\[^1-9]|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?\#[^)]*\)"
@@ -92,7 +92,7 @@ class Converter:
         text: list[str] = []
         for item in items:
             operation, value = item
-            if operation is _constants.LITERAL and not flags & _IGNORECASE and not 0xD800 <= value <= 0xDFFF:
+            if operation is constants.LITERAL and not flags & _IGNORECASE and not 0xD800 <= value <= 0xDFFF:
                 text.append(chr(value))
                 continue
             if text:
@@ -108,28 +108,28 @@ class Converter:
         operation, argument = item
         if operation in _ONE_CHARACTER:
             return self._one_character(item, flags)
-        if operation is _constants.SUBPATTERN:
+        if operation is constants.SUBPATTERN:
             _, added, removed, inner = argument
             return self._sequence(inner, _combine(flags, added, removed))
-        if operation is _constants.BRANCH:
+        if operation is constants.BRANCH:
             return _ast.alternation(self._sequence(option, flags) for option in argument[1])
         if operation in _REPEATS:
             low, high, body = argument
-            lazy = operation is _constants.MIN_REPEAT
+            lazy = operation is constants.MIN_REPEAT
             return _ast.repeat(self._sequence(body, flags), *_counts(low, high), lazy)
-        if operation is _constants.AT:
+        if operation is constants.AT:
             return _anchor(argument, flags)
-        if operation is _constants.ASSERT or operation is _constants.ASSERT_NOT:
+        if operation is constants.ASSERT or operation is constants.ASSERT_NOT:
             return self._look(item, flags)
-        if operation is _constants.ATOMIC_GROUP:
+        if operation is ATOMIC_GROUP:
             return self._first_match(list(argument), flags)
-        if operation is _constants.POSSESSIVE_REPEAT:
+        if operation is POSSESSIVE_REPEAT:
             return self._possessive(argument, flags)
-        if operation is _constants.FAILURE:
+        if operation is constants.FAILURE:
             return _ast.NOTHING
-        if operation is _constants.GROUPREF:
+        if operation is constants.GROUPREF:
             raise self._refusal("a backreference is not regular", "reference")
-        if operation is _constants.GROUPREF_EXISTS:
+        if operation is constants.GROUPREF_EXISTS:
             raise self._refusal("a conditional group is not supported", "condition")
         raise RegexError(f"{operation} is not supported", pattern=self.pattern)
 
@@ -143,24 +143,24 @@ class Converter:
         if direction < 0 and self._width(body) is None:
             reason = "look-behind requires fixed-width pattern"
             raise RegexError(reason, pattern=self.pattern, position=position)
-        negative = item[0] is _constants.ASSERT_NOT
+        negative = item[0] is constants.ASSERT_NOT
         return _ast.look(self._sequence(body, flags), direction < 0, negative, position)
 
     def _one_character(self, item: Item, flags: int) -> Node:
         operation, argument = item
-        if operation is _constants.LITERAL and flags & _IGNORECASE:
+        if operation is constants.LITERAL and flags & _IGNORECASE:
             return _any_case(argument, flags & (_TYPE_FLAGS | _IGNORECASE))
         ascii_only = bool(flags & _ASCII)
-        if operation is _constants.ANY:
+        if operation is constants.ANY:
             return _ast.ANY if flags & _DOTALL else _ast.Chars(_charset.complement(_NEWLINE))
-        negative = operation is _constants.NOT_LITERAL
+        negative = operation is constants.NOT_LITERAL
         ranges: list[tuple[int, int]] = []
-        for kind, value in argument if operation is _constants.IN else [(_constants.LITERAL, argument)]:
-            if kind is _constants.NEGATE:
+        for kind, value in argument if operation is constants.IN else [(constants.LITERAL, argument)]:
+            if kind is constants.NEGATE:
                 negative = True
-            elif kind is _constants.LITERAL:
+            elif kind is constants.LITERAL:
                 ranges.append((value, value))
-            elif kind is _constants.RANGE:
+            elif kind is constants.RANGE:
                 ranges.append(value)
             else:
                 ranges += _unicode.python_class(_CATEGORIES[value], ascii_only)
@@ -180,7 +180,7 @@ class Converter:
             raise self._refusal(
                 "a possessive quantifier on a body of varying length is not supported", "atomic"
             )
-        return self._first_match([(_constants.MAX_REPEAT, (low, high, body))], flags)
+        return self._first_match([(constants.MAX_REPEAT, (low, high, body))], flags)
 
     def _first_match(self, items: list[Item], flags: int) -> Node:
         """The items, ending only where their first match in the order of backtracking ends.
@@ -201,27 +201,27 @@ class Converter:
         if not items:
             return _ast.EPSILON
         (operation, argument), rest = items[0], items[1:]
-        if operation is _constants.SUBPATTERN:
+        if operation is constants.SUBPATTERN:
             _, added, removed, inner = argument
             if not rest:
                 return self._first_match(list(inner), _combine(flags, added, removed))
             if not (added or removed):
                 return self._first_match([*inner, *rest], flags)
-        elif operation is _constants.BRANCH:
+        elif operation is constants.BRANCH:
             return self._first_option([[*option, *rest] for option in argument[1]], flags)
         elif operation in _REPEATS:
-            node = self._first_repeat(operation is _constants.MAX_REPEAT, argument, rest, flags)
+            node = self._first_repeat(operation is constants.MAX_REPEAT, argument, rest, flags)
             if node is not None:
                 return node
-        elif not rest and operation is _constants.ATOMIC_GROUP:
+        elif not rest and operation is ATOMIC_GROUP:
             return self._first_match(list(argument), flags)
-        elif not rest and operation is _constants.POSSESSIVE_REPEAT:
+        elif not rest and operation is POSSESSIVE_REPEAT:
             return self._possessive(argument, flags)
         raise self._refusal("this atomic group is too ambiguous to be represented", "atomic")
 
     def _width(self, items: Iterable[Item]) -> int | None:
         """The length of every match of the items, or ``None`` where it varies."""
-        low, high = _parser.SubPattern(self._tree.state, list(items)).getwidth()
+        low, high = parser.SubPattern(self._tree.state, list(items)).getwidth()
         return int(low) if low == high and low < MAX_COUNT else None
 
     def _first_option(self, options: Sequence[list[Item]], flags: int) -> Node:
@@ -265,7 +265,7 @@ def _combine(flags: int, added: int, removed: int) -> int:
 
 
 def _counts(low: Any, high: Any) -> tuple[int, int]:
-    bounds = int(low), -1 if high is _constants.MAXREPEAT else int(high)
+    bounds = int(low), -1 if high is constants.MAXREPEAT else int(high)
     if max(bounds) > MAX_COUNT:
         raise limit_error("a count of a quantifier is too large", "max_count", MAX_COUNT)
     return bounds
@@ -273,18 +273,18 @@ def _counts(low: Any, high: Any) -> tuple[int, int]:
 
 def _anchor(kind: Any, flags: int) -> Node:
     multiline = bool(flags & _MULTILINE)
-    if kind is _constants.AT_BEGINNING_STRING or (kind is _constants.AT_BEGINNING and not multiline):
+    if kind is constants.AT_BEGINNING_STRING or (kind is constants.AT_BEGINNING and not multiline):
         return _ast.AT_START
-    if kind is _constants.AT_BEGINNING:
+    if kind is constants.AT_BEGINNING:
         return _ast.Before(_NEWLINE, True)
-    if kind is _constants.AT_END_STRING:
+    if kind is constants.AT_END_STRING:
         return _ast.AT_END
-    if kind is _constants.AT_END:
+    if kind is constants.AT_END:
         if multiline:
             return _ast.After(_NEWLINE, True)
         return _ast.AT_END_OR_LAST_NEWLINE
     word = _unicode.python_class(r"\w", bool(flags & _ASCII))
-    return _ast.boundary(word, kind is _constants.AT_NON_BOUNDARY, sys.version_info >= (3, 14))
+    return _ast.boundary(word, kind is constants.AT_NON_BOUNDARY, sys.version_info >= (3, 14))
 
 
 def keyword(word: str, flags: str) -> Node:
@@ -297,7 +297,7 @@ def keyword(word: str, flags: str) -> Node:
 
 @functools.lru_cache(maxsize=1024)
 def _any_case(character: int, flags: int) -> Node:
-    item = (_constants.LITERAL, character)
+    item = (constants.LITERAL, character)
     return _ast.Chars(_ignoring_case(_charset.normalise([item[1:] * 2]), repr(item), _Item(item, flags)))
 
 
@@ -317,17 +317,17 @@ class _Item:
     def folds_ascii(self) -> bool:
         """Whether only ASCII letters match in another case: by ``ASCII``, save in ranges beyond the BMP."""
         operation, argument = self.item
-        parts = argument if operation is _constants.IN else ()
+        parts = argument if operation is constants.IN else ()
         return bool(self.flags & _ASCII) and not any(
-            kind is _constants.RANGE and value[1] > _BMP_END for kind, value in parts
+            kind is constants.RANGE and value[1] > _BMP_END for kind, value in parts
         )
 
     def members(self, characters: str) -> list[str]:
         """The characters that the item matches, found by the compiler and matcher of :mod:`re`."""
-        state = _parser.State()
+        state = parser.State()
         state.flags = self.flags
         state.str = ""
-        compiled: re.Pattern[str] = _compiler.compile(_parser.SubPattern(state, [self.item]), self.flags)
+        compiled: re.Pattern[str] = compiler.compile(parser.SubPattern(state, [self.item]), self.flags)
         return compiled.findall(characters)
 
 

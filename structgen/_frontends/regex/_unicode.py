@@ -68,7 +68,7 @@ def _all_characters(end: int = _charset.MAX_CODE_POINT + 1) -> str:
 @functools.lru_cache(maxsize=64)
 def python_class(escape: str, ascii_only: bool) -> Ranges:
     """The set of a class escape of :mod:`re`, such as ``\\w``, asked of :mod:`re` itself."""
-    flags = re.ASCII if ascii_only else re.NOFLAG
+    flags = re.ASCII if ascii_only else 0
     text = _all_characters()[:128] if ascii_only and escape[1].islower() else _all_characters()
     return _charset.normalise((m.start(), m.end() - 1) for m in re.finditer(f"{escape}+", text, flags))
 

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import re
-from re import _constants, _parser
 from typing import Any
 
 from structgen._errors import RegexError, StructgenError
@@ -15,9 +14,10 @@ from structgen._frontends.regex._charset import Ranges
 from structgen._frontends.regex._limits import MAX_COUNT, MAX_NESTING, check_length, limit_error
 from structgen._frontends.regex._lower import Lowering
 from structgen._frontends.regex._python_tree import Converter, keyword
+from structgen._frontends.regex._standard import constants, parser
 
 # Whether the core's own parser of patterns tells widths as this Python does (since 3.11.7).
-NATIVE = hasattr(_parser, "MAXWIDTH")
+NATIVE = hasattr(parser, "MAXWIDTH")
 
 # A plain number: arithmetic on the flags of re is slow, and its parser does much of it.
 _ACCEPTED_FLAGS = int(
@@ -111,7 +111,7 @@ def _keyword(pattern: str) -> tuple[str, str, str] | None:
         items = syntax_tree(found["test"], 0).data
     except (re.error, OverflowError, RecursionError, ValueError):
         return None
-    if len(items) != 1 or items[0][0] not in (_constants.ASSERT, _constants.ASSERT_NOT):
+    if len(items) != 1 or items[0][0] not in (constants.ASSERT, constants.ASSERT_NOT):
         return None
     word = found["word"] or re.sub(r"\\(.)", r"\1", found["head"], flags=re.DOTALL)
     return found["flags"] or "", word, found["test"]
@@ -120,7 +120,7 @@ def _keyword(pattern: str) -> tuple[str, str, str] | None:
 @functools.lru_cache(maxsize=512)
 def syntax_tree(pattern: str, flags: int) -> Any:
     """Return what the standard library's parser makes of a pattern; raises what that does."""
-    return _parser.parse(pattern, flags & _ACCEPTED_FLAGS)
+    return parser.parse(pattern, flags & _ACCEPTED_FLAGS)
 
 
 def may_begin(pattern: str, flags: int, text: str) -> bool:

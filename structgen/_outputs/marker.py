@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from structgen._core import DEAD
-from structgen.hf._interfaces import Automaton, MaskArray
+from structgen._outputs.interfaces import Automaton, MaskArray
 
 # Bytes that a token which must not be generated "needs": more than any budget.
 NEVER = int(np.iinfo(np.int32).max)

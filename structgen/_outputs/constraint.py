@@ -1,13 +1,14 @@
 """The constraint of one row: free text, the automaton after it, and the token budget over both."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from structgen._core import DEAD, FINISHED
 from structgen._errors import GuardDeadEnd
-from structgen.hf._interfaces import Automaton, MaskArray, States
-from structgen.hf._marker import NEVER, Marker, pack
+from structgen._outputs.interfaces import Automaton, MaskArray, States
+from structgen._outputs.marker import NEVER, Marker, pack
 
 # UTF-8 never uses these bytes, so a vocabulary may lack them and still spell every text.
 _UNUSED_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
@@ -116,6 +117,24 @@ class RowConstraint:
             node.children[token] = self._step(node, token)
         return node.children[token]
 
+    def follow(self, node: Node, tokens: Sequence[int]) -> list[Node]:
+        """Return the nodes after each token of a draft, up to the first that is dead or has ended."""
+        nodes: list[Node] = []
+        states: Iterator[int] | None = None
+        for i, token in enumerate(tokens):
+            if node.ended:
+                break
+            if states is None and node.matched == _BEGUN and token not in node.children:
+                # The automaton's states of all that is left, in one call.
+                known = itertools.takewhile(lambda one: 0 <= one < len(self._tokens), tokens[i:])
+                states = iter(self._states.step_many(node.state, list(known)))
+            state = None if states is None else next(states, DEAD)
+            if token not in node.children:
+                node.children[token] = self._step(node, token, state)
+            node = node.children[token]
+            nodes.append(node)
+        return nodes
+
     def fill(self, nodes: Sequence[Node], out: MaskArray) -> None:
         """Write the masks of `nodes`, one per row of `out`."""
         try:
@@ -156,8 +175,9 @@ class RowConstraint:
 
     # -- stepping --------------------------------------------------------------------------
 
-    def _step(self, node: Node, token: int) -> Node:
-        state, matched = self._next_state(node, token)
+    def _step(self, node: Node, token: int, state: int | None = None) -> Node:
+        """Make the node after `token`; `state` is that of the automaton there, where it is known."""
+        state, matched = self._next_state(node, token) if state is None else (state, _BEGUN)
         plan: Sequence[int] = node.plan[1:] if node.plan and node.plan[0] == token else ()
         bound = NEVER
         if self._growth is not None and node.matched == _BEGUN and node.bound != NEVER:
