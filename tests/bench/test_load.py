@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from concurrent.futures import wait
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -97,50 +96,18 @@ def test_no_two_requests_have_the_same_schema_at_a_time() -> None:
         compiled.close()
 
 
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Return automata that say how large they are, of a generation that the test sets."""
-    given = SimpleNamespace(generation=1, bytes={}, compiled=[])
-
-    def compile_(schema: Any, *_: Any, **__: Any) -> Any:
-        given.compiled.append(schema["const"])
-        return SimpleNamespace(stats=lambda: {"bytes": given.bytes.get(schema["const"], 10)})
-
-    monkeypatch.setattr(structgen, "compile_json_schema", compile_)
-    native = SimpleNamespace(stats=lambda: {"generations": given.generation})
-    given.compiled_by = Compiled(SimpleNamespace(native=native), 30, workers=1)  # type: ignore[arg-type]
-    given.ask = lambda name: given.compiled_by.submit(case(name, {"const": name})).result()
-    yield given
-    given.compiled_by.close()
-
-
-def use(given: SimpleNamespace, *names: str) -> None:
-    for name in names:
-        given.ask(name)
-        given.compiled_by.used(name)
-
-
-def test_the_least_recently_used_automata_are_let_go(counted: SimpleNamespace) -> None:
-    use(counted, "a", "b", "c", "a", "d")
-    assert counted.compiled == ["a", "b", "c", "d"]
-    assert (len(counted.compiled_by), counted.compiled_by.bytes, counted.compiled_by.hits) == (3, 30, 1)
-    use(counted, "a", "c", "b")
-    assert counted.compiled == ["a", "b", "c", "d", "b"]
-    # One that has grown while it was used makes the others go, and stays itself.
-    counted.bytes["b"] = 100
-    use(counted, "b")
-    assert (len(counted.compiled_by), counted.compiled_by.bytes) == (1, 100)
-
-
-def test_automata_of_former_generations_are_let_go(counted: SimpleNamespace) -> None:
-    use(counted, "a", "b")
-    counted.generation = 2
-    use(counted, "a")
-    assert len(counted.compiled_by) == 2
-    use(counted, "c")
-    assert len(counted.compiled_by) == 1
-    use(counted, "a", "c")
-    assert counted.compiled == ["a", "b", "c", "a"]
+def test_equal_schemas_are_compiled_once() -> None:
+    compiled = Compiled(VOCABULARY, 1 << 30, workers=1)
+    schemas = {"a": {"const": 1}, "b": {"const": 2}, "c": False, "d": {"const": 1}}
+    try:
+        for name in "abcaacbd":
+            wait([compiled.submit(case(name, schemas[name]))])
+    finally:
+        compiled.close()
+    # Refusals are not kept, and equal schemas are one.
+    kept = compiled.cache.stats()
+    assert (kept["hits"], kept["compilations"], kept["automata"], kept["failures"]) == (4, 2, 2, 2)
+    assert len(compiled.compile_ns) <= 2
 
 
 def samples(mib: list[float]) -> list[load.Sample]:
