@@ -108,11 +108,11 @@ class Record:
         Of each step: wall time of masks and steps of all requests, and the processor time of the thread that
         made them.
     compile_ns
-        Of each compilation, from its request on, the wait for a worker included.
+        Of each request whose automaton was not there at once, until it was: the wait for a worker included.
     waited_steps
         Of each request whose automaton was not there at once: steps until it was.
-    hits
-        Requests whose automaton was there or being compiled.
+    hits, compilations
+        Requests whose automaton was there at once, and automata that were compiled.
     ends
         Requests by how they ended.
     tokens
@@ -134,6 +134,7 @@ class Record:
     compile_ns: array[int] = field(default_factory=lambda: array("q"))
     waited_steps: array[int] = field(default_factory=lambda: array("q"))
     hits: int = 0
+    compilations: int = 0
     ends: dict[str, int] = field(default_factory=dict)
     tokens: int = 0
     running: float = 0.0
@@ -185,7 +186,8 @@ def run(
     finally:
         compiled.close()
     record.compile_ns.extend(compiled.compile_ns)
-    record.hits = compiled.hits
+    kept = compiled.cache.stats()
+    record.hits, record.compilations = kept["hits"], kept["compilations"]
     return record
 
 
@@ -275,18 +277,18 @@ class _Server:
         assert request.end is not None
         self._ends[request.end] += 1
         self._traffic.over(request)
-        self._compiled.used(request.name)
 
     def _sample(self, step: int, every: int) -> None:
         times = np.asarray(self._record.wall_ns[-every:]) / 1e3
         p50, p99 = np.percentile(times, (50, 99))
         tables = self._native.stats()
+        kept = self._compiled.cache.stats()
         self._record.samples.append(
             Sample(
                 step,
                 self._process.memory_info().rss,
-                len(self._compiled),
-                self._compiled.bytes,
+                kept["automata"],
+                kept["bytes"],
                 tables["table_bytes"],
                 tables["generations"],
                 float(p50),
@@ -348,9 +350,9 @@ def report(record: Record, printer: Sink) -> None:
     )
     per_second = record.tokens / (wall.sum() / 1e9)
     printer.line(f"{record.tokens:,} tokens, {per_second:,.0f} a second of masks and steps in one thread")
-    started = record.hits + len(record.compile_ns) + record.ends["refused"]
+    started = record.hits + record.compilations + record.ends["refused"]
     printer.line(
-        f"{len(record.compile_ns):,} compiled by {settings.workers} threads, "
+        f"{record.compilations:,} compiled by {settings.workers} threads, "
         f"{record.hits / max(1, started):.0%} of requests found theirs; "
         f"{sum(steps > 0 for steps in record.waited_steps):,} waited for more than the step they came in"
     )
@@ -397,7 +399,16 @@ def write(record: Record, path: Path) -> None:
         "settings": asdict(record.settings),
         **{
             name: getattr(record, name)
-            for name in ("schemas", "hits", "ends", "tokens", "running", "seconds", "versions")
+            for name in (
+                "schemas",
+                "hits",
+                "compilations",
+                "ends",
+                "tokens",
+                "running",
+                "seconds",
+                "versions",
+            )
         },
         "cpu": results.cpu_name(),
         "commit": results.commit(),

@@ -1,12 +1,10 @@
-"""What the load test is made of: requests that walk under masks, and automata under a byte budget."""
+"""What the load test is made of: requests that walk under masks, and automata from a cache."""
 
 from __future__ import annotations
 
 import json
 import math
 import random
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter_ns
@@ -37,12 +35,7 @@ language of the default options; for its schema does not compile; where a guard 
 
 
 class Compiled:
-    """Automata by schema, the most recently used within a budget of bytes; worker threads compile.
-
-    Automata grow while they are used: their bytes are asked again with every request that ends. They share
-    tables, which the vocabulary gives up for new ones when they have grown large (a generation), and which
-    live as long as one automaton that uses them. So those of former generations are let go of, however
-    popular they are.
+    """Automata by schema from a cache within a budget of bytes; worker threads compile.
 
     Parameters
     ----------
@@ -52,77 +45,38 @@ class Compiled:
         Of all automata that are kept.
     workers
         Number of threads.
+
+    Attributes
+    ----------
+    cache
+        What is kept.
+    compile_ns
+        Of each request whose automaton was not there at once, until it was: the wait for a worker included.
     """
 
     def __init__(self, vocabulary: structgen.Vocabulary, budget_bytes: int, workers: int) -> None:
-        self._vocabulary = vocabulary
-        self._budget = budget_bytes
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="load-compile")
-        self._kept: OrderedDict[str, Future[structgen.TokenAutomaton]] = OrderedDict()
-        self._sizes: dict[str, int] = {}
-        self._generations: dict[str, int] = {}
-        self._newest = 0
-        self._lock = threading.Lock()
+        self.cache = structgen.AutomatonCache(vocabulary, max_bytes=budget_bytes)
         self.compile_ns: list[int] = []
-        self.hits = 0
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    @property
-    def bytes(self) -> int:
-        """What the automata that are kept take."""
-        return sum(self._sizes.values())
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="load-compile")
 
     def submit(self, case: Case) -> Future[structgen.TokenAutomaton]:
         """Return the automaton of a case, or what will become of it."""
-        future = self._kept.get(case.name)
-        if future is None:
-            self._kept[case.name] = future = self._executor.submit(self._compile, case, perf_counter_ns())
-        else:
-            self.hits += 1
-            self._kept.move_to_end(case.name)
+        begin = perf_counter_ns()
+        future = self.cache.submit(
+            self._executor, "json_schema", case.schema, max_compile_seconds=MAX_COMPILE_SECONDS
+        )
+
+        def done(future: Future[structgen.TokenAutomaton]) -> None:
+            if not future.cancelled() and future.exception() is None:
+                self.compile_ns.append(perf_counter_ns() - begin)
+
+        if not future.done():
+            future.add_done_callback(done)
         return future
-
-    def used(self, name: str) -> None:
-        """Measure an automaton again after a request, and let go of others if the budget is overdrawn."""
-        future = self._kept.get(name)
-        if future is None:
-            return
-        if future.exception() is not None:
-            # A refusal is told again by the compiler: it takes no longer than what is fine.
-            del self._kept[name]
-            return
-        self._sizes[name] = future.result().stats()["bytes"]
-        total = self.bytes
-        for oldest in list(self._sizes):
-            if self._generations[oldest] < self._newest:
-                total -= self._drop(oldest)
-        for oldest in list(self._kept):
-            if total <= self._budget:
-                break
-            if oldest in self._sizes and oldest != name:
-                total -= self._drop(oldest)
-
-    def _drop(self, name: str) -> int:
-        del self._kept[name], self._generations[name]
-        return self._sizes.pop(name)
 
     def close(self) -> None:
         """End the threads."""
         self._executor.shutdown(cancel_futures=True)
-
-    def _compile(self, case: Case, submitted_ns: int) -> structgen.TokenAutomaton:
-        # Before it compiles: a new generation may begin meanwhile, and the automaton still be of the old one.
-        generation = self._vocabulary.native.stats()["generations"]
-        automaton = structgen.compile_json_schema(
-            case.schema, self._vocabulary, max_compile_seconds=MAX_COMPILE_SECONDS
-        )
-        with self._lock:
-            self._generations[case.name] = generation
-            self._newest = max(self._newest, generation)
-            self.compile_ns.append(perf_counter_ns() - submitted_ns)
-        return automaton
 
 
 class Traffic:

@@ -81,6 +81,7 @@ DATA = "schemas of the package in place of MaskBench's, and few; engines that st
 FEW = "figures need many tasks, that it runs needs one"
 MODEL = "--tasks 1 --seeds 1 --particles 2 --methods unconstrained,local,mask-smc"
 PAPER = "tests/bench/test_repetition.py::test_the_command_takes_the_published_prompts"
+RAY_DATA = "tests/integrations/test_ray.py::test_killed_workers_and_drivers_lose_and_double_nothing"
 CLUSTER = "tests/bench/test_runs.py::test_a_node_of_a_ray_cluster_dies_mid_run"
 SUITE = "the folder suite has a few tests in place of the official archive"
 PAIR = "a small run that this test makes first, and copies of it"
@@ -121,6 +122,7 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     ),
     "pip install structgen[hf]": NotRun("make wheel-test installs; that extras exist is tested below"),
     "pip install structgen[pydantic]": NotRun("as above"),
+    "pip install structgen[ray,hf]": NotRun("as above"),
     'pip install "structgen[hf]" tqdm': NotRun("as above"),
     # -- structgen
     "python -m structgen": Run("--help"),
@@ -131,6 +133,8 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     # -- examples
     "python examples/demo/run.py": Elsewhere("tests/hf/test_demo.py::test_the_demo_generates_valid_objects"),
     **{f"python examples/{path.name}": Run() for path in sorted((REPOSITORY / "examples").glob("*.py"))},
+    "python examples/ray_batch.py": Elsewhere(RAY_DATA),
+    "python examples/server.py": Elsewhere("tests/integrations/test_server.py::test_the_example_runs"),
     "python examples/tiny_model/corpus.py --documents 5": Run(),
     "python examples/tiny_model/train.py": Elsewhere(
         "tests/tiny_model/test_tiny_model.py::test_training_script_in_a_few_steps"
@@ -204,6 +208,9 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     },
     f"{BENCH} repetition --data RPG/datasets --model CodeLlama-7b-hf --device cuda --max-new-tokens 1024 "
     "--prompts 1000": Elsewhere(PAPER),
+    f"{BENCH} load --quick": Run("--data small --vocabulary bytes", why=DATA),
+    f"{BENCH} load --budget 64 --out load.json": Run("--quick --data small --vocabulary bytes", why=DATA),
+    "python docs/plot_load.py load.json": Run("--into images"),
     f"{BENCH} import-time": Run("--runs 1 --limit 60000", why="how long it takes is nothing for a test"),
     f"{BENCH} lark": Run("--limit 1 --vocabulary bytes", why="the whole standard library takes minutes"),
     f"{BENCH} run": Run(
@@ -415,6 +422,7 @@ EXAMPLES: dict[str, Examples | Elsewhere | NotRun] = {
     "docs/integrations.md": NotRun("it starts vLLM and others; tests/integrations has them"),
     "docs/kernels.md": Examples(),
     "docs/lark.md": Examples(("vocabulary",)),
+    "docs/ray.md": NotRun("it has a model and GPUs as given; tests/integrations/test_ray.py runs the same"),
     "docs/samplers.md": Elsewhere("tests/samplers/test_guide.py::test_the_examples_run"),
     "docs/speculative.md": Examples(),
     "docs/tool-calls.md": Examples(("vocabulary",)),

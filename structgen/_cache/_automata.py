@@ -46,9 +46,10 @@ _caches: weakref.WeakSet[AutomatonCache] = weakref.WeakSet()
 class _Entry:
     """An automaton that is kept."""
 
-    def __init__(self, automaton: TokenAutomaton, held: tuple[Any, ...]) -> None:
+    def __init__(self, automaton: TokenAutomaton, held: tuple[Any, ...], generation: int) -> None:
         self.automaton = automaton
         self.held = held
+        self.generation = generation
         self.bytes = automaton.stats()["bytes"]
 
 
@@ -86,7 +87,8 @@ class AutomatonCache:
     max_bytes : int
         Memory for automata; those that were used least recently go. Automata that are in use elsewhere live
         on, and the one that was asked for last is never dropped. The tables that all automata of a
-        vocabulary share are not counted: they have a budget of their own.
+        vocabulary share are not counted: they have a budget of their own, above which new ones are begun. The
+        old ones live as long as an automaton that uses them, so those of before are dropped then.
     directory : str or os.PathLike, optional
         Where automata are kept for other processes and later ones; several processes may share it. It is made
         if need be. Where it cannot be written, everything works without, and a warning is logged.
@@ -131,6 +133,7 @@ class AutomatonCache:
         self._kept: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
         self._added = 0
+        self._generation = 0
         self._flights: dict[str, _Flight] = {}
         # What was handed out since it was measured.
         self._grown: dict[str, _Entry] = {}
@@ -348,10 +351,12 @@ class AutomatonCache:
         """Load or compile what a flight is for."""
         try:
             recorders: list[Recorder] = []
+            # Before: new tables may be begun meanwhile, and the automaton still use the old ones.
+            generation = self._vocabulary.native.stats()["generations"]
             automaton = self._loaded(flight)
             if automaton is None:
                 automaton, recorders = self._compiled(flight)
-            self._keep(flight.key, automaton)
+            self._keep(flight.key, automaton, generation)
         except Exception as error:
             self._land(flight, "failures")
             flight.future.set_exception(error)
@@ -427,13 +432,19 @@ class AutomatonCache:
 
     # -- memory ----------------------------------------------------------------------------
 
-    def _keep(self, key: Key, automaton: TokenAutomaton) -> None:
-        entry = _Entry(automaton, key.held)
+    def _keep(self, key: Key, automaton: TokenAutomaton, generation: int) -> None:
+        entry = _Entry(automaton, key.held, generation)
+        dropped = []
         with self._lock:
             self._kept[key.digest] = self._grown[key.digest] = entry
             self._bytes += entry.bytes
             self._added += 1
             due = self._added % _ALL_MEASURED_EVERY == 0
+            if generation > self._generation:
+                self._generation = generation
+                old = [digest for digest, kept in self._kept.items() if kept.generation < generation]
+                dropped = [self._drop(digest) for digest in old]  # they go when the lock is free
+        del dropped
         self._measure(all_of_them=due)
 
     def _measure(self, *, all_of_them: bool) -> None:
@@ -451,12 +462,15 @@ class AutomatonCache:
                     self._bytes += sizes[digest] - entry.bytes
                     entry.bytes = sizes[digest]
             while self._bytes > self._max_bytes and len(self._kept) > 1:
-                digest, entry = self._kept.popitem(last=False)
-                self._grown.pop(digest, None)
-                self._bytes -= entry.bytes
-                self._counts["evictions"] += 1
-                dropped.append(entry)  # it goes when the lock is free
+                dropped.append(self._drop(next(iter(self._kept))))  # it goes when the lock is free
         del dropped
+
+    def _drop(self, digest: str) -> _Entry:
+        entry = self._kept.pop(digest)
+        self._grown.pop(digest, None)
+        self._bytes -= entry.bytes
+        self._counts["evictions"] += 1
+        return entry
 
     def _renew(self) -> None:
         """Forget what other threads were at: in the child of a process that has forked."""

@@ -16,6 +16,7 @@ from referencing import Registry
 
 import structgen
 from structgen import AutomatonCache, Vocabulary
+from structgen._core import NativeVocabulary
 from tests.cache.support import VOCABULARY, allowed
 
 SCHEMA = {"properties": {"a": {"minimum": 1}, "b": {}}, "type": "object"}
@@ -252,6 +253,31 @@ def test_hits_measure_now_and_then():
     for _ in range(300):
         cache.regex("a")
     assert len(cache) == 1
+
+
+def test_automata_of_former_tables_go():
+    # Tables that are full after every schema: each compilation begins new ones.
+    vocabulary = Vocabulary([bytes([value]) for value in range(256)] + [b""], eos_token_ids=256)
+    vocabulary._native = NativeVocabulary(vocabulary.tokens, [256], [], 257, 1)
+    cache = AutomatonCache(vocabulary)
+    first = cache.json_schema(SCHEMA)
+    began = vocabulary.native.stats()["generations"]
+    first.mask(first.start)
+    schemas = [{**SCHEMA, "title": str(number)} for number in range(4)]
+    for schema in schemas:
+        made = cache.json_schema(schema)
+        made.mask(made.start)
+    assert vocabulary.native.stats()["generations"] > began
+    stats = cache.stats()
+    assert len(cache) <= 2
+    assert stats["evictions"] == 5 - len(cache)
+    assert cache.json_schema(schemas[-1]) is made
+    assert cache.json_schema(SCHEMA) is not first
+    # Tables that have room let all stay.
+    roomy = AutomatonCache(VOCABULARY)
+    for schema in schemas:
+        roomy.json_schema(schema)
+    assert (len(roomy), roomy.stats()["evictions"]) == (4, 0)
 
 
 def test_what_is_evicted_is_freed():
