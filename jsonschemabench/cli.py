@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 
-from jsonschemabench import diversity, kernels, repetition, sampler_quality
+from jsonschemabench import diversity, kernels, repetition, repetition_overhead, sampler_quality
 from jsonschemabench import import_time as import_times
 from jsonschemabench.commands import (
     compare,
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     commands = found.add_subparsers(required=True, metavar="COMMAND")
     for module in (masks, suite, lark):
         module.add_parser(commands)
-    for study in (sampler_quality, repetition, diversity, kernels):
+    for study in (sampler_quality, repetition, repetition_overhead, diversity, kernels):
         study.add_parser(commands).set_defaults(run=partial(_run_study, study))
     for module in (samplers, exact, run, report, compare, memory, import_time):
         module.add_parser(commands)
