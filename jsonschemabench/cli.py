@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
 
-from jsonschemabench import caching, diversity, forced, gpu, kernels, repetition, sampler_quality
+from jsonschemabench import (
+    caching,
+    diversity,
+    forced,
+    gpu,
+    kernels,
+    repetition,
+    repetition_overhead,
+    sampler_quality,
+)
 from jsonschemabench import import_time as import_times
 from jsonschemabench.commands import (
     compare,
@@ -72,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     commands = found.add_subparsers(required=True, metavar="COMMAND")
     for module in (masks, suite, lark):
         module.add_parser(commands)
-    for study in (sampler_quality, repetition, diversity, kernels, forced, gpu):
+    for study in (sampler_quality, repetition, repetition_overhead, diversity, kernels, forced, gpu):
         study.add_parser(commands).set_defaults(run=partial(_run_study, study))
     for module in (samplers, exact, freeze, run, report, compare, load, memory, caching, import_time):
         module.add_parser(commands)

@@ -236,6 +236,8 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     f"{BENCH} gpu": Elsewhere("tests/bench/test_gpu.py::test_the_command_on_a_small_shape"),
     f"{BENCH} forced": Run("--samples 1 --max-tokens 200", why=FEW),
     f"{BENCH} kernels": Elsewhere("tests/bench/test_kernels.py::test_without_a_gpu_it_says_so"),
+    f"{BENCH} freeze --sample 600": Elsewhere("tests/bench/test_freeze.py::test_the_command"),
+    f"{BENCH} freeze --sample 600 --closed": Elsewhere("tests/bench/test_freeze.py::test_the_command"),
     f"{BENCH} exact --runs 500 --particles 5": Elsewhere("tests/bench/test_exact.py::test_the_command"),
     f"{BENCH} run --measure outputs --data small --engines structgen,xgrammar --outputs 5 "
     "--out runs/outputs": (
@@ -416,6 +418,7 @@ EXAMPLES: dict[str, Examples | Elsewhere | NotRun] = {
     ),
     "docs/generate.md": Examples(),
     "docs/gbnf.md": Examples(("vocabulary",)),
+    "docs/gpu.md": Examples(),
     "docs/integrations.md": NotRun("it starts vLLM and others; tests/integrations has them"),
     "docs/kernels.md": Examples(),
     "docs/lark.md": Examples(("vocabulary",)),

@@ -32,6 +32,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="styles of structgen's option, comma-separated (default: %(default)s)",
     )
     parser.add_argument(
+        "--closed", action="store_true", help="as if objects allowed no property that they do not name"
+    )
+    parser.add_argument(
         "--max-states", type=whole_number, default=20_000, metavar="N", help="default: %(default)s"
     )
     parser.add_argument(
@@ -63,6 +66,8 @@ def _run(options: argparse.Namespace) -> int:
     )
     with progress(len(cases) * len(styles)) as parts:
         for style in styles:
-            rows = frozen.run(cases, vocabulary, style, limits, lambda row: parts.advance(row.schema))
+            rows = frozen.run(
+                cases, vocabulary, style, limits, options.closed, lambda row: parts.advance(row.schema)
+            )
             frozen.print_tables(rows, style, options.max_states, printer)
     return 0

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from structgen._core import DEAD, FINISHED, TokenAutomaton
+from structgen._errors import LimitError
 
 Ints = npt.NDArray[np.int32]
 
@@ -188,11 +189,23 @@ def freeze_tables(
     found = automaton._tables(max_states, max_bytes, max_seconds)
     class_of_token, begin, row_class, row_next, accepting, classes = found
     states = len(accepting)
+    words, dense_size = -(-classes // 32), 4 * states * classes
+    is_dense = dense_size <= dense_bytes
+    size = 4 * len(class_of_token) + (4 * words + 1) * states
+    size += dense_size if is_dense else 4 * (states + 1) + 8 * len(row_class)
+    if size > max_bytes:
+        raise LimitError(
+            f"the tables of {states} states and {classes} classes of tokens need {size} bytes, more than "
+            f"max_bytes = {max_bytes}: give freeze() a larger one, or use the automaton as it is, which "
+            "needs no tables",
+            limit="max_bytes",
+            value=max_bytes,
+        )
     row_of = np.repeat(np.arange(states), np.diff(begin))
-    allowed = np.zeros((states, -(-classes // 32)), np.uint32)
+    allowed = np.zeros((states, words), np.uint32)
     np.bitwise_or.at(allowed, (row_of, row_class >> 5), np.uint32(1) << (row_class & 31).astype(np.uint32))
     tables = {"class_of_token": class_of_token, "allowed": allowed.view(np.int32)}
-    if 4 * states * classes <= dense_bytes:
+    if is_dense:
         dense = np.full((states, classes), DEAD, np.int32)
         dense[row_of, row_class] = row_next
         tables["next_state"] = dense

@@ -209,10 +209,15 @@ class SymbolPath(StructurePath[SymbolPlace]):
             if period == 1:
                 firsts.add(place.first)
             for ignored, lexeme in firsts:
-                between = ignored[len(pending) :] if ignored.startswith(pending) else b""
-                for front in {b"", ignored, between, rest, rest + ignored}:
+                fronts = {b"", rest}
+                if ignored:
+                    fronts |= {ignored, rest + ignored}
+                    if ignored.startswith(pending):
+                        fronts.add(ignored[len(pending) :])
+                for front in fronts:
                     key = front, lexeme, symbol
-                    asked[key] = max(asked.get(key, 0), repeats)
+                    if asked.get(key, 0) < repeats:
+                        asked[key] = repeats
         completed: dict[int, int | None] = {}
         for (front, lexeme, symbol), repeats in asked.items():
             tokens = self._spelled(front, lexeme)

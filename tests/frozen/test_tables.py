@@ -210,12 +210,35 @@ def test_special_tokens_of_lark_grammars(layout: str) -> None:
     assert tables.step(tables.step(tables.start, ord("a")), 258) == DEAD
 
 
-def test_dead_ends_of_lark_grammars_are_left_out() -> None:
-    # After "ab", lark's lexer has read AB, and nothing can follow: only "a" is a text of this grammar.
-    automaton = structgen.compile_lark('start: A | AB C\nA: "a"\nAB: "ab"\nC: /c(?=d)/', BYTES)
-    tables = freeze(automaton, "dense")
-    check_agreement(automaton, tables)
-    assert tables.accepts(tables.step(tables.start, ord("a")))
+LARK = {
+    "keywords": ('start: ("if" NAME | NAME "=" NAME)+\nNAME: /[a-z]+/\n%ignore " "', "y = x if z", {}),
+    "lookahead": ("start: A+ B\nA: /a(?=[ab])/\nB: /b(?!b)/", "aab", {}),
+    "dead ends": ('start: A | AB C\nA: "a"\nAB: "ab"\nC: /c(?=d)/', "a", {}),
+    "earley": ('start: x+ "c"\nx: "a" | "ab" | "b"', "abbac", {"parser": "earley"}),
+    "json": ('start: "f(" (v ("," v)*)? ")"\nv: %json {"enum": ["a", 1, [2]]}', 'f("a",[2])', {}),
+}
+
+
+@layouts
+@pytest.mark.parametrize("name", LARK)
+def test_lark_grammars(name: str, layout: str) -> None:
+    grammar, text, options = LARK[name]
+    automaton = structgen.compile_lark(grammar, BYTES, **options)
+    tables = freeze(automaton, layout, max_states=3000)
+    check_agreement(automaton, tables, 400)
+    states = [tables.start]
+    for token in text.encode():
+        states.append(tables.step(states[-1], token))
+    assert tables.accepts(states[-1])
+    assert DEAD not in states
+    assert not tables.accepts(states[-2])
+    assert tables.step(states[-1], 0) == DEAD
+
+
+def test_dead_ends_are_left_out() -> None:
+    # After "ab", lark's lexer has read AB, and C never matches: only "a" is a text of this grammar.
+    tables = freeze(structgen.compile_lark(LARK["dead ends"][0], BYTES), "dense")
+    assert tables.states == 4
     assert tables.step(tables.step(tables.start, ord("a")), ord("b")) == DEAD
 
 
@@ -277,6 +300,18 @@ def test_other_limits(limit: str, value: float) -> None:
         freeze_tables(automaton, **{limit: value})
     with pytest.raises(ValueError, match=limit):
         freeze_tables(automaton, **{limit: -1})
+
+
+@layouts
+def test_max_bytes_is_what_the_tables_take(layout: str) -> None:
+    # What they are made from, a kilobyte a state, is bounded by the same number.
+    vocabulary = structgen.Vocabulary([b"a", b"b", b""], eos_token_ids=2, logits_size=20_000)
+    automaton = structgen.compile_regex("(ab){3}", vocabulary)
+    size = freeze(automaton, layout).nbytes
+    assert freeze(automaton, layout, max_bytes=size).nbytes == size
+    with pytest.raises(structgen.LimitError, match=rf"need {size} bytes") as caught:
+        freeze(automaton, layout, max_bytes=size - 1)
+    assert caught.value.limit == "max_bytes"
 
 
 def test_states_that_remember_text_are_refused() -> None:

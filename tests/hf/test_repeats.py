@@ -1,5 +1,6 @@
 """Repeats found symbol by symbol, against a search over all periods."""
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -53,6 +54,11 @@ def test_runs_are_those_of_the_definition(text: str, window: int) -> None:
         assert {(p, n - 1) for p, n in repeats.runs if n % p == 0} <= near
     assert repeats.length == len(text)
     assert bytes(repeats.last(window)) == text[-window:].encode()
+    known = min(len(text), window)
+    assert [repeats.ago(count) for count in range(known, 0, -1)] == repeats.last(window)
+    for count in (0, window + 2):
+        with pytest.raises(IndexError, match="count"):
+            repeats.ago(count)
     assert told(Repeats(window).extend(text.encode())) == told(repeats)
 
 

@@ -298,14 +298,18 @@ def test_closing_brackets_are_spared(vocabulary: Vocabulary) -> None:
 
 
 @pytest.mark.parametrize("boost", [0.0, 0.25])
-def test_host_and_device_do_the_same(boost: float) -> None:
+@pytest.mark.parametrize("free", [[], [4, 5], [6, 0]])
+def test_host_and_device_do_the_same(boost: float, free: list[int]) -> None:
     scores = torch.randn(4, 9, dtype=torch.float64)
     scores[1] = -math.inf
     scores[2, [0, 1, 2, 3, 6, 7, 8]] = -math.inf
     # The greater count of 5 holds.
     critical = [(1, np.array([4, 5])), (3, np.array([5]))]
     rows, found = [0, 1, 2], [critical] * 3
-    out = penalised_on_host(scores, rows, found, -0.5, boost, [7, 8], [])
+    out = penalised_on_host(scores, rows, found, -0.5, boost, [7, 8], known := [*free])
+    # What row 0 had to choose is known then, and critical tokens are no choice.
+    assert known[0] not in (4, 5)
+    assert known[1:] == (free if free != [6, 0] else [0])
     torch.testing.assert_close(penalised_on_device(scores, rows, found, -0.5, boost, [7, 8]), out)
     # Rows 1 and 2 have nothing but critical tokens; row 3 has none.
     assert torch.equal(out[1:], scores[1:])

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,8 @@ def test_lark_refuses_most_of_them_too() -> None:
         *(case for case in WRONG if case.startswith("unproductive")),
     }
     for case, (text, *_) in WRONG.items():
+        if case == "flags inside" and sys.version_info < (3, 11):
+            continue  # re warns, and goes on
         if case in only_ours:
             parser = lark.Lark(text, parser="lalr")
             with pytest.raises((re.error, lark.exceptions.LarkError)):

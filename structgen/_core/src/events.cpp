@@ -316,17 +316,18 @@ std::int32_t Engine::decided(const Item& item) {
   if (!is_scan(item.lex)) return -1;
   Scanner& scanner = grammar_->lark()->scanner;
   const Scan q = item.lex - kScanBase;
-  std::int32_t found = -1;
   const std::vector<std::int32_t> exits = scanner.exits(q);
+  if (exits.empty()) return -1;
+  // Mostly, a lexeme can go on; to ask that is cheaper than what the parser says of its ends.
+  for (const std::uint8_t byte : scanner.representatives())
+    if (scanner.next(q, byte) != kDeadScan) return -1;
+  std::int32_t found = -1;
   for (const std::int32_t number : exits) {
     const ScanExit e = scanner.exit(number);
     if (feed(item.stacks, e) == kNoStack) continue;
     if (found >= 0) return -1;
     found = number;
   }
-  if (found < 0) return -1;
-  for (const std::uint8_t byte : scanner.representatives())
-    if (scanner.next(q, byte) != kDeadScan) return -1;
   return found;
 }
 

@@ -130,6 +130,12 @@ State Freezer::state_of(const Items& items, const Text& text) {
   return at->second;
 }
 
+void Freezer::remembers() {
+  throw FreezeError(
+      "a guard (a keyword that is checked when its value ends) or an array of distinct items remembers the text, so that there are as many states "
+      "as texts: use the automaton as it is");
+}
+
 // The engine's answer; it may be a new state.
 State Freezer::compute(State s, std::size_t column) {
   acquire();
@@ -142,9 +148,7 @@ State Freezer::compute(State s, std::size_t column) {
   } catch (const CapturedStateError&) {
   } catch (const NeedVerdicts&) {
   }
-  throw FreezeError(
-      "a guard (a keyword that is checked when its value ends) or an array of distinct items remembers the text, so that there are as many states "
-      "as texts: use the automaton as it is");
+  remembers();
 }
 
 State Freezer::next(State s, std::size_t column) {
@@ -174,7 +178,11 @@ bool Freezer::accepting(State s) {
   std::int8_t& known = accepts_[static_cast<std::size_t>(s)];
   if (known < 0) {
     acquire();
-    known = engine_->accepts(s);
+    try {
+      known = engine_->accepts(s);
+    } catch (const NeedVerdicts&) {
+      remembers();
+    }
   }
   return known != 0;
 }

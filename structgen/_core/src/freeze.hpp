@@ -56,6 +56,7 @@ class Freezer {
   };
 
   State next(State s, std::size_t column);
+  [[noreturn]] static void remembers();
   State compute(State s, std::size_t column);
   static std::int64_t rest_of_character(const Lexer::State& q);
   std::int32_t kind_of(Lex lex);
