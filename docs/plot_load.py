@@ -34,7 +34,7 @@ def main() -> None:
             minutes, [sample[name] / MIB for sample in samples], color=colour, label=label, linewidth=1
         )
     memory.set(ylabel="MiB", ylim=(0, None))
-    memory.legend(loc="center right")
+    memory.legend(loc="lower right", bbox_to_anchor=(1.0, 0.13))
     for name, colour, label in (
         ("max_us", "#c22", "slowest"),
         ("p99_us", "#e08a00", "p99"),
