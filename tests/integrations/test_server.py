@@ -1,11 +1,13 @@
 """The example with transformers' own server, over HTTP."""
 
 import ast
+import asyncio
 import json
 import re
 import runpy
 import shutil
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,13 +40,26 @@ def form(schema: Any) -> dict[str, Any]:
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Take the example's handlers out again."""
+    """Take the example's handlers out again, and close event loops that the server leaves open."""
     from transformers.cli.serving import chat_completion, completion
 
+    loops: list[asyncio.AbstractEventLoop] = []
+    make = asyncio.new_event_loop
+
+    def recorded() -> asyncio.AbstractEventLoop:
+        loops.append(make())
+        return loops[-1]
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "new_event_loop", recorded)
         patch.setattr(chat_completion, "ChatCompletionHandler", chat_completion.ChatCompletionHandler)
         patch.setattr(completion, "CompletionHandler", completion.CompletionHandler)
         yield
+    for thread in threading.enumerate():
+        if thread.name == "uvicorn-thread":
+            thread.join(timeout=60)
+    for loop in loops:
+        loop.close()
 
 
 @pytest.fixture(scope="module")
