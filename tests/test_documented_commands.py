@@ -109,12 +109,6 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
         'wheel PYTHONS="python3.10 python3.11 python3.12"'
     ),
     "make wheel-test": dry("wheel-test"),
-    "make wheel-test WHEEL=dist/structgen-0.1.0-cp311-cp311-manylinux_2_17_x86_64.whl": dry(
-        "wheel-test WHEEL=dist/structgen-0.1.0-cp311-cp311-manylinux_2_17_x86_64.whl"
-    ),
-    "python -m cibuildwheel": NotRun(
-        "starts containers; of its configuration only the names of builds were seen"
-    ),
     ".ci/run": Run(instead='bash -n "$ROOT/.ci/run"', why="it runs these tests"),
     "STRUCTGEN_MASKBENCH=all pytest tests/bench/test_maskbench.py": NotRun("minutes; a sample is always run"),
     "python -m tests.json_schema.official": Run(
