@@ -186,6 +186,9 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     },
     f"{BENCH} repetition --data RPG/datasets --model CodeLlama-7b-hf --device cuda --max-new-tokens 1024 "
     "--prompts 1000": Elsewhere(PAPER),
+    f"{BENCH} repetition-overhead": Run(
+        "--only records --tokens 12 --repeats 1 --limit 1e9", why="how long it takes is nothing for a test"
+    ),
     f"{BENCH} import-time": Run("--runs 1 --limit 60000", why="how long it takes is nothing for a test"),
     f"{BENCH} lark": Run("--limit 1 --vocabulary bytes", why="the whole standard library takes minutes"),
     f"{BENCH} run": Run(
