@@ -202,6 +202,9 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     },
     f"{BENCH} repetition --data RPG/datasets --model CodeLlama-7b-hf --device cuda --max-new-tokens 1024 "
     "--prompts 1000": Elsewhere(PAPER),
+    f"{BENCH} repetition-overhead": Run(
+        "--only records --tokens 12 --repeats 1 --limit 1e9", why="how long it takes is nothing for a test"
+    ),
     f"{BENCH} load --quick": Run("--data small --vocabulary bytes", why=DATA),
     f"{BENCH} load --budget 64 --out load.json": Run("--quick --data small --vocabulary bytes", why=DATA),
     "python docs/plot_load.py load.json": Run("--into images"),

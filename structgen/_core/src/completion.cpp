@@ -8,7 +8,8 @@ namespace structgen {
 
 namespace {
 
-constexpr std::size_t kSearchLimit = 2000000;
+// States; each costs about a kilobyte, which the tables keep.
+constexpr std::size_t kSearchLimit = 400000;
 constexpr std::int64_t kLongest = 1 << 24;
 constexpr std::size_t kMostExtras = 100000;
 
