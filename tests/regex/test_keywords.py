@@ -10,7 +10,7 @@ from structgen import RegexError, StructgenError
 from structgen._frontends.regex import python
 from structgen._frontends.regex._ast import Node
 from structgen._frontends.regex._python_tree import Converter
-from structgen._frontends.regex._standard import parser
+from structgen._frontends.regex._standard import EMPTY_LOOKAHEAD_FAILS, parser
 
 SPLIT = [
     "auto(?!x)",
@@ -52,7 +52,9 @@ def in_one(pattern: str) -> Node:
 
 @pytest.mark.parametrize("pattern", SPLIT + WHOLE)
 def test_tree_and_width(pattern: str) -> None:
-    assert (python._keyword(pattern) is not None) is (pattern in SPLIT)
+    assert (python._keyword(pattern) is not None) is (
+        pattern in SPLIT and not (pattern == "a(?!)" and EMPTY_LOOKAHEAD_FAILS)
+    )
     if "(?P=" not in pattern:
         assert python.parse(pattern, 0) == in_one(pattern)
     assert python.width(pattern) == tuple(map(int, parser.parse(pattern, 0).getwidth()))

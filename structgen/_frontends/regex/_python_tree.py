@@ -12,7 +12,14 @@ from structgen._frontends.regex import _ast, _charset, _unicode
 from structgen._frontends.regex._ast import Node
 from structgen._frontends.regex._charset import Ranges
 from structgen._frontends.regex._limits import MAX_COUNT, MAX_EXPANSION, MAX_NESTING, Budget, limit_error
-from structgen._frontends.regex._standard import ATOMIC_GROUP, POSSESSIVE_REPEAT, compiler, constants, parser
+from structgen._frontends.regex._standard import (
+    ATOMIC_GROUP,
+    EMPTY_LOOKAHEAD_FAILS,
+    POSSESSIVE_REPEAT,
+    compiler,
+    constants,
+    parser,
+)
 
 Item = tuple[Any, Any]
 
@@ -39,7 +46,7 @@ _PLACES = {
     "reference": r"\\[1-9]|\(\?P=",
     "condition": r"\(\?\(",
     "atomic": r"\(\?>|(?<=[*+?}])\+",
-    "lookaround": r"\(\?<?[=!]",
+    "lookaround": r"\((?!\?!\))\?<?[=!]" if EMPTY_LOOKAHEAD_FAILS else r"\(\?<?[=!]",
 }
 
 

@@ -18,5 +18,7 @@ else:
 # Python 3.10 has neither atomic groups nor possessive quantifiers: no item of its trees is one.
 ATOMIC_GROUP = getattr(constants, "ATOMIC_GROUP", None)
 POSSESSIVE_REPEAT = getattr(constants, "POSSESSIVE_REPEAT", None)
+# Whether ``(?!)`` is read as what never matches, and not as a lookahead.
+EMPTY_LOOKAHEAD_FAILS = parser.parse("(?!)").data[0][0] is constants.FAILURE
 
-__all__ = ["ATOMIC_GROUP", "POSSESSIVE_REPEAT", "compiler", "constants", "parser"]
+__all__ = ["ATOMIC_GROUP", "EMPTY_LOOKAHEAD_FAILS", "POSSESSIVE_REPEAT", "compiler", "constants", "parser"]
