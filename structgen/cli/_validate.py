@@ -300,6 +300,15 @@ def _work(task: _Task, max_bytes: int) -> Outcome:
     return _check(_worker, task, max_bytes)
 
 
+def _stop_feeding(executor: ProcessPoolExecutor) -> None:
+    """Let the executor's thread end although the workers that were to read its tasks have.
+
+    Before Python 3.11.5, our own end of their pipe stays open, and who writes to a full one waits for ever.
+    """
+    if sys.version_info < (3, 11, 5) and (tasks := getattr(executor, "_call_queue", None)) is not None:
+        tasks._reader.close()
+
+
 def _in_parallel(tasks: Iterator[_Task], jobs: int, arguments: Any, max_bytes: int) -> Iterator[Outcome]:
     """Do the tasks in processes; outcomes come in the order of the tasks, and few are held at once."""
     # Not forked: a fork of a process with threads may hang.
@@ -315,6 +324,7 @@ def _in_parallel(tasks: Iterator[_Task], jobs: int, arguments: Any, max_bytes: i
         while pending:
             yield pending.popleft().result()
     except BrokenProcessPool:
+        _stop_feeding(executor)
         raise UnusableInputError(
             f"{jobs} processes", "one of them was killed", "if memory ran out, use fewer --jobs"
         ) from None
@@ -325,6 +335,7 @@ def _in_parallel(tasks: Iterator[_Task], jobs: int, arguments: Any, max_bytes: i
         for process in list((getattr(executor, "_processes", None) or {}).values()):
             with contextlib.suppress(OSError):
                 process.terminate()
+        _stop_feeding(executor)
         raise
     finally:
         # The workers have ended or been ended. The executor's thread is waited for, since it would otherwise

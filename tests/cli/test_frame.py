@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import multiprocessing
 import os
 import re
 import resource
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import click
 import pytest
 
 import structgen
-from structgen.cli import _COMMANDS, cli
+from structgen.cli import _COMMANDS, _validate, cli
 from structgen.cli._common import UnusableInputError, atomic_output
 from tests.cli.support import DATA, REPOSITORY, command, environment, run, spawn
 
@@ -125,6 +127,26 @@ def test_signals_leave_no_half_written_file(number: int, code: int, jobs: str, t
     assert b"Traceback" not in errors
     assert target.read_text() == "as it was"
     assert [path.name for path in tmp_path.iterdir()] == ["report.txt"]
+
+
+def test_a_process_that_is_killed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each of its tasks is longer than what a pipe holds: somebody is at writing one when a reader is gone.
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"name": "B"}\n' * 100_000)
+    others = multiprocessing.active_children()
+    tasks = _validate._tasks
+
+    def killing(*arguments: Any) -> Iterator[Any]:
+        for number, task in enumerate(tasks(*arguments)):
+            if number == 3:
+                next(process for process in multiprocessing.active_children() if process not in others).kill()
+            yield task
+
+    monkeypatch.setattr(_validate, "_tasks", killing)
+    ran = run("validate", SCHEMA, data, "--jobs", "2")
+    assert ran.code == 2
+    assert "2 processes: one of them was killed" in ran.err
+    assert multiprocessing.active_children() == others
 
 
 def test_a_reader_that_leaves_is_no_failure_of_ours(tmp_path: Path) -> None:
