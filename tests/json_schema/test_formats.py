@@ -2,7 +2,6 @@
 
 import calendar
 import functools
-import importlib.metadata
 import itertools
 import re
 import threading
@@ -25,13 +24,9 @@ from structgen._frontends.regex import is_valid_ecma
 from structgen._frontends.regex._ecma_syntax import BINARY_PROPERTIES, GENERAL_CATEGORIES, SCRIPTS
 from tests.json_schema.format_examples import EXAMPLES
 from tests.json_schema.support import small_vocabulary
+from tests.regex.oracles import modern_regress
 
 CHECKER = jsonschema.Draft202012Validator.FORMAT_CHECKER
-# The last one for Python 3.10 is of 2025.
-old_regress = pytest.mark.skipif(
-    int(importlib.metadata.version("regress").partition(".")[0]) < 2026,
-    reason="this regress knows neither names of groups that come again nor the scripts of Unicode 16",
-)
 
 
 @functools.cache
@@ -187,7 +182,7 @@ def test_verdicts_agree_with_jsonschema(name: str) -> None:
     assert True in verdicts
 
 
-@old_regress
+@modern_regress
 @given(_edited(_seeds("regex"), "()[]{}?*+|\\<>=!:,019abdkpuxz-^$.\u00e9"))
 @example("(?<a>b)|(?<a>c)")
 def test_syntax_of_patterns_agrees_with_an_engine(text: str) -> None:
@@ -218,7 +213,7 @@ def test_the_regex_of_patterns_holds_every_valid_one(text: str) -> None:
     assert builder.re_matches(regex, text) or not is_valid_ecma(text)
 
 
-@old_regress
+@modern_regress
 def test_property_names_agree_with_an_engine() -> None:
     valid = [*BINARY_PROPERTIES, *GENERAL_CATEGORIES, *(f"gc={name}" for name in GENERAL_CATEGORIES)]
     valid += [f"{prefix}={name}" for prefix in ("sc", "Script_Extensions") for name in SCRIPTS]

@@ -13,6 +13,7 @@ from lark.load_grammar import load_grammar
 from structgen import LimitError, RegexError
 from structgen._frontends.regex import Prioritised
 from tests.regex import strategies
+from tests.regex.oracles import possessive
 from tests.regex.patterns import PatternRecorder
 
 _SETTINGS = settings(
@@ -74,6 +75,7 @@ def test_order_of_matches(pattern: str, texts: list[str]) -> None:
     _check_or_reject([(pattern, 0)], texts)
 
 
+@possessive
 @given(pattern=strategies.atomic_patterns, texts=_TEXTS)
 @_SETTINGS
 def test_atomic_groups(pattern: str, texts: list[str]) -> None:

@@ -14,6 +14,7 @@ from structgen._frontends.regex._ast import Alternation, Concat, Look, Node, Rep
 from structgen._frontends.regex.ecma import parse
 from tests.regex import strategies
 from tests.regex.builders import every_builder
+from tests.regex.oracles import OLD_REGRESS, has_flags_of_groups, possessive
 
 MakeBuilder = Callable[[], RegexBuilder]
 
@@ -62,6 +63,7 @@ def test_python_patterns(make_builder: MakeBuilder, pattern: str, flags: int, se
     _check_python(make_builder, pattern, flags, seed)
 
 
+@possessive
 @every_builder
 @given(pattern=strategies.atomic_patterns, seed=st.integers(0, 2**32))
 @_SETTINGS
@@ -74,6 +76,7 @@ def test_python_atomic_groups(make_builder: MakeBuilder, pattern: str, seed: int
 @given(pattern=strategies.ecma_patterns, seed=st.integers(0, 2**32))
 @_SETTINGS
 def test_ecma_patterns(make_builder: MakeBuilder, search: bool, pattern: str, seed: int) -> None:
+    assume(not (OLD_REGRESS and has_flags_of_groups(pattern)))
     assume(not _has_nullable_loop(parse(pattern)))
     whole = pattern if search else f"^(?:{pattern})$"
     oracle = _regress(whole)

@@ -5,6 +5,7 @@ The tables are checked against ``re`` and ``regress`` too, so that they cannot d
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import regress
@@ -12,12 +13,13 @@ import regress
 from structgen import RegexError
 from structgen._frontends.regex import RegexBuilder, lower_ecma, lower_python
 from tests.regex.builders import every_builder
+from tests.regex.oracles import flags_at_the_start, modern_regress, possessive
 
 MakeBuilder = Callable[[], RegexBuilder]
 Lower = Callable[[str, RegexBuilder], int]
 
 # pattern, flags, accepted by re.fullmatch, rejected
-PYTHON = [
+PYTHON: list[Any] = [
     ("", 0, [""], ["a", "\n"]),
     ("a$", 0, ["a"], ["a\n", "", "ab"]),
     ("a$\\n?", 0, ["a", "a\n"], ["a\n\n", "\n"]),
@@ -52,11 +54,11 @@ PYTHON = [
     ("(a{2}){2,3}", 0, ["a" * 4, "a" * 6], ["aa", "a" * 5, "a" * 8]),
     ("a{0}", 0, [""], ["a"]),
     ("a*?b??", 0, ["", "aab"], ["abb"]),
-    ("a*+a", 0, [], ["", "a", "aa"]),
-    ("a*+b", 0, ["b", "aab"], ["aaba"]),
-    ("(?>a|ab)b", 0, ["ab"], ["abb"]),
-    ("(?>ab|a)b?", 0, ["ab", "abb", "a"], ["b"]),
-    ("(?>a*b|a)c", 0, ["aabc", "bc", "ac"], ["aac"]),
+    pytest.param("a*+a", 0, [], ["", "a", "aa"], marks=possessive),
+    pytest.param("a*+b", 0, ["b", "aab"], ["aaba"], marks=possessive),
+    pytest.param("(?>a|ab)b", 0, ["ab"], ["abb"], marks=possessive),
+    pytest.param("(?>ab|a)b?", 0, ["ab", "abb", "a"], ["b"], marks=possessive),
+    pytest.param("(?>a*b|a)c", 0, ["aabc", "bc", "ac"], ["aac"], marks=possessive),
     ("(?=a).*", 0, ["a", "ab"], ["", "ba"]),
     ("(?!.*b)[ab]*", 0, ["", "aa"], ["b", "aab"]),
     ("(?:(?!ab)[abc])*", 0, ["", "ba", "acb"], ["ab", "cab"]),
@@ -73,7 +75,7 @@ PYTHON = [
 ]
 
 # pattern, accepted by an unanchored search, rejected
-ECMA = [
+ECMA: list[Any] = [
     ("", ["", "a", "\n"], []),
     ("^a|b$", ["a", "ax", "b", "xb", "ab"], ["xa", "bx", "", "b\n"]),
     ("^(a|b)$", ["a", "b"], ["", "ab", "a\n", "\na"]),
@@ -106,7 +108,7 @@ ECMA = [
     ("^(?:[ab](?!a(?:b|$)))*a?$", ["", "a", "ab", "bb"], ["aab", "ba", "bab"]),
     ("^(?:a(?=b(?=c|d))|[bcd])*$", ["abc", "babd", "bb"], ["ab", "aba", "acb"]),
     ("^(?<year>\\d{4})$", ["2024"], ["24"]),
-    ("^(?:(?<a>x)|(?<a>y))$", ["x", "y"], ["xy"]),
+    pytest.param("^(?:(?<a>x)|(?<a>y))$", ["x", "y"], ["xy"], marks=modern_regress),
     ("^a*?b+?c??$", ["b", "aabbc"], ["a", "bcc"]),
     (r"^\x41\u0042\u{43}\cJ\0$", ["ABC\n\0"], ["ABC\n0", "ABC"]),
     (r"^\ud83d\ude00$", ["😀"], ["", "\ufffd"]),
@@ -120,10 +122,10 @@ ECMA = [
     (r"^\p{ASCII}\p{Any}$", ["a😀"], ["éa"]),
     (r"^[\b\-\/\$]$", ["\b", "-", "/", "$"], ["b", "\\"]),
     (r"^[a\-c]$", ["a", "-", "c"], ["b"]),
-    (r"^(?i:straße)$", ["STRAẞE", "straße", "ſtraße"], ["strasse"]),
-    (r"^(?i:[^k])$", ["a"], ["k", "K", "\u212a"]),
-    (r"^(?i:\w)$", ["\u017f", "\u212a", "a"], ["é"]),
-    (r"^(?s:.)(?m:a$)", ["\na", "\na\nb"], ["\nab", "a"]),
+    pytest.param(r"^(?i:straße)$", ["STRAẞE", "straße", "ſtraße"], ["strasse"], marks=modern_regress),
+    pytest.param(r"^(?i:[^k])$", ["a"], ["k", "K", "\u212a"], marks=modern_regress),
+    pytest.param(r"^(?i:\w)$", ["\u017f", "\u212a", "a"], ["é"], marks=modern_regress),
+    pytest.param(r"^(?s:.)(?m:a$)", ["\na", "\na\nb"], ["\nab", "a"], marks=modern_regress),
     # legacy syntax
     (r"^\-\_\:\%$", ["-_:%"], ["\\-_:%"]),
     ("^{a}]$", ["{a}]"], ["a"]),
@@ -171,20 +173,20 @@ def test_ecma(make_builder: MakeBuilder, pattern: str, accepted: list[str], reje
 
 
 # flavour, pattern, position of the caret, part of the reason
-REFUSED: list[tuple[Lower, str, int, str]] = [
+REFUSED: list[Any] = [
     (lower_python, r"(a)\1", 3, "backreference"),
     (lower_python, r"[\1](?P<x>a)(?P=x)", 12, "backreference"),
     (lower_python, r"(?#\1)(a)\1", 9, "backreference"),
     (lower_python, r"(a)?(?(1)b|c)", 4, "conditional"),
-    (lower_python, "(?:a?){1,2}+b", 11, "possessive"),
-    (lower_python, "x(?>(?:a|ab)*b)", 1, "ambiguous"),
+    pytest.param(lower_python, "(?:a?){1,2}+b", 11, "possessive", marks=possessive),
+    pytest.param(lower_python, "x(?>(?:a|ab)*b)", 1, "ambiguous", marks=possessive),
     (lower_python, r"a(?<=\bb\b.)", 1, "assertion inside a lookbehind"),
     (lower_python, r"(?=a)(?:(?=b\b)b)*", 8, "assertion inside a lookahead"),
     (lower_python, "a(?=b)(?<=a*)b", 6, "fixed-width"),
     (lower_python, "a{2,1}", 2, "min repeat"),
     (lower_python, "(", 0, "unterminated"),
     (lower_python, "*", 0, "nothing to repeat"),
-    (lower_python, "a(?i)", 1, "global flags"),
+    pytest.param(lower_python, "a(?i)", 1, "global flags", marks=flags_at_the_start),
     (lower_ecma, r"(a)\1", 3, "backreference"),
     (lower_ecma, r"(?<n>a)\k<n>", 7, "backreference"),
     (lower_ecma, r"\-(a)\1", 5, "backreference"),

@@ -10,6 +10,7 @@ import regress
 
 from structgen._frontends.regex import _charset, _unicode, lower_python
 from structgen._frontends.regex._charset import Ranges
+from tests.regex.oracles import modern_regress
 from tests.regex.reference import ReferenceBuilder
 
 SCALARS = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i <= 0xDFFF]
@@ -104,6 +105,7 @@ def test_ignoring_case_agrees_with_re_on_every_character(pattern: str, flags: in
     assert regex == builder.re_chars([(ord(run[0]), ord(run[-1])) for run in runs])
 
 
+@modern_regress
 def test_simple_case_folding_agrees_with_regress() -> None:
     cased = _unicode.cased_characters()
     encoded = cased.encode()

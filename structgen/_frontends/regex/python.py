@@ -19,7 +19,8 @@ from structgen._frontends.regex._standard import constants, parser
 # Whether the core's own parser of patterns tells widths as this Python does (since 3.11.7).
 NATIVE = hasattr(parser, "MAXWIDTH")
 
-# A plain number: arithmetic on the flags of re is slow, and its parser does much of it.
+# Plain numbers: arithmetic on the flags of re is slow, and its parser does much of it.
+_UNICODE = int(re.UNICODE)
 _ACCEPTED_FLAGS = int(
     re.IGNORECASE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE | re.ASCII | re.LOCALE
 )
@@ -108,10 +109,13 @@ def _keyword(pattern: str) -> tuple[str, str, str] | None:
     if found is None or "(?<" in found["test"]:
         return None
     try:
-        items = syntax_tree(found["test"], 0).data
+        tree = syntax_tree(found["test"], 0)
     except (re.error, OverflowError, RecursionError, ValueError):
         return None
-    if len(items) != 1 or items[0][0] not in (constants.ASSERT, constants.ASSERT_NOT):
+    if len(tree.data) != 1 or tree.data[0][0] not in (constants.ASSERT, constants.ASSERT_NOT):
+        return None
+    # Before Python 3.11, flags inside are the whole pattern's.
+    if tree.state.flags != _UNICODE:
         return None
     word = found["word"] or re.sub(r"\\(.)", r"\1", found["head"], flags=re.DOTALL)
     return found["flags"] or "", word, found["test"]
