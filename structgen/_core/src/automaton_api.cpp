@@ -9,6 +9,7 @@
 #include <functional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace nb = nanobind;
 
@@ -279,8 +280,12 @@ class KnownEvents {
     static constexpr const char* kKinds[] = {"terminal", "ignored", "open", "close", "unknown"};
     if (!type_.is_valid()) type_ = nb::module_::import_("structgen._structure").attr("Event");
     nb::object made = type_(kKinds[static_cast<std::size_t>(e.kind)], nb::str(e.name.data(), e.name.size()), e.position);
-    if (known_.size() >= kMost) known_.clear();
-    known_.emplace(e, made);
+    if (known_.size() >= kMost) {
+      known_.clear();
+      names_.clear();
+    }
+    // The grammar's name goes with the grammar.
+    known_.emplace(Event{e.kind, *names_.emplace(e.name).first, e.position}, made);
     return made;
   }
 
@@ -288,10 +293,11 @@ class KnownEvents {
   static constexpr std::size_t kMost = 1 << 14;
   struct Hash {
     std::size_t operator()(const Event& e) const {
-      return std::hash<std::string>()(e.name) + 0x9e3779b97f4a7c15u * (8 * e.position + static_cast<std::size_t>(e.kind));
+      return std::hash<std::string_view>()(e.name) + 0x9e3779b97f4a7c15u * (8 * e.position + static_cast<std::size_t>(e.kind));
     }
   };
   nb::object type_;
+  std::unordered_set<std::string> names_;
   std::unordered_map<Event, nb::object, Hash> known_;
 };
 

@@ -45,10 +45,11 @@ class Agreement {
 
 ParserStructure::ParserStructure(const LarkGrammar& lark) {
   const auto name = [&](std::int32_t rule) -> const std::string& { return lark.rule_names[static_cast<std::size_t>(rule)]; };
+  for (std::size_t rule = 0; rule < lark.rules.size(); ++rule) told.push_back(reported(name(static_cast<std::int32_t>(rule))));
   for (const LrTables::State& state : lark.tables.states) {
     Certain found;
     for (const auto& [rule, dot] : state.kernel) {
-      const bool known = static_cast<std::size_t>(rule) < lark.rules.size() && reported(name(rule));
+      const bool known = static_cast<std::size_t>(rule) < lark.rules.size() && told[static_cast<std::size_t>(rule)];
       if (!known || (found.rule >= 0 && (dot != found.dot || name(rule) != name(found.rule)))) {
         found = {};
         break;
@@ -80,7 +81,7 @@ struct Engine::Recorder {
 
   const LarkGrammar& lark() const { return *engine.grammar_->lark(); }
   const ParserStructure& structure() const { return *engine.structure_; }
-  void tell(Event::Kind kind, const std::string& name) { events.push_back({kind, name, position}); }
+  void tell(Event::Kind kind, std::string_view name) { events.push_back({kind, name, position}); }
   void unknown() {
     if (events.empty() || events.back().kind != Event::Kind::kUnknown) tell(Event::Kind::kUnknown, {});
   }
@@ -124,7 +125,7 @@ struct Engine::Recorder {
     const std::string& name = lark().rule_names[static_cast<std::size_t>(number)];
     const std::size_t pops = rule.rhs.size();
     if (!reach(stack, pops + 1)) return false;
-    if (telling && ParserStructure::reported(name)) {
+    if (telling && structure().told[static_cast<std::size_t>(number)]) {
       if (!opened(stack, pops, 0)) tell(Event::Kind::kOpen, name);
       tell(Event::Kind::kClose, name);
     }
@@ -148,14 +149,12 @@ struct Engine::Recorder {
 
   enum class Found { kAction, kRefused, kSeveral };
   Found action_on(std::int32_t state, std::int32_t terminal, std::int32_t& action) const {
-    Found found = Found::kRefused;
-    for (const auto& [t, a] : lark().tables.states[static_cast<std::size_t>(state)].actions)
-      if (t == terminal) {
-        if (found == Found::kAction) return Found::kSeveral;
-        found = Found::kAction;
-        action = a;
-      }
-    return found;
+    const std::vector<LrTables::Pair>& actions = lark().tables.states[static_cast<std::size_t>(state)].actions;
+    const auto first = std::lower_bound(actions.begin(), actions.end(), terminal, [](const LrTables::Pair& p, std::int32_t t) { return p.first < t; });
+    if (first == actions.end() || first->first != terminal) return Found::kRefused;
+    if (first + 1 != actions.end() && (first + 1)->first == terminal) return Found::kSeveral;
+    action = first->second;
+    return Found::kAction;
   }
 
   // The reductions before a terminal; `action` becomes the state that shifting it leads to. kSeveral where that is not certain.
@@ -316,11 +315,9 @@ std::int32_t Engine::decided(const Item& item) {
   if (!is_scan(item.lex)) return -1;
   Scanner& scanner = grammar_->lark()->scanner;
   const Scan q = item.lex - kScanBase;
-  const std::vector<std::int32_t> exits = scanner.exits(q);
-  if (exits.empty()) return -1;
   // Mostly, a lexeme can go on; to ask that is cheaper than what the parser says of its ends.
-  for (const std::uint8_t byte : scanner.representatives())
-    if (scanner.next(q, byte) != kDeadScan) return -1;
+  if (scanner.exits(q).empty() || scanner.goes_on(q)) return -1;
+  const std::vector<std::int32_t> exits = scanner.exits(q);
   std::int32_t found = -1;
   for (const std::int32_t number : exits) {
     const ScanExit e = scanner.exit(number);
@@ -425,6 +422,12 @@ void Engine::read_byte(std::vector<Track>& tracks, std::uint8_t byte, std::size_
   for (const Track& track : tracks) before.push_back(track.item);
   const Text here = text;
   advance(before, byte, after, grammar_->remembers() ? &text : nullptr);
+  if (tracks.size() == 1 && after.size() == 1 && is_scan(before[0].lex) && grammar_->lark()->scanner.exits(before[0].lex - kScanBase).empty()) {
+    // It cannot have ended.
+    tracks[0].item = after[0];
+    tracks[0].told = false;
+    return;
+  }
   std::vector<Agreement> histories(after.size());
   const auto reach = [&](Lex to, const Events& events) {
     const auto found = std::lower_bound(after.begin(), after.end(), to, [](const Item& i, Lex lex) { return i.lex < lex; });

@@ -14,10 +14,10 @@ namespace structgen {
 namespace {
 
 constexpr std::string_view kWithinScalars = "0123456789.eE+-truefalsn";
-const std::string kKeyName = "key", kStringName = "string", kNumberName = "number", kLiteralName = "literal";
+constexpr std::string_view kKeyName = "key", kStringName = "string", kNumberName = "number", kLiteralName = "literal", kPunctuation = "{}[],:";
 
 bool is_space(std::uint8_t byte) { return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t'; }
-bool is_punctuation(std::uint8_t byte) { return byte == '{' || byte == '}' || byte == '[' || byte == ']' || byte == ',' || byte == ':'; }
+bool is_punctuation(std::uint8_t byte) { return kPunctuation.find(static_cast<char>(byte)) != std::string_view::npos; }
 
 }  // namespace
 
@@ -26,7 +26,7 @@ struct Engine::JsonRecorder {
   const Engine& engine;
   Events events{};
 
-  void terminal(const std::string& name, std::size_t position) { events.push_back({Event::Kind::kTerminal, name, position}); }
+  void terminal(std::string_view name, std::size_t position) { events.push_back({Event::Kind::kTerminal, name, position}); }
   const Nesting& at(std::int32_t n) const { return engine.nestings_[static_cast<std::size_t>(n)]; }
   const std::string& name(std::int32_t n) const { return engine.grammar_->names()->names[static_cast<std::size_t>(n)]; }
 
@@ -177,7 +177,7 @@ Events Engine::json_events(State s, std::uint32_t token) {
     } else if (!is_space(byte) && !is_punctuation(byte) && !inside_string(after) && !goes_on(after)) {
       recorder.terminal(byte == 'e' || byte == 'l' ? kLiteralName : kNumberName, i + 1);
     }
-    if (!quoted && is_punctuation(byte)) recorder.terminal(std::string(1, static_cast<char>(byte)), i + 1);
+    if (!quoted && is_punctuation(byte)) recorder.terminal(kPunctuation.substr(kPunctuation.find(static_cast<char>(byte)), 1), i + 1);
     const std::int32_t then = nesting(after);
     if (!quoted && (byte == '{' || byte == '[')) {
       recorder.opened(nested, nestings_[static_cast<std::size_t>(then)].outer, i + 1);

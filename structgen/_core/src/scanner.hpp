@@ -5,6 +5,7 @@
 // obligation that nothing which would have been preferred matches later, and what lookaheads ask for. A reading dies when its obligation is broken.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <memory>
@@ -156,6 +157,14 @@ class Scanner {
   bool explore(Scan from, std::vector<std::int32_t>& exits);
   // Exits that can be reached, with the fewest bytes to them; some for each terminal that the lexeme can be.
   const std::vector<std::pair<std::int32_t, std::int32_t>>& finishes(Scan q);
+  // Whether anything can lengthen the lexeme, from between two characters on.
+  bool goes_on(Scan q) {
+    const std::int8_t known = states_[static_cast<std::size_t>(q)].goes_on;
+    if (known >= 0) return known != 0;
+    const bool found = std::any_of(representatives_.begin(), representatives_.end(), [&](std::uint8_t byte) { return next(q, byte) != kDeadScan; });
+    states_[static_cast<std::size_t>(q)].goes_on = found;
+    return found;
+  }
   bool between_characters(Scan q) const { return states_[static_cast<std::size_t>(q)].partial == 0; }
   // One byte for each column that the states can tell apart, continuation bytes of characters aside.
   const std::vector<std::uint8_t>& representatives() const { return representatives_; }
@@ -206,6 +215,7 @@ class Scanner {
     std::uint8_t live = 0;     // bytes that may come next, kMany if there are many; once there is a row
     std::array<std::uint8_t, kFewLive> few{};  // these bytes
     std::int32_t stays = -1;   // number of the bytes that stay(), -1 unknown
+    std::int8_t goes_on = -1;  // -1 unknown
   };
   struct Promise {
     std::vector<Thread> never;
