@@ -507,8 +507,9 @@ def test_the_automaton_itself_counts_its_states() -> None:
     with pytest.raises(LimitError, match="max_states"):
         automaton.step_many(automaton.start, list(b'"' + b"ab" * 40))
     session = automaton.session()
-    with pytest.raises(LimitError, match="max_states"):
+    with pytest.raises(LimitError, match="max_states") as caught:
         session.step_many(session.start, list(b'"' + b"ab" * 40))
+    assert caught.value.limit == "max_states"
     session = automaton.session()
     assert session.step_many(session.start, list(b'"' + b"ab" * 10 + b'"'))[-1] != DEAD
 

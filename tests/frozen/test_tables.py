@@ -289,15 +289,17 @@ def test_infinite_automata_are_refused() -> None:
 def test_max_states_is_exact() -> None:
     automaton = structgen.compile_regex("a{9}", BYTES)
     assert freeze_tables(automaton, max_states=10).states == 12
-    with pytest.raises(structgen.LimitError, match=r"10 were reached"):
+    with pytest.raises(structgen.LimitError, match=r"10 were reached") as caught:
         freeze_tables(automaton, max_states=9)
+    assert caught.value.limit == "max_states"
 
 
 @pytest.mark.parametrize(("limit", "value"), [("max_bytes", 1000), ("max_seconds", 0.0)])
 def test_other_limits(limit: str, value: float) -> None:
     automaton = structgen.compile_regex("a{9}", BYTES)
-    with pytest.raises(structgen.LimitError, match=limit):
+    with pytest.raises(structgen.LimitError, match=limit) as caught:
         freeze_tables(automaton, **{limit: value})
+    assert caught.value.limit == limit
     with pytest.raises(ValueError, match=limit):
         freeze_tables(automaton, **{limit: -1})
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import structgen
 from structgen import LimitError, SchemaError
 from tests.json_schema.support import check, language
 
@@ -118,7 +119,22 @@ def test_a_python_cycle(engine: str) -> None:
 def test_limits_of_the_core_say_where() -> None:
     pattern = "".join(f"(a{i}|b)" for i in range(300))
     schema = {"properties": {"a": {"type": "null"}, "b": {"pattern": pattern}}}
-    with pytest.raises(LimitError, match="'/properties/b/pattern'"):
+    with pytest.raises(LimitError, match="'/properties/b/pattern'") as caught:
         language(schema, "core", max_regex_nodes=200)
+    assert caught.value.limit == "max_regex_nodes"
     words = {"properties": {"b": {"type": "string", "minLength": 9, "enum": ["a"], "pattern": "b"}}}
     check(words, "core", ["{}"], ['{"b":"a"}'], max_regex_nodes=200)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_compile_seconds": 0.0}, {"max_regex_nodes": 20}, {"max_emptiness_steps": 1}]
+)
+def test_the_core_names_the_option(options: dict[str, Any]) -> None:
+    pattern = "(?=.*a)(?=.*b)(?=.*c).{300}"
+    # Regexes stay with their vocabulary: each test has its own.
+    vocabulary = structgen.Vocabulary([bytes([i]) for i in range(256)] + [b""], eos_token_ids=256)
+    (name,) = options
+    with pytest.raises(LimitError, match=name) as caught:
+        structgen.compile_regex(pattern, vocabulary, **options)
+    assert caught.value.limit == name
+    structgen.compile_regex(pattern, vocabulary)

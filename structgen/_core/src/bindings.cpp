@@ -314,7 +314,8 @@ NB_MODULE(_native, m) {
       std::rethrow_exception(p);
     } catch (const LimitError& e) {
       nb::object type = nb::module_::import_("structgen._errors").attr("LimitError");
-      PyErr_SetString(type.ptr(), e.what());
+      nb::object error = type(nb::str(e.what()), "limit"_a = e.option == nullptr ? nb::none() : nb::object(nb::str(e.option)));
+      PyErr_SetObject(type.ptr(), error.ptr());
     } catch (const FreezeError& e) {
       nb::object type = nb::module_::import_("structgen._errors").attr("FreezeError");
       PyErr_SetString(type.ptr(), e.what());

@@ -13,9 +13,10 @@ namespace structgen {
 inline constexpr std::uint32_t kMaxCodePoint = 0x10FFFF;
 inline constexpr std::int32_t kInfinity = -1;  // an absent upper bound of a count
 
-// A documented limit was exceeded; surfaces as structgen.LimitError.
+// A documented limit was exceeded; surfaces as structgen.LimitError, with the option that sets the limit where there is one.
 struct LimitError : std::runtime_error {
-  using std::runtime_error::runtime_error;
+  explicit LimitError(const std::string& message, const char* limit = nullptr) : std::runtime_error(message), option(limit) {}
+  const char* option;
 };
 
 inline std::uint64_t mix(std::uint64_t x) {

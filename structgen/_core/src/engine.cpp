@@ -78,7 +78,7 @@ State Engine::intern(const Items& items, const Text& text) {
     return end - begin == items.size() && std::equal(items.begin(), items.end(), pool_.begin() + begin);
   });
   if (found >= 0) return found;
-  if (states() >= limits_.states) throw StateLimitError("the automaton needs more states than allowed (max_states)");
+  if (states() >= limits_.states) throw StateLimitError("the automaton needs more states than allowed (max_states)", "max_states");
   const State id = static_cast<State>(states());
   pool_.insert(pool_.end(), items.begin(), items.end());
   offsets_.push_back(static_cast<std::uint32_t>(pool_.size()));

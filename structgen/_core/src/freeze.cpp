@@ -47,13 +47,15 @@ void Freezer::release() {
 void Freezer::check() const {
   if (std::chrono::steady_clock::now() > deadline_)
     throw LimitError("freezing takes longer than max_seconds; " + std::to_string(engine_->states() - 2) +
-                     " states were reached so far: give freeze() more seconds, or use the automaton as it is, which needs no tables");
+                     " states were reached so far: give freeze() more seconds, or use the automaton as it is, which needs no tables",
+                     "max_seconds");
 }
 
 void Freezer::check_bytes(std::size_t bytes) const {
   if (bytes > limits_.bytes)
     throw LimitError("the tables need more than max_bytes = " + std::to_string(limits_.bytes) + " bytes; " + std::to_string(engine_->states() - 2) +
-                     " states were reached: give freeze() a larger max_bytes, or use the automaton as it is, which needs no tables");
+                     " states were reached: give freeze() a larger max_bytes, or use the automaton as it is, which needs no tables",
+                     "max_bytes");
 }
 
 // What is left of a character whose code points all lead to the same regex: the mode of its decoder and what else says which bytes it may take.
@@ -168,7 +170,8 @@ void Freezer::grow() {
   if (count - 2 > limits_.states)
     throw LimitError("the automaton has more than max_states = " + std::to_string(limits_.states) + " states (" + std::to_string(count - 2) +
                      " were reached), if it is finite at all: give freeze() a larger max_states, bound what the grammar leaves unbounded (nesting, numbers of items), "
-                     "or use the automaton as it is, which needs no tables");
+                     "or use the automaton as it is, which needs no tables",
+                     "max_states");
   if (count % 1024 == 0) check_bytes(count * columns_ * sizeof(State) + engine_->bytes());
   next_.resize(count * columns_, kUnknown);
   accepts_.resize(count, -1);

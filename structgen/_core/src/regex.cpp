@@ -76,7 +76,7 @@ Re RegexStore::intern(ReNode n, const std::vector<Re>* kids) {
   });
   if (found >= 0) return found;
   if (n.depth > kMaxRegexDepth) throw LimitError("a regular expression nests deeper than " + std::to_string(kMaxRegexDepth));
-  if (nodes_.size() >= node_limit) throw LimitError("the regular expressions need more than the allowed number of nodes (max_regex_nodes)");
+  if (nodes_.size() >= node_limit) throw LimitError("the regular expressions need more than the allowed number of nodes (max_regex_nodes)", "max_regex_nodes");
   if (nodes_.size() % 1024 == 0) check_deadline();
   if (kids) {
     n.a = static_cast<std::int32_t>(children_.size());
@@ -94,7 +94,7 @@ Re RegexStore::intern(ReNode n, const std::vector<Re>* kids) {
 
 void RegexStore::check_deadline() const {
   if (deadline != std::chrono::steady_clock::time_point::max() && std::chrono::steady_clock::now() > deadline)
-    throw LimitError("compiling takes longer than allowed (max_seconds)");
+    throw LimitError("compiling takes longer than allowed (max_compile_seconds)", "max_compile_seconds");
 }
 
 std::int32_t RegexStore::intern_set(CharSet set) {

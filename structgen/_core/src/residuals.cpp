@@ -199,7 +199,7 @@ void RegexStore::search(Re start, std::vector<std::uint32_t>* witness) {
       if (c < 0x20 && end >= 0x20) c = end >= 0x61 && c <= 0x61 ? 0x61 : 0x20;
       if (!parent.emplace(to, std::make_pair(top.r, c)).second) continue;
       if (parent.size() > emptiness_limit)
-        throw LimitError("deciding whether a regular expression is empty visits more residuals than allowed (max_emptiness_steps)");
+        throw LimitError("deciding whether a regular expression is empty visits more residuals than allowed (max_emptiness_steps)", "max_emptiness_steps");
       queue.push({static_cast<std::int64_t>(top.depth) + 1 + nodes_[to].min_length, top.depth + 1, to});
     }
   }
@@ -293,7 +293,7 @@ std::int32_t RegexStore::count(Re start, std::int32_t enough) {
       }
     }
     visited += next.size();
-    if (visited > emptiness_limit) throw LimitError("counting the keys of a pattern visits more residuals than allowed (max_emptiness_steps)");
+    if (visited > emptiness_limit) throw LimitError("counting the keys of a pattern visits more residuals than allowed (max_emptiness_steps)", "max_emptiness_steps");
   }
   const std::int32_t result = static_cast<std::int32_t>(std::min<std::int64_t>(total, enough));
   counts_.put(key, result);
@@ -330,7 +330,7 @@ std::vector<std::int64_t> RegexStore::shortest_spellings(Re start, std::size_t w
       }
     }
     visited += level.size();
-    if (visited > emptiness_limit) throw LimitError("listing the shortest keys of a pattern visits more residuals than allowed (max_emptiness_steps)");
+    if (visited > emptiness_limit) throw LimitError("listing the shortest keys of a pattern visits more residuals than allowed (max_emptiness_steps)", "max_emptiness_steps");
   }
   return out;
 }

@@ -582,8 +582,9 @@ class Lowering:
         if regex is None:
             try:
                 regex = self._multiples[value] = self.numbers.multiples_of(value, self.options.all_numbers)
-            except LimitError as error:
-                raise self.limit(node, "multipleOf", str(error)) from error
+            except LimitError:
+                self._limit_place = self.document.pointer(node, "multipleOf")
+                raise
         return regex
 
     def pattern(self, node: Any, keyword: str, pattern: str, *keys: str) -> int:
@@ -596,7 +597,8 @@ class Lowering:
                 raise SchemaError(
                     str(error), pointer=self.document.pointer(node, keyword, *keys), keyword=keyword
                 ) from error
-            except LimitError as error:
-                raise self.limit(node, keyword, str(error)) from error
+            except LimitError:
+                self._limit_place = self.document.pointer(node, keyword)
+                raise
             self._patterns[pattern] = regex
         return regex
