@@ -18,9 +18,9 @@ from jsonschemabench.repetition_sources import functions, library_functions
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_prompts_are_different_python_with_two_to_four_copies(kind: str) -> None:
-    prompts = make(kind, 40)
-    assert len({prompt.text for prompt in prompts}) == 40
-    assert [prompt.number for prompt in prompts] == list(range(40))
+    prompts = make(kind, 70)
+    assert len({prompt.text for prompt in prompts}) == 70
+    assert [prompt.number for prompt in prompts] == list(range(70))
     for prompt in prompts:
         assert prompt.kind == kind
         ast.parse(prompt.text)

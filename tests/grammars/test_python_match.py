@@ -3,12 +3,17 @@
 import functools
 import random
 import re
+import sys
 from collections import Counter
 
 import pytest
 
 from structgen import TokenAutomaton, Vocabulary, compile_lark
 from tests.grammars._python_support import GRAMMAR, lark_accepts, python_accepts
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="the grammar is that of Python 3.11, and older ones refuse some of it"
+)
 
 # fmt: off
 # What stands behind "match": in brackets, behind a sign, and what tells a keyword or a name at once.
