@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from structgen.kernels._frozen import Tensors
+from structgen.kernels._triton import check_logits, device_of
 
 # Tokens per program of the mask, and rows per program of the step; their warps.
 BLOCK, WARPS = 1024, 4
@@ -27,12 +25,11 @@ def apply(
         The logits are not on a GPU, and Triton does not interpret; or they are float64, or autograd follows
         them.
     """
-    if logits.dtype == torch.float64 or logits.requires_grad:
-        raise ValueError('logits of float64, or with gradients: backend="torch"')
+    check_logits(logits)
     if not logits.numel():
         return
     columns = logits.shape[1]
-    with _device(logits):
+    with device_of(logits, "logits"):
         _apply_kernel[(triton.cdiv(columns, block) * len(logits),)](
             logits,
             states,
@@ -60,7 +57,7 @@ def step(tables: Tensors, states: Tensor, tokens: Tensor, out: Tensor) -> None:
     """
     if not len(states):
         return
-    with _device(states):
+    with device_of(states, "the states"):
         _step_kernel[(triton.cdiv(len(states), ROWS),)](
             states,
             tokens,
@@ -81,19 +78,6 @@ def step(tables: Tensors, states: Tensor, tokens: Tensor, out: Tensor) -> None:
             block=ROWS,
             num_warps=WARPS,
         )
-
-
-def _device(tensor: Tensor) -> AbstractContextManager[object]:
-    if tensor.is_cuda:
-        # Triton launches on the current device.
-        device: AbstractContextManager[object] = torch.cuda.device(tensor.device)
-        return device
-    if isinstance(_step_kernel, triton.JITFunction):
-        raise ValueError(
-            f'the states are on {tensor.device}, and Triton compiles for GPUs: backend="torch", or set '
-            "TRITON_INTERPRET=1 before Python starts to run the kernels in Triton's interpreter"
-        )
-    return nullcontext()
 
 
 @triton.jit(  # type: ignore[untyped-decorator]

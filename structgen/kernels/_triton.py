@@ -1,6 +1,6 @@
 """Masks applied by one Triton kernel, which reads the masks and writes only what they exclude."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import triton
@@ -11,6 +11,32 @@ from torch import Tensor
 # telling whether the block is allowed, excluded or mixed takes shuffles and no barrier.
 BLOCK = 1024
 WARPS = 1
+
+
+def check_logits(logits: Tensor) -> None:
+    """Raise ValueError for logits that no kernel writes to."""
+    if logits.dtype == torch.float64 or logits.requires_grad:
+        raise ValueError('logits of float64, or with gradients: backend="torch"')
+
+
+def device_of(tensor: Tensor, what: str) -> AbstractContextManager[object]:
+    """Return the context in which kernels are launched on the device of a tensor.
+
+    Raises
+    ------
+    ValueError
+        It is not on a GPU, and Triton does not interpret; the message calls it `what`.
+    """
+    if tensor.is_cuda:
+        # Triton launches on the current device.
+        device: AbstractContextManager[object] = torch.cuda.device(tensor.device)
+        return device
+    if isinstance(_kernel, triton.JITFunction):
+        raise ValueError(
+            f'{what} are on {tensor.device}, and Triton compiles for GPUs: backend="torch", or set '
+            "TRITON_INTERPRET=1 before Python starts to run the kernels in Triton's interpreter"
+        )
+    return nullcontext()
 
 
 def apply(
@@ -31,20 +57,9 @@ def apply(
         The logits are not on a GPU, and Triton does not interpret; or they are float64, or autograd follows
         them.
     """
-    if logits.dtype == torch.float64 or logits.requires_grad:
-        raise ValueError('logits of float64, or with gradients: backend="torch"')
-    if logits.is_cuda:
-        # Triton launches on the current device.
-        device = torch.cuda.device(logits.device)
-    elif isinstance(_kernel, triton.JITFunction):
-        raise ValueError(
-            f'logits are on {logits.device}, and Triton compiles for GPUs: backend="torch", or set '
-            "TRITON_INTERPRET=1 before Python starts to run the kernel in Triton's interpreter"
-        )
-    else:
-        device = nullcontext()
+    check_logits(logits)
     count, columns = len(masks), logits.shape[1]
-    with device:
+    with device_of(logits, "logits"):
         # Programs of a row are neighbours, and the second axis of a grid ends at 65535.
         _kernel[(triton.cdiv(columns, block) * count,)](
             logits,
