@@ -22,7 +22,7 @@ from jsonschemabench import demo_schemas, kernels, vocabularies
 from jsonschemabench.engines import EngineUnavailableError
 from jsonschemabench.report import Printer
 from jsonschemabench.sampler_quality import Interval, Progress, bootstrap
-from jsonschemabench.studies import names
+from jsonschemabench.studies import counts, names
 
 if TYPE_CHECKING:
     from jsonschemabench.decoding_ways import Way
@@ -234,12 +234,9 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
         There is no GPU for a shape that needs one, or a library is missing.
     """
     chosen = names(options.ways, WAYS, "--ways")
-    try:
-        batches = [int(part) for part in options.batches.split(",")]
-    except ValueError:
-        raise ValueError("--batches wants numbers, separated by commas") from None
-    if min(*batches, options.tokens, options.texts, options.repeats, 1) < 1:
-        raise ValueError("--batches, --tokens, --texts and --repeats are 1 at least")
+    batches = counts(options.batches, "--batches")
+    if min(options.tokens, options.texts, options.repeats) < 1:
+        raise ValueError("--tokens, --texts and --repeats are 1 at least")
     try:
         import torch
 

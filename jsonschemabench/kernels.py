@@ -13,7 +13,7 @@ from typing import Any
 from jsonschemabench.engines import EngineUnavailableError
 from jsonschemabench.report import Printer
 from jsonschemabench.sampler_quality import Progress
-from jsonschemabench.studies import names
+from jsonschemabench.studies import counts, names
 
 # What GPUs write at least: a sector of a cache line.
 SECTOR = 32
@@ -354,13 +354,11 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
     """
     dtypes = names(options.dtypes, (*DTYPES, "float16"), "--dtypes")
     kinds = names(options.masks, MASKS, "--masks")
+    batches = counts(options.batches, "--batches")
     try:
-        batches = [int(part) for part in options.batches.split(",")]
         blocks = [_block(part) for part in options.blocks.split(",") if part]
     except ValueError:
-        raise ValueError("--batches wants numbers, and --blocks TOKENS:WARPS, separated by commas") from None
-    if min(batches) < 1:
-        raise ValueError("--batches are 1 at least")
+        raise ValueError("--blocks wants TOKENS:WARPS, separated by commas") from None
     try:
         import torch
         import triton

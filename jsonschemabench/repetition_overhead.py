@@ -20,7 +20,7 @@ from jsonschemabench import results
 from jsonschemabench.engines import EngineUnavailableError
 from jsonschemabench.progress import Progress
 from jsonschemabench.report import Printer
-from jsonschemabench.studies import names
+from jsonschemabench.studies import counts, names
 
 if TYPE_CHECKING:
     from structgen import TokenAutomaton, Vocabulary
@@ -418,12 +418,9 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
         PyTorch, transformers or the vocabulary is not installed.
     """
     levels = names(options.levels, LEVELS, "--levels")
-    try:
-        batches = [int(part) for part in options.batches.split(",")]
-    except ValueError:
-        raise ValueError("--batches wants numbers, separated by commas") from None
-    if min(batches) < 1 or options.tokens < 2 or options.repeats < 1:
-        raise ValueError("--batches and --repeats are 1 at least, --tokens 2")
+    batches = counts(options.batches, "--batches")
+    if options.tokens < 2 or options.repeats < 1:
+        raise ValueError("--repeats is 1 at least, --tokens 2")
     cases = [case for case in CASES if options.only in case.name]
     if not cases:
         raise ValueError(

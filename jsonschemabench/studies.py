@@ -1,4 +1,4 @@
-"""What studies of sampling methods share: files of rows, names in options, models of the repository."""
+"""What studies of sampling methods share: files of rows, lists in options, models of the repository."""
 
 from __future__ import annotations
 
@@ -117,6 +117,23 @@ def names(text: str, known: Iterable[str], option: str) -> list[str]:
     found = [name.strip() for name in text.split(",") if name.strip()]
     if not found or len(set(found)) != len(found) or not set(found) <= set(known):
         raise ValueError(f"{option} wants different names of {', '.join(known)}, separated by commas")
+    return found
+
+
+def counts(text: str, option: str) -> list[int]:
+    """Return the numbers that an option lists.
+
+    Raises
+    ------
+    ValueError
+        One is no number, or less than 1.
+    """
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{option} wants numbers, separated by commas") from None
+    if min(found) < 1:
+        raise ValueError(f"{option} are 1 at least")
     return found
 
 
