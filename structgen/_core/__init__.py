@@ -8,6 +8,7 @@ from structgen._core._native import (
     NativeVocabulary,
     Repeats,
     Session,
+    SymbolReader,
     TokenAutomaton,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "NativeVocabulary",
     "Repeats",
     "Session",
+    "SymbolReader",
     "TokenAutomaton",
 ]

@@ -41,6 +41,12 @@ class NativeVocabulary:
     def max_token_bytes(self) -> int: ...
     @property
     def missing_bytes(self) -> bytes: ...
+    def beginnings(self, text: bytes, beyond: int = ...) -> list[int]:
+        """Return the tokens that are a beginning of `text` longer than `beyond` bytes, the shortest first."""
+
+    def beginnings_and_longer(self, text: bytes, beyond: int = ...) -> list[int]:
+        """Return the tokens of :meth:`beginnings`, and then those that begin with `text` and have more."""
+
     def stats(self) -> dict[str, int]: ...
 
 @final
@@ -233,6 +239,36 @@ class Session:
     @property
     def reads_json(self) -> bool: ...
     def stats(self) -> dict[str, int]: ...
+
+@final
+class SymbolReader:
+    """What a generated text repeats as symbols: terminals, or what rules read (src/symbols.hpp).
+
+    Places are numbers; each is a pure function of the tokens up to it.
+
+    Parameters
+    ----------
+    session
+        Reads the tokens; its automaton tells of its structure.
+    closing
+        Names of rules whose ends end a symbol.
+    window
+        Symbols among which repeats are looked for.
+    terminals
+        Whether each terminal is a symbol.
+    """
+
+    def __init__(self, session: Session, *, closing: Sequence[str], window: int, terminals: bool) -> None: ...
+    def fresh(self, state: int) -> int:
+        """Return a place at which nothing has been read, of a state of the session."""
+
+    def step(self, place: int, token: int) -> tuple[int, int, int, list[tuple[int, npt.NDArray[np.int64]]]]:
+        """Return the place after a token, its state, how much of it is under way, and critical tokens.
+
+        The place is -1 and the state ``DEAD`` if the token is not allowed. The third item is a number of
+        bytes, or -1 where the whole token goes on with the lexeme that was under way before it. Critical
+        tokens begin another copy of repeated symbols; they come with the number of the repeats.
+        """
 
 @final
 class Repeats:

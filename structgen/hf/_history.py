@@ -127,9 +127,11 @@ class RowHistory:
     def _children(self, tokens: list[int]) -> list[Node]:
         """Return the nodes behind those of the last call, by one token each."""
         nodes: list[Node] = []
-        for constraint, rows in self.slots(len(tokens)):
-            child = constraint.child
-            nodes += [child(node, token) for node, token in zip(self._nodes[rows], tokens[rows], strict=True)]
+        if len(self._constraints) == 1:
+            nodes = list(map(self._constraints[0].child, self._nodes, tokens))
+        else:
+            for constraint, rows in self.slots(len(tokens)):
+                nodes += map(constraint.child, self._nodes[rows], tokens[rows])
         if self._trail:
             self._trail += nodes
         return nodes

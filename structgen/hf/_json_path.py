@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from structgen._core import DEAD, Repeats
 from structgen._structure import Event
+from structgen._vocabulary.vocabulary import Vocabulary
 from structgen.hf._structure_path import Critical, Ids, Place, StructurePath
 
 _BLANK = b" \t\r\n"
@@ -18,6 +20,10 @@ _LITERALS = (b"true", b"false", b"null")
 _COMMA = rb'([ \t\r\n}\]]*),[ \t\r\n]*(?:$|["\[{0-9tfn-])'
 _REST_OF_STRING = rb'(?:[^"\\\x00-\x1f]|\\.)*"'
 _REST_OF_NUMBER = rb"(?:[0-9.eE+-]*[0-9])?"
+
+
+# Transitions that are remembered; loops and the insides of strings come back to the same states.
+_REMEMBERED = 1 << 16
 
 
 class Commas(NamedTuple):
@@ -82,22 +88,37 @@ class JsonPath(StructurePath[JsonPlace]):
         super().__init__(automaton, level, window, content)
         # Of names, and of values by their numbers, which no name is.
         self._shapes: dict[tuple[int, str | int], int] = {}
-        self._with_commas = self._spelling.with_commas
+        self._with_commas = _with_commas(automaton.vocabulary)
+        self._told: dict[tuple[int, int], tuple[int, list[Event]]] = {}
         self._commas = lru_cache(64)(self._find_commas)
 
     def root(self) -> JsonPlace:
+        self._open()
         self._shapes = {}
-        return super().root()
+        self._told = {}
+        return self._fresh(self._states.start)
 
     def _fresh(self, state: int) -> JsonPlace:
         return JsonPlace(state, self._empty)
 
     # -- reading -----------------------------------------------------------------------------
 
-    def _wanted(self, events: list[Event]) -> list[Event]:
-        return events
+    def _tell(self, state: int, token: int) -> tuple[int, list[Event]]:
+        """Return the state after a token and the events on the way; DEAD and none if it is not allowed."""
+        asked = state, token
+        told = self._told.get(asked)
+        if told is None:
+            after = self._states.step(state, token)
+            told = after, [] if after == DEAD else self._states.events(state, token)
+            if len(self._told) >= _REMEMBERED:
+                self._told.clear()
+            self._told[asked] = told
+        return told
 
-    def _read(self, place: JsonPlace, token: int, state: int, events: list[Event]) -> JsonPlace:
+    def _after(self, place: JsonPlace, token: int) -> JsonPlace | None:
+        state, events = self._tell(place.state, token)
+        if state == DEAD:
+            return None
         after = JsonPlace(state, place.content)
         after.level, after.ended, after.key = place.level, place.ended, place.key
         text = place.pending + self._tokens[token]
@@ -126,9 +147,7 @@ class JsonPath(StructurePath[JsonPlace]):
             elif name != ":":
                 after.level = self._with_value(level, self._shape(0, name), ())
                 after.ended = True
-        if cut:
-            after.content = self._empty
-        after.pending = text[cut:]
+        self._go_on(after, place, token, len(text) - cut if cut else -1)
         return after
 
     @staticmethod
@@ -224,3 +243,16 @@ class JsonPath(StructurePath[JsonPlace]):
                 tokens.setdefault(bytes(found[1].translate(None, _BLANK)), []).append(token)
         beginnings = frozenset(closers[:length] for closers in tokens for length in range(len(closers) + 1))
         return Commas({closers: np.array(ids, np.int64) for closers, ids in tokens.items()}, beginnings)
+
+
+# Each schema has a penalty of its own.
+_known_commas: WeakKeyDictionary[Vocabulary, list[tuple[int, bytes]]] = WeakKeyDictionary()
+
+
+def _with_commas(vocabulary: Vocabulary) -> list[tuple[int, bytes]]:
+    """Return the tokens of a vocabulary that have a comma, with their bytes."""
+    found = _known_commas.get(vocabulary)
+    if found is None:
+        found = [(token, data) for token, data in enumerate(vocabulary.tokens) if b"," in data]
+        _known_commas[vocabulary] = found
+    return found

@@ -77,8 +77,9 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     critical, and nothing after ``C A B A B A``.
 
     Critical tokens are found by their text. Let r be the first lexeme of the unit, as it was spelled in any
-    of the last 16 copies, with and without the ignored text in front of it. Where a lexeme of the copy
-    before still waits for its end, r may stand behind the rest of it, and only tokens are critical which
+    of the last 16 copies, with and without the ignored text in front of it. Where the copy before is not
+    complete, r may stand behind what ended the last one: up to four lexemes, of the first of which a
+    delimiter may be left (``),`` between the rows of an INSERT, or ``'),``). Only tokens are critical which
     the automaton says complete the copy. A token is critical if it spells a beginning of r that reaches
     into the lexeme, or begins with r. Inside a lexeme, it is a token that goes on with the repeated text
     and reaches into the next copy.
@@ -183,7 +184,10 @@ class GrammarRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
         rows: list[int] = []
         found: list[Critical] = []
         for row, node in enumerate(self._history.update(input_ids)):
-            critical = self._path.critical(node)
+            place: Any = node
+            critical = place.critical
+            if critical is None:
+                critical = self._path.critical(place)
             if critical:
                 rows.append(row)
                 found.append(critical)

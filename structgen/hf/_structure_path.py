@@ -5,22 +5,18 @@ tokens up to it.
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_right
 from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from structgen._core import DEAD, FINISHED, Repeats
-from structgen._structure import Event
-from structgen._vocabulary.vocabulary import Vocabulary
 
 # Inside a lexeme, a repeat has at least this many bytes in all, a letter or digit among them.
 _CONTENT_BYTES = 8
 
-# Transitions that are remembered; loops and the insides of strings come back to the same states.
-_REMEMBERED = 1 << 16
+# Bytes of a long lexeme that are kept of its beginning, and the least of its end.
+_HEAD = 512
 
 # What introduces a block, in languages like Python. Indented lines are read as such a block's.
 _HEADER = b"if x:\n"
@@ -41,7 +37,7 @@ class Place:
         self.content = content
         """Bytes of the lexeme under way."""
         self.pending = b""
-        """Text of the lexeme under way."""
+        """Text of the lexeme under way; of a long one the beginning and the end."""
         self.begins = False
         """At the beginning of a line behind text outside the language."""
         self.critical: Critical | None = None
@@ -63,16 +59,18 @@ class StructurePath(ABC, Generic[P]):
         self._window = window
         self._tokens: list[bytes] = list(automaton.vocabulary.tokens)
         self._ends = frozenset(automaton.vocabulary.eos_token_ids)
-        self._spelling = _spelling(automaton.vocabulary)
-        self._told: dict[tuple[int, int], tuple[int, list[Event]]] = {}
+        self._spelling = automaton.vocabulary.native
+        # Repeats in a lexeme are found in its end.
+        self._tail = max(_HEAD, window)
         self._block = DEAD
 
+    @abstractmethod
     def root(self) -> P:
         """Open a new session and return the place of the empty prefix."""
+
+    def _open(self) -> None:
         self._states = self._automaton.session()
-        self._told = {}
         self._block = self._block_of_lines()
-        return self._fresh(self._states.start)
 
     def _block_of_lines(self) -> int:
         """Return the state from which indented lines are read; DEAD if indentation means nothing."""
@@ -110,7 +108,7 @@ class StructurePath(ABC, Generic[P]):
         chosen: Critical = []
         for repeats, ids in found:
             longer = [token for token in ids.tolist() if self._tokens[token].startswith(forced)]
-            beyond = [t for t in longer if self._tokens[t] != forced and self._tell(state, t)[0] != DEAD]
+            beyond = [t for t in longer if self._tokens[t] != forced and self._states.step(state, t) != DEAD]
             if beyond:
                 chosen.append((repeats, np.array(beyond, np.int64)))
         return chosen
@@ -122,33 +120,14 @@ class StructurePath(ABC, Generic[P]):
         """Return a place at which nothing has been read."""
 
     @abstractmethod
-    def _wanted(self, events: list[Event]) -> list[Event]:
-        """Return the events that :meth:`_read` takes."""
-
-    @abstractmethod
-    def _read(self, place: P, token: int, state: int, events: list[Event]) -> P:
-        """Return the place after a token of the language, with the content of the lexeme that goes on.
-
-        `state` and `events` are what :meth:`_tell` says of the token.
-        """
+    def _after(self, place: P, token: int) -> P | None:
+        """Return the place after a token, by :meth:`_go_on`; None if the token is not allowed."""
 
     @abstractmethod
     def _find_structure(self, place: P, found: Critical) -> None:
         """Find the tokens that begin another copy of repeated symbols."""
 
     # -- what they share ---------------------------------------------------------------------
-
-    def _tell(self, state: int, token: int) -> tuple[int, list[Event]]:
-        """Return the state after a token and the events wanted; DEAD and none if it is not allowed."""
-        asked = state, token
-        told = self._told.get(asked)
-        if told is None:
-            after = self._states.step(state, token)
-            told = after, [] if after == DEAD else self._wanted(self._states.events(state, token))
-            if len(self._told) >= _REMEMBERED:
-                self._told.clear()
-            self._told[asked] = told
-        return told
 
     def _step(self, place: P, token: int) -> P:
         if place.state == FINISHED or token in self._ends:
@@ -161,14 +140,24 @@ class StructurePath(ABC, Generic[P]):
                 return self._behind_line_feed(data)
             if self._block != DEAD and data[:1].isspace():
                 place = self._fresh(self._block)
-        state, events = (DEAD, []) if place.state == DEAD else self._tell(place.state, token)
-        if state == DEAD:
-            return self._behind_line_feed(self._tokens[token])
-        after = self._read(place, token, state, events)
+        after = None if place.state == DEAD else self._after(place, token)
+        return self._behind_line_feed(self._tokens[token]) if after is None else after
+
+    def _go_on(self, after: P, place: P, token: int, kept: int) -> None:
+        """Give `after` its lexeme: `kept` bytes of the token, or (-1) all of it behind what was under way."""
+        data = self._tokens[token]
+        if kept < 0:
+            content, pending = place.content, place.pending + data
+        else:
+            content, pending = self._empty, data[len(data) - kept :]
         # Most lexemes are too short to count.
-        if self._content and len(after.pending) >= _CONTENT_BYTES:
-            after.content = after.content.extend(after.pending[after.content.length :])
-        return after
+        if self._content and len(pending) >= _CONTENT_BYTES:
+            content = content.extend(data if content.length else pending)
+        surplus = len(pending) - _HEAD - self._tail
+        if surplus > 1:
+            # The number of backslashes at the end stays odd or even.
+            pending = pending[:_HEAD] + pending[_HEAD + surplus // 2 * 2 :]
+        after.content, after.pending = content, pending
 
     def _behind_line_feed(self, data: bytes) -> P:
         """Return the place after a token outside the language: its last line may be a text of it again."""
@@ -176,11 +165,11 @@ class StructurePath(ABC, Generic[P]):
         place = self._fresh(self._states.start if feed else DEAD)
         place.begins = bool(feed)
         while line and place.state != DEAD:
-            token = self._spelling.longest(line)
-            if token is None:
+            beginnings = self._spelling.beginnings(line)
+            if not beginnings:
                 return self._fresh(DEAD)
-            place = self._step(place, token)
-            line = line[len(self._tokens[token]) :]
+            place = self._step(place, beginnings[-1])
+            line = line[len(self._tokens[beginnings[-1]]) :]
         return place
 
     def _find_content(self, place: P, found: Critical) -> None:
@@ -205,67 +194,3 @@ def _by_count(found: Critical) -> Critical:
     return [
         (repeats, ids[0] if len(ids) == 1 else np.concatenate(ids)) for repeats, ids in sorted(groups.items())
     ]
-
-
-class Spelling:
-    """Finds the tokens that spell the beginning of a text, or the text and more."""
-
-    def __init__(self, tokens: list[bytes]) -> None:
-        order = sorted((data, token) for token, data in enumerate(tokens) if data)
-        self._texts = [data for data, _ in order]
-        self._ids = [token for _, token in order]
-        self._order = np.array(self._ids, np.int64)
-        self._longest = max(map(len, self._texts), default=0)
-        # For each text the longest other one that it begins with, or -1.
-        self._shorter: list[int] = []
-        begun: list[int] = []
-        for at, data in enumerate(self._texts):
-            while begun and not data.startswith(self._texts[begun[-1]]):
-                begun.pop()
-            self._shorter.append(begun[-1] if begun else -1)
-            begun.append(at)
-        self.with_commas = [(token, data) for token, data in enumerate(tokens) if b"," in data]
-        """Tokens that have a comma, with their bytes."""
-
-    def beginnings(self, text: bytes, beyond: int) -> list[int]:
-        """Return the tokens that are a beginning of `text` longer than `beyond` bytes, the shortest first."""
-        texts = self._texts
-        # Whatever stands between a beginning of the text and the text begins with it, too.
-        at = bisect_right(texts, text) - 1
-        found = []
-        while at >= 0 and len(texts[at]) > beyond:
-            if text.startswith(texts[at]):
-                found.append(self._ids[at])
-            at = self._shorter[at]
-        found.reverse()
-        return found
-
-    def longest(self, text: bytes) -> int | None:
-        """Return the longest token that is a beginning of `text`, if there is one."""
-        found = self.beginnings(text, 0)
-        return found[-1] if found else None
-
-    def beginnings_and_longer(self, text: bytes, beyond: int) -> Ids:
-        """Return the tokens of :meth:`beginnings`, and then those that begin with `text` and have more."""
-        texts = self._texts
-        begin = bisect_right(texts, text)
-        end = min(begin + 1, len(texts))
-        # Mostly, there are few.
-        while end < len(texts) and texts[end].startswith(text):
-            end = min(2 * end - begin, len(texts))
-        if begin < end:
-            # No byte of a text is greater.
-            end = bisect_right(texts, text + b"\xff" * self._longest, begin, end)
-        return np.concatenate((np.array(self.beginnings(text, beyond), np.int64), self._order[begin:end]))
-
-
-# Sorting a vocabulary of 131,072 tokens takes half a second, and each schema has a penalty of its own.
-_spellings: WeakKeyDictionary[Vocabulary, Spelling] = WeakKeyDictionary()
-
-
-def _spelling(vocabulary: Vocabulary) -> Spelling:
-    """Return what is shared by all paths over a vocabulary."""
-    found = _spellings.get(vocabulary)
-    if found is None:
-        found = _spellings[vocabulary] = Spelling(list(vocabulary.tokens))
-    return found

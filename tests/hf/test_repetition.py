@@ -110,9 +110,9 @@ def python() -> TokenAutomaton:
     return structgen.compile_lark("grammars:python", vocabulary, start="file_input", postlex="python")
 
 
-def lexemes(automaton: TokenAutomaton, row: list[int]) -> set[str]:
+def lexemes(automaton: TokenAutomaton, row: list[int], **options: Any) -> set[str]:
     """Return the critical texts after a row, without the white space around them."""
-    penalty = GrammarRepetitionPenalty(automaton, prompt_length=len(PROMPT))
+    penalty = GrammarRepetitionPenalty(automaton, prompt_length=len(PROMPT), **options)
     scores = torch.zeros(1, automaton.vocabulary.logits_size, dtype=torch.float64)
     out = penalty(torch.tensor([PROMPT + row]), scores)[0]
     return {automaton.vocabulary.tokens[int(token)].decode().strip() for token in out.nonzero()}
@@ -315,3 +315,67 @@ def test_host_and_device_do_the_same(boost: float, free: list[int]) -> None:
     assert torch.equal(out[1:], scores[1:])
     expected = [0, 0, 0, 0, -0.5, -1.5, 0, 3 * boost, 3 * boost]
     assert (out - scores)[0].tolist() == pytest.approx(expected)
+
+
+ROWS = r"""
+start: "rows" row ("," row)*
+row: "(" item ("," item)* ")"
+item: NUMBER | STRING
+NUMBER: /[0-9]+/
+STRING: /'([^']|'')*'/
+%ignore " "
+"""
+
+
+@pytest.fixture(scope="module")
+def rows() -> TokenAutomaton:
+    joined = [b"),", b"),(", b"'),", b"'), (", b")", b"7),", b") , (", b"',"]
+    return structgen.compile_lark(
+        ROWS, Vocabulary([*(bytes([byte]) for byte in range(256)), b"", *joined], eos_token_ids=[256])
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Rows but for the first begin with their comma. A number or string can go on: the token ends it.
+        ("rows(1,2),(3,4),(5,6", {"),", "),("}),
+        ("rows(1,'a'),(3,'b'),(5,'c'", {"),", "),("}),
+        ("rows(1,'a'),(3,'b'),(5,'c", {"'),", "'), ("}),
+        ("rows(1,'a'), (3,'b'), (5,'c", {"'),", "'), ("}),
+        ("rows(1,2),(3,4),(5,6)", {","}),
+        ("rows(1,2),(3,4),(5,7", {"),", "),("}),
+        # What spells the end of the last row counts, too.
+        ("rows(1,7),(3,7),(5,", {"7),"}),
+        # One copy is none, and other rows are not copies.
+        ("rows(1,2),(3,4", set()),
+        ("rows(1,2),(3,4),(5,'c", set()),
+        ("rows(1,2),(3,4),(5", set()),
+        ("rows(1,2),(3,4),(5,6,7", set()),
+    ],
+)
+def test_tokens_that_end_a_copy_and_begin_another(
+    rows: TokenAutomaton, text: str, expected: set[str]
+) -> None:
+    assert lexemes(rows, list(text.encode()), level="row", content=False) == expected
+
+
+def test_a_token_that_ends_a_copy_begins_none(vocabulary: Vocabulary) -> None:
+    """With white space under way, the next token is the second copy and not the third."""
+    brackets = structgen.compile_lark('start: "x" | "(" start+ ")"\n%ignore " "', vocabulary)
+    assert after(brackets, "( ", level="terminal") == {}
+    assert after(brackets, "(( ", level="terminal") == {"(": 1}
+
+
+def test_long_lexemes(rows: TokenAutomaton) -> None:
+    """Of a long lexeme the two ends are kept: what repeats in it, and how it ends, is found all the same."""
+    text = b"rows('" + b"-" * 1500 + b"yes yes "
+    assert lexemes(rows, list(text), level="row") == {"y"}
+    long = b"'" + b"x" * 3000
+    row = list(b"rows(%b'),(%b'),(%b" % (long, long, long))
+    assert lexemes(rows, row, level="row", content=False) == {"'),", "'), ("}
+    path = GrammarRepetitionPenalty(rows, level="row")._path
+    place = path.root()
+    for token in row:
+        place = path.child(place, token)
+    assert (len(place.pending), place.content.length) == (1025, 3001)

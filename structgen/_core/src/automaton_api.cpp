@@ -323,6 +323,27 @@ void StateView::name_nodes() {
   core_->named.store(true, std::memory_order_release);
 }
 
+std::pair<State, Events> StateView::tell(State s, std::int64_t token) {
+  const State after = step(s, token);
+  if (after == kDead) return {after, {}};
+  name_nodes();
+  Events found;
+  const auto tell_events = [&](Engine& e, State local) {
+    found = e.events(local, static_cast<std::uint32_t>(token));
+  };
+  {
+    // It takes less time than to let the GIL go and come back.
+    const std::unique_lock<std::shared_mutex> lock(core_->lexer->mutex, std::try_to_lock);
+    if (lock.owns_lock() && !core_->grammar->remembers()) {
+      core_->engine.shared_only = false;
+      tell_events(s >= kSessionBase ? *own_ : core_->engine, s >= kSessionBase ? s - kSessionBase : s);
+      return {after, found};
+    }
+  }
+  read(s, tell_events);
+  return {after, found};
+}
+
 nb::list StateView::events(State s, std::int64_t token) {
   const std::uint32_t id = check_token(token);
   name_nodes();

@@ -5,6 +5,7 @@
 #include <nanobind/ndarray.h>
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "freeze.hpp"
@@ -56,12 +57,15 @@ class StateView {
   nanobind::bytes forced(State s);
   nanobind::bytes shortest(State s);
   State advance_bytes(State s, const nanobind::bytes& data);
+  // The state after a token and the events on the way; kDead and none if it is not allowed.
+  std::pair<State, Events> tell(State s, std::int64_t token);
   nanobind::list events(State s, std::int64_t token);
   nanobind::list events_at_end(State s);
   nanobind::tuple open_rules(State s);
   nanobind::tuple rule_names();
   bool reads_json() const { return core_->grammar->json() && !core_->grammar->lark(); }
   nanobind::dict stats();
+  const VocabularyData& vocabulary() const { return core_->engine.vocabulary(); }
   // Whether the language has a text that tokens can spell.
   bool completable();
 

@@ -330,8 +330,9 @@ NB_MODULE(_native, m) {
   m.attr("DEAD") = kDead;
   m.attr("FINISHED") = kFinished;
 
-  nb::class_<NativeVocabulary>(m, "NativeVocabulary")
-      .def("__init__",
+  nb::class_<NativeVocabulary> vocabulary(m, "NativeVocabulary");
+  bind_spelling(vocabulary);
+  vocabulary.def("__init__",
            [](NativeVocabulary* self, const std::vector<nb::bytes>& tokens, const std::vector<std::uint32_t>& end, const std::vector<std::uint32_t>& special,
               std::size_t logits_size, std::size_t table_bytes) {
              std::vector<std::string> list;

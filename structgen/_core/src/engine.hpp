@@ -369,8 +369,8 @@ class Engine {
   Stacks outer(Stacks s) const;
   Stacks outer(const Item& item);
   std::int32_t decided(const Item& item);
-  template <class Visit>
-  void follow(const Track& track, std::size_t position, const Text* text, Visit&& visit);
+  template <class Wanted, class Visit>
+  void follow(const Track& track, std::size_t position, const Text* text, Wanted&& wanted, Visit&& visit);
   void read_byte(std::vector<Track>& tracks, std::uint8_t byte, std::size_t position, Text& text);
 
   // Structure events of JSON (json_events.cpp). A nesting is a list of open objects and arrays, from the innermost on; 0 is the empty one.
@@ -517,6 +517,7 @@ class Engine {
   std::vector<Level> levels_;
   std::vector<std::uint32_t> ends_;
   Items scratch_a_, scratch_b_;
+  Items tracked_, reached_;  // of read_byte
 };
 
 }  // namespace structgen

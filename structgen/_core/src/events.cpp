@@ -328,9 +328,10 @@ std::int32_t Engine::decided(const Item& item) {
   return found;
 }
 
-// Every item that can begin where the lexeme of a track ends, with its history and the parser's stacks in front of it.
-template <class Visit>
-void Engine::follow(const Track& track, std::size_t position, const Text* text, Visit&& visit) {
+// Every item that can begin where the lexeme of a track ends, with its history and the parser's stacks in front of it. Behind a lexeme that
+// is followed by none that is `wanted`, histories are not written.
+template <class Wanted, class Visit>
+void Engine::follow(const Track& track, std::size_t position, const Text* text, Wanted&& wanted, Visit&& visit) {
   const Item item = track.item;
   if (is_special(item.lex)) return;
   if (is_scan(item.lex)) {
@@ -338,13 +339,14 @@ void Engine::follow(const Track& track, std::size_t position, const Text* text, 
     const std::vector<std::int32_t> exits = scanner.exits(item.lex - kScanBase);
     for (const std::int32_t number : exits) {
       const ScanExit e = scanner.exit(number);
+      const Stacks behind = feed(item.stacks, e);
+      if (behind == kNoStack) continue;
+      const Items begins = open(behind, e.obligation, e.left).items;
+      if (std::none_of(begins.begin(), begins.end(), wanted)) continue;
       Events history = track.events;
       Recorder recorder(*this, history, position);
-      const Stacks behind = recorder.feed(item.stacks, e);
-      if (behind == kNoStack) continue;
-      if (track.told) history = track.events;
+      if (!track.told) recorder.feed(item.stacks, e);
       const Stacks parser = recorder.parser_of(behind);
-      const Items begins = open(behind, e.obligation, e.left).items;
       for (const Item& begin : begins) {
         Events longer = history;
         if (is_lexeme(begin.lex) || is_bound(begin.lex)) Recorder(*this, longer, position).begin_embedded(parser, recorder.parser_of(begin.stacks));
@@ -404,9 +406,10 @@ Events Engine::events(State s, std::uint32_t token) {
       all.add(track.events);
     }
   } else {
+    const auto is_token = [&](const Item& begin) { return begin.lex == kSpecialBase + static_cast<Lex>(token); };
     for (const Track& track : tracks)
-      follow(track, 0, &read, [&](const Item& begin, Events history, Stacks parser) {
-        if (begin.lex != kSpecialBase + static_cast<Lex>(token)) return;
+      follow(track, 0, &read, is_token, [&](const Item& begin, Events history, Stacks parser) {
+        if (!is_token(begin)) return;
         Recorder(*this, history, 0).special(parser, token);
         all.add(history);
       });
@@ -418,7 +421,8 @@ Events Engine::events(State s, std::uint32_t token) {
 
 // Items are told apart by their lexer state: what the engine makes of all of them says which survive.
 void Engine::read_byte(std::vector<Track>& tracks, std::uint8_t byte, std::size_t position, Text& text) {
-  Items before, after;
+  Items &before = tracked_, &after = reached_;
+  before.clear();
   for (const Track& track : tracks) before.push_back(track.item);
   const Text here = text;
   advance(before, byte, after, grammar_->remembers() ? &text : nullptr);
@@ -429,21 +433,27 @@ void Engine::read_byte(std::vector<Track>& tracks, std::uint8_t byte, std::size_
     return;
   }
   std::vector<Agreement> histories(after.size());
-  const auto reach = [&](Lex to, const Events& events) {
-    const auto found = std::lower_bound(after.begin(), after.end(), to, [](const Item& i, Lex lex) { return i.lex < lex; });
-    if (found != after.end() && found->lex == to) histories[static_cast<std::size_t>(found - after.begin())].add(events);
-  };
-  const auto read = [&](Lex from, const Events& events) {
+  // The history of the item that a lexer state leads to; nullptr where that does not survive.
+  const auto reached = [&](Lex from) -> Agreement* {
+    Lex to = 0;
     if (is_scan(from))
-      reach(kScanBase + grammar_->lark()->scanner.next(from - kScanBase, byte), events);
+      to = kScanBase + grammar_->lark()->scanner.next(from - kScanBase, byte);
     else if (is_bound(from))
-      reach(grammar_->lark()->next_bound(from, byte), events);
+      to = grammar_->lark()->next_bound(from, byte);
     else if (!is_special(from))
-      reach(lexer_.next(from, byte), events);
+      to = lexer_.next(from, byte);
+    else
+      return nullptr;
+    const auto found = std::lower_bound(after.begin(), after.end(), to, [](const Item& i, Lex lex) { return i.lex < lex; });
+    return found != after.end() && found->lex == to ? &histories[static_cast<std::size_t>(found - after.begin())] : nullptr;
+  };
+  const auto read = [&](const Item& from, const Events& events) {
+    if (Agreement* history = reached(from.lex)) history->add(events);
   };
   for (const Track& track : tracks) {
-    read(track.item.lex, track.events);
-    follow(track, position, &here, [&](const Item& begin, const Events& events, Stacks) { read(begin.lex, events); });
+    read(track.item, track.events);
+    follow(track, position, &here, [&](const Item& begin) { return reached(begin.lex) != nullptr; },
+           [&](const Item& begin, const Events& events, Stacks) { read(begin, events); });
   }
   std::vector<Track> next;
   for (std::size_t i = 0; i < after.size(); ++i) next.push_back({after[i], std::move(histories[i].events()), false});
