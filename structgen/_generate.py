@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from structgen._errors import AllParticlesDeadError
@@ -97,7 +97,6 @@ def generate(
         predicates on values and of types are parsed; all others' values are None.
     progress : bool or callable
         Whether to show a progress bar; or what to call with the steps done and their greatest number.
-
     forced : {"single", "canonical"}, optional
         For ``"mask"`` with one automaton: append text that the constraint leaves no choice about without a
         forward pass for each token. ``"single"`` changes no probability; ``"canonical"`` saves more and
@@ -216,6 +215,11 @@ def _prompts(prompt: Any, tokenizer: Any) -> tuple[list[Any], bool]:
         mask = _as_list(prompt.get("attention_mask"))
         prompt = prompt["input_ids"]
     prompt = _as_list(prompt)
+    if not isinstance(prompt, Sequence) or isinstance(prompt, (bytes, bytearray)):
+        raise TypeError(
+            f"the prompt is {type(prompt).__name__}, and must be a text, token ids, what a tokenizer "
+            "returns, or a list of texts or of token ids"
+        )
     if len(prompt) == 0:
         raise ValueError("there is no prompt; for an empty one give the begin-of-sequence token")
     if isinstance(prompt[0], str):

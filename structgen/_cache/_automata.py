@@ -12,7 +12,7 @@ from typing import Any
 
 from structgen._building import new_builder
 from structgen._cache._files import Files
-from structgen._cache._keys import COMPILERS, Key, UncacheableError, code_version, key_of
+from structgen._cache._keys import COMPILERS, Key, UncacheableError, code_version, key_of, snapshot
 from structgen._cache._recording import Recorder, recording, replay
 from structgen._compile import (
     MASK_CACHE_BYTES,
@@ -261,7 +261,8 @@ class AutomatonCache:
         key = self._key(kind, source, options)
         if key is None:
             return executor.submit(COMPILERS[kind], source, self._vocabulary, **options)
-        found = self._begin(key, kind, source, options)
+        # Whoever submits may change it before a thread gets there, and it would be kept for what it was.
+        found = self._begin(key, kind, snapshot(source), options)
         if not isinstance(found, _Flight):
             done: Future[TokenAutomaton] = Future()
             done.set_result(found)

@@ -40,7 +40,8 @@ class Files:
     """
 
     def __init__(self, directory: Path, max_bytes: int | None = None) -> None:
-        self._directory = directory
+        # The process may change its working directory later.
+        self._directory = directory.absolute()
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._writable = True
@@ -93,7 +94,9 @@ class Files:
             return False
         data = _header(key, payload) + payload
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The mode is not that of `parents`, and who may write above may put another directory there.
+            for directory in (self._directory.parent, self._directory):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(prefix="writing-", dir=self._directory)
             try:
                 with os.fdopen(descriptor, "wb") as file:

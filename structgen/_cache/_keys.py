@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import marshal
 import re
@@ -32,6 +33,11 @@ _NO_MATTER = "max_compile_seconds"
 # `%import common.WORD` is of the library of Lark. Anything else may be of a file, which may change.
 _FILE_IMPORT = re.compile(r"%import(?![ \t]+[A-Za-z_])")
 
+
+# What a source may hold when what is shared in it counts each time: nesting as `marshal` allows it, and more
+# objects and arrays than any schema compiles with.
+_MAX_LEVELS = 2000
+_MAX_CONTAINERS = 1 << 20
 
 _SIMPLE = frozenset((str, int, float, bool, type(None)))
 
@@ -90,6 +96,7 @@ def key_of(kind: str, source: Any, options: Mapping[str, Any], vocabulary: str, 
     content: Any = source
     if kind == "lark":
         content = _grammar(source, options)
+    _check_size(content)
     held: list[Any] = []
     if all(type(value) in _SIMPLE for value in options.values()):
         chosen = _chosen_simply(kind, tuple((name, type(value), value) for name, value in options.items()))
@@ -122,6 +129,38 @@ def _chosen(kind: str, options: Mapping[str, Any], held: list[Any]) -> bytes:
 def _chosen_simply(kind: str, options: tuple[tuple[str, type, Any], ...]) -> bytes:
     # The types tell 1 from True.
     return _chosen(kind, {name: value for name, _, value in options}, [])
+
+
+def snapshot(source: Any) -> Any:
+    """Return a copy of a source, which its owner may change before it is compiled."""
+    if isinstance(source, (str, bytes, bool, Path)):
+        return source
+    try:
+        return marshal.loads(marshal.dumps(source))
+    except ValueError:
+        return copy.deepcopy(source)  # something that is not plain data
+
+
+def _check_size(content: Any) -> None:
+    """Refuse what is small only because its parts are shared, as with aliases of YAML.
+
+    A few dozen objects, each twice in the next, would be hashed for ever.
+    """
+    level = [content] if isinstance(content, (dict, list, tuple)) else []
+    count = 0
+    for _ in range(_MAX_LEVELS):
+        if not level:
+            return
+        count += len(level)
+        if count > _MAX_CONTAINERS:
+            break
+        level = [
+            part
+            for one in level
+            for part in (one.values() if isinstance(one, dict) else one)
+            if isinstance(part, (dict, list, tuple))
+        ]
+    raise UncacheableError("the schema is too large, or nested too deeply")
 
 
 def _bytes(value: Any) -> bytes:

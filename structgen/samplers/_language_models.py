@@ -150,9 +150,10 @@ class HuggingFaceModel:
     Raises
     ------
     ValueError
-        A prompt is empty or no row of tokens, or the temperature is not positive.
+        A prompt is empty or no row of tokens, it has a token that the model does not know, or the temperature
+        is not positive.
     TypeError
-        The model keeps no cache whose rows can be reordered.
+        The model keeps no cache whose rows can be reordered, or the tokens of a prompt are no integers.
 
     Notes
     -----
@@ -187,7 +188,9 @@ class HuggingFaceModel:
             )
         self._vocabulary: Vocabulary = vocabulary
         self._model = model
-        self._prompt, self._mask = _padded(prompt_ids, model.device)
+        # Outside of the embeddings a CPU raises what tells nothing, and a GPU is lost to the process.
+        known = model.get_input_embeddings().weight.shape[0]
+        self._prompt, self._mask = _padded(prompt_ids, known, model.device)
         self.prompts = len(self._prompt)
         """Number of prompts."""
         self._temperature = temperature
@@ -375,16 +378,25 @@ class HuggingFaceRows:
         self._order = order if self._order is None else self._order.index_select(0, order)
 
 
-def _padded(prompt_ids: Any, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Return prompts as rows of one length, and where they are no padding; None if there is none."""
+def _padded(prompt_ids: Any, known: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Return prompts as rows of one length, and where they are no padding; None if there is none.
+
+    The model knows the tokens below `known`.
+    """
     several = len(prompt_ids) > 0 and torch.as_tensor(prompt_ids[0]).dim() > 0
-    prompts = [torch.as_tensor(row, dtype=torch.long) for row in (prompt_ids if several else [prompt_ids])]
+    prompts = [torch.as_tensor(row) for row in (prompt_ids if several else [prompt_ids])]
     for prompt in prompts:
         if prompt.dim() != 1 or len(prompt) == 0:
             raise ValueError(
                 f"a prompt has shape {tuple(prompt.shape)}, and must be one row of at least one token (for "
                 "an empty prompt give the begin-of-sequence token)"
             )
+        if prompt.is_floating_point() or prompt.is_complex():
+            raise TypeError(f"the tokens of a prompt are {prompt.dtype}, and must be integers")
+        if not 0 <= int(prompt.min()) <= int(prompt.max()) < known:
+            unknown = prompt[(prompt < 0) | (prompt >= known)]
+            raise ValueError(f"a prompt has token {int(unknown[0])}, and the model knows 0 to {known - 1}")
+    prompts = [prompt.long() for prompt in prompts]
     length = max(map(len, prompts))
     tokens = torch.stack([torch.nn.functional.pad(row, (length - len(row), 0)) for row in prompts])
     lengths = torch.tensor([len(row) for row in prompts])

@@ -166,6 +166,27 @@ def test_files_are_for_their_owner(file):
     assert file.parent.stat().st_mode & 0o077 == 0
 
 
+def test_a_directory_that_is_made_is_for_its_owner(tmp_path):
+    """Who may write into it could put another directory in place of the one of the automata."""
+    former = os.umask(0o002)
+    try:
+        AutomatonCache(VOCABULARY, directory=tmp_path / "made").json_schema(SCHEMA)
+    finally:
+        os.umask(former)
+    assert (tmp_path / "made").stat().st_mode & 0o077 == 0
+
+
+def test_a_directory_stays_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cache = AutomatonCache(VOCABULARY, directory="kept")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    cache.json_schema(SCHEMA)
+    assert cache.stats()["files"] == 1
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert len(list((tmp_path / "kept" / "automata").iterdir())) == 1
+
+
 def test_the_files_that_were_used_longest_ago_go(tmp_path):
     files = Files(tmp_path / "f", max_bytes=1000)
     for number in range(5):

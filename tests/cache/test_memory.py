@@ -137,6 +137,20 @@ def test_cyclic_schemas_are_refused_as_ever(cache):
     assert cache.stats()["bypasses"] == 1
 
 
+def test_shared_parts_are_not_hashed_over_and_over(cache):
+    """Aliases of YAML make such schemas: 2**40 integers, were they written out."""
+    schema = {"type": "integer"}
+    for _ in range(40):
+        schema = {"anyOf": [schema, schema]}
+    made = cache.json_schema(schema)
+    assert made.accepts(made.advance_bytes(made.start, b"-12"))
+    assert made.advance_bytes(made.start, b"[") == structgen.DEAD
+    schema["anyOf"].append(schema)
+    with pytest.raises(structgen.SchemaError, match="refers to itself"):
+        cache.json_schema(schema)
+    assert cache.stats()["bypasses"] == 2
+
+
 def test_registered_formats_are_part_of_the_content(tmp_path):
     cache = AutomatonCache(VOCABULARY, directory=tmp_path)
     schema = {"type": "string", "format": "cache-test"}

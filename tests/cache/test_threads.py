@@ -3,6 +3,7 @@
 import functools
 import os
 import threading
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -120,6 +121,23 @@ def test_submit(compiler):
         bypass = cache.submit(threads, "lark", 'start: "a"', import_paths=["/nowhere"])
         assert bypass.result(WAIT) is not cache.lark('start: "a"')
     assert compiler.calls == 3
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+def test_what_is_submitted_may_change_afterwards(kind):
+    cache = AutomatonCache(VOCABULARY)
+    schema = kind(enum=[1, 2])
+    may_begin = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(may_begin.wait, WAIT)
+        submitted = cache.submit(threads, "json_schema", schema)
+        schema["enum"][0] = 3
+        may_begin.set()
+        made = submitted.result(WAIT)
+    assert made.advance_bytes(made.start, b"1") != structgen.DEAD
+    assert made.advance_bytes(made.start, b"3") == structgen.DEAD
+    assert cache.json_schema(kind(enum=[1, 2])) is made
+    assert cache.json_schema(schema) is not made
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")

@@ -1,12 +1,14 @@
 """Lowering is canonical where it matters for speed, and bounded everywhere."""
 
+import itertools
+import re
 from collections.abc import Callable
 
 import pytest
 
-from structgen import LimitError
+from structgen import DEAD, LimitError, Vocabulary, compile_regex
 from structgen._frontends.regex import RegexBuilder, _limits, lower_ecma, lower_python
-from tests.regex.builders import every_builder
+from tests.regex.builders import core_builder, every_builder
 
 MakeBuilder = Callable[[], RegexBuilder]
 Lower = Callable[[str, RegexBuilder], int]
@@ -118,3 +120,49 @@ def test_long_flat_patterns_stay_within_the_recursion_limit(make_builder: MakeBu
     assert builder.re_matches(regex, "w4999x")
     assert not builder.re_matches(regex, "w5000x")
     lower(r"\ba" * 1_000, builder)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"[ab]{0,3}(?<!ab)c{1,2}",
+        r"(?:ab?|b){1,4}(?<!bab)c?",
+        r"(?:[ab]{2}c?){2}(?<=ac)a*",
+        r"(?:(?:a|bc){0,2}b){1,2}(?<!cb)",
+        r"(?:a{2}|b){3}(?<=aab)",
+        r"(?:a(?=b|$)|b(?!bb)){2,5}(?<!aba)",
+        r"(?:(?:a(?!a)|b){0,2}c)*",
+        r"(?:a?(?<!c)){2,3}(?:bc){0,2}(?<=[ac])",
+    ],
+)
+def test_counted_repetitions_that_are_unrolled(pattern: str) -> None:
+    builder = core_builder()
+    regex = lower_python(pattern, builder)
+    texts = ("".join(letters) for n in range(8) for letters in itertools.product("abc", repeat=n))
+    for text in texts:
+        assert builder.re_matches(regex, text) == (re.fullmatch(pattern, text) is not None), text
+
+
+def test_derivatives_of_counted_repetitions_before_a_lookbehind_are_small() -> None:
+    vocabulary = Vocabulary.of_bytes()
+    automaton = compile_regex(r"\w{1,200}(?<!foo)", vocabulary)
+    state = automaton.start
+    for byte in b"_foo_foo":
+        automaton.mask(state)
+        state = automaton.step(state, byte)
+    assert not automaton.accepts(state)
+    assert automaton.accepts(automaton.step(state, ord("o")))
+    assert automaton.accepts(automaton.advance_bytes(automaton.start, b"fo" * 100))
+    assert automaton.advance_bytes(automaton.start, b"fo" * 100 + b"o") == DEAD
+    # Derivatives that hold all the copies to come take ten times as much.
+    assert vocabulary.native.stats()["table_bytes"] < 16 << 20
+
+
+@both_flavours
+@every_builder
+def test_lookbehinds_with_an_empty_option(make_builder: MakeBuilder, lower: Lower) -> None:
+    builder = make_builder()
+    regex = lower("^(?<=(?:|))a$" if lower is lower_ecma else "(?<=(?:|))a", builder)
+    assert builder.re_matches(regex, "a")
+    assert not builder.re_matches(regex, "aa")
+    assert lower("(?<!(?:|))a", builder) == builder.re_none()

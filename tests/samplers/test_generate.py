@@ -54,6 +54,22 @@ def several(*args: Any, **options: Any) -> list[SamplingResult]:
 # -- which samplers -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("prompt", "error", "match"),
+    [
+        (None, TypeError, "the prompt is NoneType"),
+        (b"a = ", TypeError, "the prompt is bytes"),
+        (iter([5]), TypeError, "the prompt is list_iterator"),
+        ([1.0, 2.0], TypeError, "must be integers"),
+        ([5, -1], ValueError, "token -1"),
+        ([[5], [5, 99999]], ValueError, "token 99999, and the model knows 0 to"),
+    ],
+)
+def test_what_is_no_prompt(tiny: tuple[Any, Any], prompt: Any, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        one(*tiny, prompt, {"const": 1}, max_tokens=5)
+
+
 @pytest.mark.parametrize("name", ["smc", "awrs", "rerank", "rejection", "asap", "mcmc"])
 def test_named_samplers_tend_to_the_truth(name: Any) -> None:
     world = trap()

@@ -180,25 +180,48 @@ class _Walk:
         return row
 
     def _repeat(self, node: Repeat, state: State) -> Row:
-        row = self._sequence([node.body] * min(node.low, 1), state)
-        for _ in range(node.low - 1):
-            row = self._then(row, node.body)
+        rows = self._copies(node.body, state, node.low, max(node.low, node.high))
         if node.high < 0:
-            return self._star(node.body, row)
-        for _ in range(node.high - node.low):
-            longer = dict(row)
-            for after, handle in self._then(row, node.body).items():
-                self._add(longer, after, handle)
-            if longer == row:
-                break
-            row = longer
-        return row
+            return self._star(node.body, rows[state])
+        self._rows.update(((id(node), start), (node, row)) for start, row in rows.items())
+        return rows[state]
 
-    def _then(self, row: Row, body: Node) -> Row:
-        longer: Row = {}
-        for middle, first in row.items():
-            self._lowering.budget.spend()
-            for after, second in self.forward(body, middle).items():
+    def _copies(self, body: Node, state: State, low: int, high: int) -> dict[State, Row]:
+        """From ``low`` to ``high`` copies of the body, from a state and maybe from others.
+
+        Each copy goes in front of those made before, for all states, so that a derivative takes off one copy
+        and leaves one regex: with copies put behind one another it would hold all of them.
+        """
+        depths = {state: 0}  # the least number of copies that leads to a state
+        for source in (found := [state]):
+            if depths[source] < high:
+                for after in self.forward(body, source):
+                    if after not in depths:
+                        depths[after] = depths[source] + 1
+                        found.append(after)
+        closed = depths[found[-1]] < high
+        rows: dict[State, Row] = {source: {source: self._lowering.epsilon} for source in found}
+        before = high  # copies that may still come in front
+        for is_optional, count in ((True, high - low), (False, low)):
+            for _ in range(count):
+                before -= 1
+                longer = {
+                    source: self._one_more(body, source, rows, is_optional)
+                    for source in found
+                    if closed or depths[source] <= before
+                }
+                if all(rows[source] == row for source, row in longer.items()):
+                    break
+                rows = longer
+            before = low
+        return rows if closed else {state: rows[state]}
+
+    def _one_more(self, body: Node, state: State, rows: dict[State, Row], is_optional: bool) -> Row:
+        """Put a copy of the body in front of what comes after it in each state."""
+        self._lowering.budget.spend()
+        longer: Row = {state: self._lowering.epsilon} if is_optional else {}
+        for middle, first in self.forward(body, state).items():
+            for after, second in rows[middle].items():
                 self._add(longer, after, self._lowering.join(first, second))
         return longer
 

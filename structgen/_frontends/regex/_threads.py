@@ -38,7 +38,7 @@ def threads_of(look: Look, pattern: str) -> tuple[frozenset[Thread], frozenset[T
     options = look.body.options if type(look.body) is Alternation else (look.body,)
     for option in options:
         parts = option.parts if type(option) is Concat else (option,)
-        bound = look.behind and parts[0] == _ast.AT_START
+        bound = look.behind and parts[:1] == (_ast.AT_START,)
         middle = parts[1:] if bound else parts
         if not all(part.plain or (not look.behind and _plain_but_for_end(part)) for part in middle):
             place = "a lookbehind" if look.behind else "a lookahead inside an unbounded repetition"
