@@ -75,9 +75,10 @@ bench: build
 wheel: $(VENV)/.installed
 	.ci/wheels $(CURDIR)/dist $(PYTHONS)
 
-# Minutes, and a download of torch: not part of `make test`. WHEEL=FILE tests one that is there.
+# Minutes, and a download of torch: not part of `make test`. WHEEL=FILE tests one that is there, with the Python
+# WHEEL_PYTHON.
 wheel-test: $(VENV)/.installed
-	.ci/wheel_test $(CURDIR)/build/wheel-test $(WHEEL)
+	.ci/wheel_test $(CURDIR)/build/wheel-test $(WHEEL) $(WHEEL_PYTHON)
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis

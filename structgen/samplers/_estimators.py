@@ -12,7 +12,8 @@ COLM 2025.
 """
 
 from collections.abc import Callable
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 NONE = -1
 """In place of a token: there is none."""
@@ -50,7 +51,8 @@ class Race(Protocol[Mass_co]):
         """
 
 
-class Outcome(NamedTuple, Generic[Mass]):
+@dataclass(frozen=True)
+class Outcome(Generic[Mass]):
     """A token and its weight, ``mass * numerator / denominator``."""
 
     token: int

@@ -124,9 +124,10 @@ class Expectation:
             if result is None:
                 self.tail += probability
                 continue
-            (token, mass, numerator, denominator), asked = result
-            if numerator:
-                self.weights[token] += probability * mass * Fraction(numerator, denominator)
+            outcome, asked = result
+            if outcome.numerator:
+                weight = outcome.mass * Fraction(outcome.numerator, outcome.denominator)
+                self.weights[outcome.token] += probability * weight
             self.calls += probability * len(asked)
             self.most_asked = max(self.most_asked, *(asked.count(t) for t in asked), 0)
         assert total == 1
