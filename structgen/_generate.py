@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from structgen._errors import AllParticlesDeadError
 from structgen._vocabulary import Vocabulary
@@ -87,7 +87,8 @@ def generate(
         Number of sequences, for a sampler that is given by its name; 1 for ``"mask"`` and 5 for the others
         by default.
     seed : int, optional
-        Makes the run reproducible. Prompts that run one by one have seeds that count up from it.
+        Makes the run reproducible. Seeds of prompts count up from it, so that what a prompt gets does not
+        depend on the others (but for what batches change in the model's own floating-point numbers).
     temperature : float
         Divides the model's logits. The model with its temperature is what is sampled from.
     critic : Potential, optional
@@ -98,9 +99,10 @@ def generate(
     progress : bool or callable
         Whether to show a progress bar; or what to call with the steps done and their greatest number.
     forced : {"single", "canonical"}, optional
-        For ``"mask"`` with one automaton: append text that the constraint leaves no choice about without a
-        forward pass for each token. ``"single"`` changes no probability; ``"canonical"`` saves more and
-        fixes the tokenisation of forced text. See :class:`structgen.samplers.LocallyConstrained`.
+        Append text that the constraint leaves no choice about without a forward pass for each token; for
+        constraints with an automaton, and all samplers but ``"rerank"`` and beams. ``"single"`` changes no
+        probability; ``"canonical"``, for ``"mask"`` with one automaton, saves more and fixes the
+        tokenisation of forced text. See :class:`structgen.samplers.LocallyConstrained`.
 
     Returns
     -------
@@ -167,13 +169,14 @@ def generate(
 
 
 def _with_forced(sampler: SequenceSampler, forced: Forced, tokenizer: Any) -> SequenceSampler:
-    if not isinstance(sampler, LocallyConstrained):
+    if isinstance(sampler, LocallyConstrained):
+        encode = sampler.encode or (None if tokenizer is None else encoder_of(tokenizer))
+        return dataclasses.replace(sampler, forced=forced, encode=encode)
+    if not dataclasses.is_dataclass(sampler) or not hasattr(sampler, "forced"):
         raise ValueError(
-            f"{type(sampler).__name__} draws every token, for it weighs them: forced={forced!r} goes with "
-            '"mask" only'
+            f"{type(sampler).__name__} takes every token from the model: leave out forced={forced!r}"
         )
-    encode = sampler.encode or (None if tokenizer is None else encoder_of(tokenizer))
-    return dataclasses.replace(sampler, forced=forced, encode=encode)
+    return cast(SequenceSampler, dataclasses.replace(cast(Any, sampler), forced=forced))
 
 
 def _models(

@@ -232,6 +232,9 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     ),
     f"{BENCH} gpu": Elsewhere("tests/bench/test_gpu.py::test_the_command_on_a_small_shape"),
     f"{BENCH} forced": Run("--samples 1 --max-tokens 200", why=FEW),
+    f"{BENCH} forced --samplers smc asap mcmc": Elsewhere(
+        "tests/bench/test_gpu.py::test_passes_of_samplers_that_weigh_tokens_are_counted"
+    ),
     f"{BENCH} kernels": Elsewhere("tests/bench/test_kernels.py::test_without_a_gpu_it_says_so"),
     f"{BENCH} freeze --sample 600": Elsewhere("tests/bench/test_freeze.py::test_the_command"),
     f"{BENCH} freeze --sample 600 --closed": Elsewhere("tests/bench/test_freeze.py::test_the_command"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from structgen.samplers import SamplingResult
 
 SAMPLERS = ("mask", "smc", "awrs", "rerank", "rejection", "asap", "mcmc", "dbs", "rpg")
+_ONE_BY_ONE = ("rejection", "asap", "mcmc", "rpg")
+_NEVER_FORCED = ("rerank", "dbs", "rpg")
 
 _EPILOG = """\b
 Examples:
@@ -37,6 +40,7 @@ Examples:
   structgen generate --grammar grammars:sql --sampler smc --particles 10 --seed 1 'SELECT all names: '
   structgen generate --regex '[0-9]{4}' --model path/to/model --prompts prompts.txt -o out.jsonl
   cat prompts.jsonl | structgen generate --schema schema.json --sampler dbs --particles 4
+  structgen generate --schema schema.json --forced canonical --batch-size 16 --prompts prompts.txt
   structgen generate --grammar grammars:json --sampler rpg --text 'A list: '
 
 \b
@@ -58,6 +62,7 @@ class _Settings:
     max_tokens: int
     seed: int | None
     temperature: float
+    forced: Literal["single", "canonical"] | None
 
 
 @click.command(epilog=_EPILOG)
@@ -100,6 +105,21 @@ class _Settings:
     help="Divides the model's logits.",
 )
 @click.option(
+    "--forced",
+    type=click.Choice(["single", "canonical"]),
+    help="Append text that has no alternative without a forward pass for each token. single: tokens that are "
+    "the only ones allowed, which changes no probability. canonical, with mask: besides, forced text as the "
+    "tokenizer writes it.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Prompts that run together, with mask, smc, awrs, rerank and dbs.",
+)
+@click.option(
     "--prompts",
     "prompt_files",
     multiple=True,
@@ -121,6 +141,8 @@ def generate(
     max_tokens: int,
     seed: int | None,
     temperature: float,
+    forced: Literal["single", "canonical"] | None,
+    batch_size: int,
     prompt_files: tuple[str, ...],
     as_text: bool,
     output: str | None,
@@ -133,28 +155,23 @@ def generate(
     log-probability and number of tokens.
     """
     constraint = _constraint(schema, grammar, regex, kind, compile_options)
+    _check_forced(forced, sampler)
     if not prompts and not prompt_files:
         if sys.stdin.isatty():
             raise click.UsageError(
                 "there is no prompt: write it behind the options, or name a file with --prompts"
             )
         prompt_files = (STDIN,)
-    settings = _Settings(sampler, particles, max_tokens, seed, temperature)
+    settings = _Settings(sampler, particles, max_tokens, seed, temperature, forced)
     model, tokenizer = load_model(model_name)
     with refusals(constraint.name):
         automaton = constraint.compile(vocabulary_of(model, tokenizer))
     failed = False
-    is_json = constraint.kind == "schema"
+    run = _Runner(model, tokenizer, automaton, constraint, settings)
+    size = run.batch_size(batch_size)
     with atomic_output(output) as stream:
-        for number, prompt in enumerate(_all_prompts(prompts, prompt_files)):
-            try:
-                record = _run(model, tokenizer, automaton, is_json, prompt, settings, number)
-            except SamplingError as error:
-                failed = True
-                click.echo(f"prompt {number + 1}: {error}", err=True)
-                record = {"prompt": prompt, "outputs": [], "error": str(error)}
-            except (StructgenError, ValueError) as error:
-                raise UnusableInputError(constraint.name, str(error)) from None
+        for record in _records(run, _all_prompts(prompts, prompt_files), size):
+            failed = failed or "error" in record
             if as_text:
                 text = record["outputs"][0]["text"] if record["outputs"] else ""
             else:
@@ -162,6 +179,16 @@ def generate(
             stream.write(text + "\n")
             stream.flush()
     return EXIT_PROBLEMS if failed else 0
+
+
+def _check_forced(forced: str | None, sampler: str) -> None:
+    if forced is not None and sampler in _NEVER_FORCED:
+        raise click.UsageError(f"--forced is not for --sampler {sampler}, which takes every token as it is")
+    if forced == "canonical" and sampler != "mask":
+        raise click.UsageError(
+            f"--forced canonical would change the distribution that {sampler} samples; --forced single is "
+            "exact"
+        )
 
 
 def _constraint(
@@ -210,97 +237,150 @@ def _prompt_of(line: str, place: str) -> str:
     return value
 
 
-def _run(
-    model: Any,
-    tokenizer: Any,
-    automaton: TokenAutomaton,
-    is_json: bool,
-    prompt: str,
-    settings: _Settings,
-    number: int,
-) -> dict[str, Any]:
-    seed = None if settings.seed is None else settings.seed + number
-    if settings.sampler == "rpg":
-        outputs = _penalised(model, tokenizer, automaton, prompt, settings, seed)
-        return {"prompt": prompt, "method": "rpg", "seed": seed, "outputs": _with_values(outputs, is_json)}
-    from structgen._generate import generate as run
-    from structgen.samplers import DiverseBeamSearch
-
-    sampler: Any = settings.sampler
-    if sampler == "dbs":
-        sampler = DiverseBeamSearch(groups=settings.particles or 4)
-    result = run(
-        model,
-        tokenizer,
-        prompt,
-        automaton,
-        sampler,
-        max_tokens=settings.max_tokens,
-        particles=None if settings.sampler == "dbs" else settings.particles,
-        seed=seed,
-        temperature=settings.temperature,
-        progress=False,
-    )
-    return _record(prompt, result, is_json)  # type: ignore[arg-type]  # one prompt has one result
+def _records(run: _Runner, prompts: Iterable[str], size: int) -> Iterator[dict[str, Any]]:
+    """Return the record of each prompt, in their order."""
+    numbered = enumerate(prompts)
+    while batch := list(itertools.islice(numbered, size)):
+        found = run.together(batch) if len(batch) > 1 else {}
+        for number, prompt in batch:
+            record = found.get(number) or run.alone(number, prompt)
+            if "error" in record:
+                click.echo(f"prompt {number + 1}: {record['error']}", err=True)
+            yield record
 
 
-def _record(prompt: str, result: SamplingResult, is_json: bool) -> dict[str, Any]:
-    sequences = sorted(result.sequences, key=lambda one: -one.weight)
-    outputs = [
-        {
-            "text": one.text,
-            "weight": one.weight,
-            "log_probability": one.log_probability,
-            "tokens": one.steps,
+@dataclass(frozen=True)
+class _Runner:
+    """Runs prompts under one constraint."""
+
+    model: Any
+    tokenizer: Any
+    automaton: TokenAutomaton
+    constraint: Constraint
+    settings: _Settings
+
+    def batch_size(self, wanted: int) -> int:
+        """Return how many prompts can run together; that changes no output."""
+        if self.settings.sampler in _ONE_BY_ONE:
+            return 1
+        if self.settings.forced is not None and wanted > 1:
+            from structgen.samplers import HuggingFaceModel
+
+            try:
+                HuggingFaceModel(self.model, self.automaton.vocabulary, [0]).check_ragged()
+            except ValueError:
+                return 1
+        return wanted
+
+    def together(self, batch: Sequence[tuple[int, str]]) -> dict[int, dict[str, Any]]:
+        """Return the records of those prompts of a batch that got any output.
+
+        The others say what is wrong when they run alone.
+        """
+        try:
+            results = self._generate([prompt for _, prompt in batch], batch[0][0])
+        except (StructgenError, ValueError):
+            return {}
+        return {
+            number: self._record(number, prompt, result)
+            for (number, prompt), result in zip(batch, results, strict=True)
+            if result.log_evidence > -math.inf
         }
-        for one in sequences
-        if one.weight > 0 and one.finished
-    ]
-    evidence = result.log_evidence
-    return {
-        "prompt": prompt,
-        "method": result.method,
-        "seed": result.seed,
-        "log_evidence": evidence if math.isfinite(evidence) else None,
-        "outputs": _with_values(outputs, is_json),
-    }
 
+    def alone(self, number: int, prompt: str) -> dict[str, Any]:
+        """Return the record of one prompt; its ``error`` where it got no output."""
+        try:
+            if self.settings.sampler == "rpg":
+                return self._penalised(number, prompt)
+            return self._record(number, prompt, self._generate(prompt, number))
+        except SamplingError as error:
+            return {"prompt": prompt, "outputs": [], "error": str(error)}
+        except (StructgenError, ValueError) as error:
+            raise UnusableInputError(self.constraint.name, str(error)) from None
 
-def _with_values(outputs: list[dict[str, Any]], is_json: bool) -> list[dict[str, Any]]:
-    if is_json:
-        return [{"text": one["text"], "value": json.loads(one["text"]), **one} for one in outputs]
-    return outputs
+    def _generate(self, prompt: str | list[str], number: int) -> Any:
+        """Return the result of a prompt, or of several, of which `number` is the first one's."""
+        from structgen._generate import generate as run
+        from structgen.samplers import DiverseBeamSearch
 
+        settings = self.settings
+        sampler: Any = settings.sampler
+        if sampler == "dbs":
+            sampler = DiverseBeamSearch(groups=settings.particles or 4)
+        return run(
+            self.model,
+            self.tokenizer,
+            prompt,
+            self.automaton,
+            sampler,
+            max_tokens=settings.max_tokens,
+            particles=None if settings.sampler == "dbs" else settings.particles,
+            seed=self._seed(number),
+            temperature=settings.temperature,
+            forced=settings.forced,
+            progress=False,
+        )
 
-def _penalised(
-    model: Any, tokenizer: Any, automaton: TokenAutomaton, prompt: str, settings: _Settings, seed: int | None
-) -> list[dict[str, Any]]:
-    """Sample with masks and the penalty on repeated structures."""
-    import torch
+    def _seed(self, number: int) -> int | None:
+        return None if self.settings.seed is None else self.settings.seed + number
 
-    from structgen.hf import AutomatonLogitsProcessor, GrammarRepetitionPenalty
+    def _record(self, number: int, prompt: str, result: SamplingResult) -> dict[str, Any]:
+        sequences = sorted(result.sequences, key=lambda one: -one.weight)
+        outputs = [
+            {
+                "text": one.text,
+                "weight": one.weight,
+                "log_probability": one.log_probability,
+                "tokens": one.steps,
+            }
+            for one in sequences
+            if one.weight > 0 and one.finished
+        ]
+        evidence = result.log_evidence
+        seed = self._seed(number)
+        return {
+            "prompt": prompt,
+            "method": result.method,
+            # Beams of a batch have one seed, which they do not need.
+            "seed": result.seed if seed is None else seed,
+            "log_evidence": evidence if math.isfinite(evidence) else None,
+            "outputs": self._with_values(outputs),
+        }
 
-    processors = [
-        AutomatonLogitsProcessor(automaton, finish_by=settings.max_tokens),
-        GrammarRepetitionPenalty(automaton),
-    ]
-    inputs = tokenizer(prompt, return_tensors="pt")
-    count = settings.particles or 1
-    if seed is not None:
-        torch.manual_seed(seed)
-    rows = model.generate(
-        **inputs,
-        logits_processor=processors,
-        do_sample=True,
-        temperature=settings.temperature,
-        top_k=0,
-        num_return_sequences=count,
-        max_new_tokens=settings.max_tokens,
-    )[:, inputs["input_ids"].shape[1] :].tolist()
-    ends = set(automaton.vocabulary.eos_token_ids)
-    outputs = []
-    for row in rows:
-        length = next((i for i, token in enumerate(row) if token in ends), len(row))
-        text = automaton.vocabulary.decode(row[:length]).decode("utf-8", "replace")
-        outputs.append({"text": text, "weight": 1 / count, "tokens": length + 1})
-    return outputs
+    def _with_values(self, outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if self.constraint.kind == "schema":
+            return [{"text": one["text"], "value": json.loads(one["text"]), **one} for one in outputs]
+        return outputs
+
+    def _penalised(self, number: int, prompt: str) -> dict[str, Any]:
+        """Sample with masks and the penalty on repeated structures."""
+        import torch
+
+        from structgen.hf import AutomatonLogitsProcessor, GrammarRepetitionPenalty
+
+        settings, vocabulary = self.settings, self.automaton.vocabulary
+        processors = [
+            AutomatonLogitsProcessor(self.automaton, finish_by=settings.max_tokens),
+            GrammarRepetitionPenalty(self.automaton),
+        ]
+        inputs = self.tokenizer(prompt, return_tensors="pt")
+        count = settings.particles or 1
+        seed = self._seed(number)
+        if seed is not None:
+            torch.manual_seed(seed)
+        rows = self.model.generate(
+            **inputs,
+            logits_processor=processors,
+            do_sample=True,
+            temperature=settings.temperature,
+            top_k=0,
+            num_return_sequences=count,
+            max_new_tokens=settings.max_tokens,
+        )[:, inputs["input_ids"].shape[1] :].tolist()
+        ends = set(vocabulary.eos_token_ids)
+        outputs = []
+        for row in rows:
+            length = next((i for i, token in enumerate(row) if token in ends), len(row))
+            text = vocabulary.decode(row[:length]).decode("utf-8", "replace")
+            outputs.append({"text": text, "weight": 1 / count, "tokens": length + 1})
+        return {"prompt": prompt, "method": "rpg", "seed": seed, "outputs": self._with_values(outputs)}

@@ -11,22 +11,38 @@ import torch
 from torch import Tensor
 from transformers.generation import (
     EosTokenCriteria,
+    EpsilonLogitsWarper,
+    EtaLogitsWarper,
     GenerateDecoderOnlyOutput,
     GenerationConfig,
     LogitsProcessorList,
     MaxLengthCriteria,
+    MinPLogitsWarper,
     StoppingCriteriaList,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
+    TypicalLogitsWarper,
 )
 
 from structgen._vocabulary import Vocabulary
 from structgen.samplers import SMC, Context, Potential, Product, SamplingResult, TokenSampler
 from structgen.samplers._choice import as_potential, token_sampler_for, vocabulary_of
+from structgen.samplers._language_models import Chunk, check_ragged
 from structgen.samplers._smc import all_dead
 
 _TOP_K_OF_TRANSFORMERS = 50
+
+# What looks at the scores of one position, and at nothing else.
+_LOCAL = (
+    EpsilonLogitsWarper,
+    EtaLogitsWarper,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
 
 
 @dataclasses.dataclass
@@ -64,6 +80,7 @@ def smc(
     critic: Potential | None = None,
     seed: int | None = None,
     on_dead: Literal["raise", "mark"] = "raise",
+    forced: Literal["single"] | None = None,
 ) -> SMCGeneration:
     """Return sequential Monte Carlo for ``model.generate(..., custom_generate=smc(...))``.
 
@@ -86,6 +103,8 @@ def smc(
     on_dead : {"raise", "mark"}
         What happens where all particles of a prompt died. ``"mark"``: its rows are what the particles had,
         without an end token, and their log-weights ``-inf``; the other prompts go on.
+    forced : {"single"}, optional
+        As of :class:`structgen.samplers.SMC`: runs of tokens that have no alternative cost one forward pass.
 
     Returns
     -------
@@ -112,6 +131,11 @@ def smc(
     Calling it raises ValueError for what has no meaning here: beams, encoder-decoder models, other stopping
     criteria than length and end tokens, ``output_scores`` and its like (rows are copied and dropped on the
     way), and end tokens that are none of the vocabulary's. Needs transformers 5.
+
+    With `forced`, it raises ValueError, too, for logits processors that may look at the tokens before (all
+    but temperature, ``top_k``, ``top_p``, ``min_p``, ``typical_p``, ``epsilon_cutoff`` and ``eta_cutoff``),
+    because rows then have padding within; for a static cache; and where rows differ in their forced text and
+    the model takes no positions or has a sliding window.
 
     Examples
     --------
@@ -142,7 +166,7 @@ def smc(
         token_sampler, scores = token_sampler_for(as_potential(constraint, found))
     if scores is not None:
         critic = scores if critic is None else Product(critic, scores)
-    sampler = SMC(SMC.particles if particles is None else particles, ess_threshold, resampling)
+    sampler = SMC(SMC.particles if particles is None else particles, ess_threshold, resampling, forced)
     return SMCGeneration(sampler, particles is None, token_sampler, critic, found, seed, on_dead == "raise")
 
 
@@ -188,11 +212,14 @@ class SMCGeneration:
         seed = int(torch.randint(2**62, ())) if self._seed is None else self._seed
         generator = torch.Generator(model.device).manual_seed(seed)
         max_tokens = generation_config.max_length - input_ids.shape[1]
+        processors = _processors(logits_processor, generation_config, model, top_k)
+        if sampler.forced is not None:
+            _refuse_with_forced(processors, model_kwargs)
         prepared = _Prepared(
             model,
             self._vocabulary,
             input_ids,
-            _processors(logits_processor, generation_config, model, top_k),
+            processors,
             generation_config,
             model_kwargs,
             rows,
@@ -290,13 +317,16 @@ class _PreparedRows:
 
     def logprobs(self) -> Tensor:
         if self._logprobs is None:
-            count = len(self._prepared.vocabulary)
-            logits = self._logits.clone()
-            # Padding of the model must not be among the best.
-            logits[:, count:] = -math.inf
-            scores = self._prepared.processors(self._ids.to(logits.device), logits)
-            self._logprobs = scores[:, :count].log_softmax(-1)
+            self._logprobs = self._logprobs_of(self._ids, self._logits)
         return self._logprobs
+
+    def _logprobs_of(self, ids: Tensor, logits: Tensor) -> Tensor:
+        count = len(self._prepared.vocabulary)
+        logits = logits.float().clone()
+        # Padding of the model must not be among the best.
+        logits[:, count:] = -math.inf
+        scores = self._prepared.processors(ids.to(logits.device), logits)
+        return scores[:, :count].log_softmax(-1)
 
     def append(self, tokens: Sequence[int]) -> None:
         column = torch.tensor(tokens, dtype=torch.long, device=self._ids.device).unsqueeze(1)
@@ -307,6 +337,33 @@ class _PreparedRows:
             **self._model_kwargs,
         )
         self._take(self._model(**inputs, return_dict=True))
+
+    def extend(self, tokens: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Add tokens to each row in one forward pass; see :class:`HuggingFaceRows`."""
+        if max(map(len, tokens)) == 1:
+            self.append([row[0] for row in tokens])
+            return [[] for _ in tokens]
+        chunk = Chunk(tokens, self._ids.device)
+        options = self._model_kwargs
+        if chunk.ragged:
+            check_ragged(self._model, "position_ids" in options and "attention_mask" in options)
+        self._ids = torch.cat([self._ids, chunk.tokens], dim=1)
+        # They are there for one more token already.
+        if (mask := options.get("attention_mask")) is not None:
+            options["attention_mask"] = torch.cat([mask[:, :-1], chunk.mask.to(mask)], dim=1)
+        if (positions := options.get("position_ids")) is not None:
+            added = (chunk.mask.cumsum(1) - 1).clamp(min=0).to(positions)
+            options["position_ids"] = torch.cat([positions[..., :-1], positions[..., -1:] + added], dim=-1)
+        inputs = self._model.prepare_inputs_for_generation(
+            self._ids, next_sequence_length=chunk.width if options.get("use_cache") else None, **options
+        )
+        if "logits_to_keep" in inputs:
+            inputs["logits_to_keep"] = chunk.width
+        outputs = self._model(**inputs, return_dict=True)
+        logits = outputs.logits[:, -chunk.width :]
+        self._take(outputs)
+        # What shapes them looks at no tokens.
+        return chunk.logprobs(logits, lambda part: self._logprobs_of(self._ids[:1], part))
 
     def select(self, index: Sequence[int]) -> None:
         count = len(self)
@@ -374,6 +431,20 @@ def _refuse(
                 f"generate() ends at {ends}, but the constraint's vocabulary at "
                 f"{list(vocabulary.eos_token_ids)}: make the vocabulary with eos_token_ids={ends}"
             )
+
+
+def _refuse_with_forced(processors: LogitsProcessorList, model_kwargs: dict[str, Any]) -> None:
+    """Raise ValueError for what rows with padding between their tokens can't do."""
+    for processor in processors:
+        if not isinstance(processor, _LOCAL):
+            raise ValueError(
+                f"{type(processor).__name__} may look at the tokens before, among which forced text leaves "
+                "padding: leave it out, or use forced=None"
+            )
+    if getattr(model_kwargs.get("past_key_values"), "is_compileable", False):
+        raise ValueError(
+            "a cache of fixed size cannot take padding: use a dynamic one with forced text, or forced=None"
+        )
 
 
 def _drawn(result: SamplingResult, rows: int, generator: torch.Generator) -> tuple[list[int], list[float]]:

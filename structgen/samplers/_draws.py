@@ -15,7 +15,7 @@ from structgen._errors import PotentialError
 from structgen.kernels import apply_masks
 from structgen.samplers._estimators import NONE, Outcome, geometric, recursive, two_loop
 from structgen.samplers._potentials import name_of
-from structgen.samplers._race import LogRace, check_number, races, uniform, working
+from structgen.samplers._race import LogRace, Randomness, check_number, races, uniform, working
 
 Estimator = Literal["recursive", "two_loop", "geometric"]
 
@@ -197,7 +197,7 @@ def run(
 # -- masks ----------------------------------------------------------------------------------
 
 
-def mask_draws(logprobs: Tensor, allowed: Tensor | None, generator: torch.Generator | None) -> list[Draw]:
+def mask_draws(logprobs: Tensor, allowed: Tensor | None, generator: Randomness) -> list[Draw]:
     """Draw a token of every row from its mask.
 
     Parameters
@@ -207,7 +207,7 @@ def mask_draws(logprobs: Tensor, allowed: Tensor | None, generator: torch.Genera
     allowed : Tensor or None
         Booleans, shape ``(n, V)``; or packed masks, int32 of shape ``(n, W)`` on the same device; or None
         where all tokens are allowed.
-    generator : torch.Generator or None
+    generator : torch.Generator or RowGenerators or None
         Source of randomness.
 
     Raises

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
@@ -11,9 +12,13 @@ from structgen._core import DEAD
 from structgen._errors import GuardDeadEnd
 from structgen._vocabulary import Vocabulary
 from structgen.samplers._context import Context
-from structgen.samplers._potentials import AutomatonPotential
+from structgen.samplers._potentials import AutomatonPotential, Potential, Product, prefix_score
+from structgen.samplers._run import automaton_part
+from structgen.samplers._token_samplers import AWRS, MaskSampler, MaskThenAWRS, Proposal, TokenSampler
 
 Forced = Literal["single", "canonical"]
+Single = Literal["single"]
+"""What does not change the distribution, and so all that a sampler that weighs tokens takes."""
 
 Encode = Callable[[str], Sequence[int]]
 """From a text to its tokens, without special ones."""
@@ -37,12 +42,20 @@ class ForcedText:
         could cross: these are left to the model (token healing).
     encode : callable, optional
         The tokenizer; ``"canonical"`` needs it.
+    guard : Potential, optional
+        What else the text has to satisfy: a token that it refuses is left to be drawn, which will fail.
     """
 
     def __init__(
-        self, potential: AutomatonPotential, vocabulary: Vocabulary, forced: Forced, encode: Encode | None
+        self,
+        potential: AutomatonPotential,
+        vocabulary: Vocabulary,
+        forced: Forced,
+        encode: Encode | None = None,
+        guard: Potential | None = None,
     ) -> None:
         check_forced(forced, encode)
+        self.guard = guard
         self._potential = potential
         self._states = potential.states
         self._tokens = vocabulary.tokens
@@ -53,8 +66,20 @@ class ForcedText:
         self._found: dict[tuple[int, bytes], list[int]] = {}
         self._cuts: dict[tuple[int, int], int] = {}
 
+    def follow(self, context: Context, room: int) -> list[Context]:
+        """Return the text with one token more, two more and so on, as :meth:`after` and the guard allow."""
+        found: list[Context] = []
+        for token in self.after(context, room):
+            context = context.extend(token)
+            if self.guard is not None and prefix_score(self.guard, context) == -float("inf"):
+                break
+            found.append(context)
+        return found
+
     def after(self, context: Context, room: int) -> list[int]:
         """Return the tokens that follow a text, at most `room` of them; end tokens are never among them.
+
+        The guard is not asked.
 
         Raises
         ------
@@ -154,6 +179,73 @@ class ForcedText:
         tail = ids[first:]
         same = missing == 0 and b"".join(self._tokens[token] for token in tail) == text
         return tail if same else []
+
+
+def forced_text(
+    sampler: object,
+    token_sampler: TokenSampler,
+    vocabulary: Vocabulary,
+    forced: Forced | None,
+    encode: Encode | None = None,
+) -> ForcedText | None:
+    """Return what tells forced tokens; None where none is asked for.
+
+    Raises
+    ------
+    ValueError
+        The token sampler's tokens can't be told to be forced.
+    """
+    if forced is None:
+        return None
+    whole = token_sampler.potential
+    automaton = automaton_part(whole)
+    if automaton is None:
+        raise ValueError(
+            f"{type(sampler).__name__} finds forced text by an automaton, and the constraint has none: use "
+            "forced=None"
+        )
+    if not _weighs_exactly(token_sampler):
+        raise ValueError(
+            f"{type(token_sampler).__name__} may cut forced tokens off, which only a draw would tell (top_k, "
+            "top_p, or a class of your own): use forced=None"
+        )
+    rest = (
+        [factor for factor in whole.factors if factor is not automaton] if isinstance(whole, Product) else []
+    )
+    if rest and forced == "canonical":
+        raise ValueError(
+            'forced="canonical" needs one automaton as the constraint, and there is more to ask: use '
+            'forced="single"'
+        )
+    guard = None if not rest else rest[0] if len(rest) == 1 else Product(*rest)
+    return ForcedText(automaton, vocabulary, forced, encode, guard)
+
+
+def _weighs_exactly(token_sampler: TokenSampler) -> bool:
+    """Tell whether the only token that is allowed has, on average, its probability as its weight."""
+    if isinstance(token_sampler, Proposal):
+        cuts = token_sampler.top_k is not None or (token_sampler.top_p or 1) < 1
+        return not cuts and _weighs_exactly(token_sampler.inner)
+    return isinstance(token_sampler, MaskSampler | MaskThenAWRS | AWRS)
+
+
+def check_single(forced: str | None, sampler: object) -> None:
+    """Raise ValueError for what a sampler that weighs its tokens can't do with forced text."""
+    if forced == "canonical":
+        raise ValueError(
+            f'forced="canonical" would change the distribution that {type(sampler).__name__} samples: use '
+            '"single", or LocallyConstrained'
+        )
+    if forced is not None:
+        check_forced(forced, None)
+
+
+def described(sampler: Any) -> str:
+    """Return the ``repr`` of a sampler: its settings, and `forced` where there is any."""
+    fields = [f.name for f in dataclasses.fields(sampler) if f.name != "forced" or sampler.forced is not None]
+    # An encoder has no name that would tell anything.
+    settings = ", ".join(f"{name}={getattr(sampler, name)!r}" for name in fields if name != "encode")
+    return f"{type(sampler).__name__}({settings})"
 
 
 def check_forced(forced: str, encode: Encode | None) -> None:

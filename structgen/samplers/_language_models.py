@@ -260,18 +260,72 @@ class HuggingFaceModel:
 
     def check_ragged(self) -> None:
         """Raise ValueError where rows of the batch cannot take different numbers of tokens at once."""
-        if not self._takes_positions:
-            raise ValueError(
-                f"{type(self._model).__name__} takes no position_ids, which rows with forced texts of "
-                "different lengths need: use one sequence at a time, or forced=None"
-            )
-        config = self._model.config.get_text_config()
-        # The window counts padding, so that it would reach less far back than it should.
-        if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
-            raise ValueError(
-                f"{type(self._model).__name__} has a sliding window, and rows with forced texts of different "
-                "lengths would have padding in it: use one sequence at a time, or forced=None"
-            )
+        check_ragged(self._model, self._takes_positions)
+
+
+class Chunk:
+    """Tokens that rows of a batch are given at once, padded in front of those rows that get fewer.
+
+    Parameters
+    ----------
+    tokens : sequence of sequence of int
+        Of each row, at least one; of some row, two.
+    device : torch.device
+
+    Attributes
+    ----------
+    tokens, mask : Tensor
+        Integers, shape (n, `width`): the tokens, and 1 where they are no padding.
+    width : int
+        Number of tokens of the longest row.
+    ragged : bool
+        Whether there is any padding.
+    """
+
+    def __init__(self, tokens: Sequence[Sequence[int]], device: torch.device) -> None:
+        self.width = max(map(len, tokens))
+        self._lengths = [len(row) for row in tokens]
+        padding = [self.width - length for length in self._lengths]
+        self.ragged = any(padding)
+        self.tokens = torch.tensor(
+            [[row[0]] * p + list(row) for p, row in zip(padding, tokens, strict=True)], device=device
+        )
+        self.mask = torch.tensor([[0] * p + [1] * (self.width - p) for p in padding], device=device)
+
+    def logprobs(self, logits: Tensor, logprobs_of: Callable[[Tensor], Tensor]) -> list[list[float]]:
+        """Return the log-probabilities of all tokens but each row's first.
+
+        Parameters
+        ----------
+        logits : Tensor
+            Shape (n, width, V): the model's after each token.
+        logprobs_of : callable
+            From logits (k, V) to log-probabilities.
+        """
+        # The logits in front of each token but a row's first.
+        ends = self.width - 1
+        places = [(i, j) for i, length in enumerate(self._lengths) for j in range(ends - length + 1, ends)]
+        rows, columns = torch.tensor(places, device=self.tokens.device).unbind(1)
+        found = logprobs_of(logits[rows.to(logits.device), columns.to(logits.device)])
+        wanted = self.tokens[rows, columns + 1].unsqueeze(1).to(found.device)
+        given = iter(found.gather(1, wanted).squeeze(1).tolist())
+        return [[next(given) for _ in range(length - 1)] for length in self._lengths]
+
+
+def check_ragged(model: Any, takes_positions: bool) -> None:
+    """Raise ValueError where rows of a model of transformers cannot have padding between their tokens."""
+    if not takes_positions:
+        raise ValueError(
+            f"{type(model).__name__} takes no position_ids, which rows with forced texts of different "
+            "lengths need: use one sequence at a time, or forced=None"
+        )
+    config = model.config.get_text_config()
+    # The window counts padding, so that it would reach less far back than it should.
+    if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
+        raise ValueError(
+            f"{type(model).__name__} has a sliding window, and rows with forced texts of different lengths "
+            "would have padding in it: use one sequence at a time, or forced=None"
+        )
 
 
 class HuggingFaceRows:
@@ -334,32 +388,22 @@ class HuggingFaceRows:
             raise ValueError(
                 'a cache of fixed size cannot take padding: use cache="dynamic" with forced text'
             )
-        longest = max(map(len, tokens))
-        if longest == 1:
+        if max(map(len, tokens)) == 1:
             self.append([row[0] for row in tokens])
             return [[] for _ in tokens]
         device = self._logprobs.device
-        padding = [longest - len(row) for row in tokens]
-        if any(padding):
+        chunk = Chunk(tokens, device)
+        if chunk.ragged:
             self._model.check_ragged()
             if self._mask is None:
                 self._mask = torch.ones((self._batch, self._length), dtype=torch.long, device=device)
         if self._mask is not None:
-            added = torch.tensor([[0] * p + [1] * (longest - p) for p in padding], device=device)
-            self._mask = torch.cat([self._mask, added], 1)
-        self._length += longest
-        chunk = torch.tensor(
-            [[row[0]] * p + list(row) for p, row in zip(padding, tokens, strict=True)], device=device
-        )
-        self._cache, logits = self._model.logits(chunk, self._cache, self._mask, longest)
+            self._mask = torch.cat([self._mask, chunk.mask], 1)
+        self._length += chunk.width
+        self._cache, logits = self._model.logits(chunk.tokens, self._cache, self._mask, chunk.width)
         self._logprobs = self._model.logprobs_of(logits[:, -1])
         self._order = None
-        # The logits in front of each token but a row's first.
-        places = [(i, j) for i, p in enumerate(padding) for j in range(p, longest - 1)]
-        rows, columns = torch.tensor(places, device=device).unbind(1)
-        logprobs = self._model.logprobs_of(logits[rows, columns])
-        given = iter(logprobs.gather(1, chunk[rows, columns + 1].unsqueeze(1)).squeeze(1).tolist())
-        return [[next(given) for _ in row[1:]] for row in tokens]
+        return chunk.logprobs(logits, self._model.logprobs_of)
 
     def select(self, index: Sequence[int]) -> None:
         if self._fixed and len(index) > self._batch:

@@ -2,16 +2,18 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence as SequenceOf
 
 import torch
 
 from structgen.samplers._context import Context
+from structgen.samplers._forced import ForcedText, Single, check_single, described, forced_text
 from structgen.samplers._language_models import LanguageModel
 from structgen.samplers._potentials import Potential, complete_score
 from structgen.samplers._resampling import log_mean_exp, normalise
 from structgen.samplers._results import Death, SamplingResult, Sequence
-from structgen.samplers._run import Lanes, Progress, Run, check_positive, check_start
-from structgen.samplers._smc import all_dead, draw_tokens
+from structgen.samplers._run import Lanes, Progress, Run, check_positive, check_start, skip
+from structgen.samplers._smc import all_dead, draw_each
 from structgen.samplers._token_samplers import TokenSampler
 
 _NEVER = -math.inf
@@ -34,12 +36,17 @@ class SuffixMCMC:
         equal weights.
     steps : int
         Proposals to each chain, after its beginning.
+    forced : {"single"}, optional
+        Append tokens that are the only ones allowed where they stand without drawing them, a whole run in
+        one forward pass, and read those that a proposal keeps in one, too. This changes no probability. See
+        :class:`SMC` for what it needs.
 
     Notes
     -----
     A proposal costs as many forward passes as the longest of the sequences has tokens, because rows restart
-    from the prompt. A chain without any valid sequence accepts the first one; if it gets none, it counts as
-    dead. `log_evidence` is the unbiased estimate from the chains' beginnings.
+    from the prompt; with `forced`, about as many as tokens are drawn for it. A chain without any valid
+    sequence accepts the first one; if it gets none, it counts as dead. `log_evidence` is the unbiased
+    estimate from the chains' beginnings.
 
     References
     ----------
@@ -50,8 +57,12 @@ class SuffixMCMC:
 
     particles: int = 5
     steps: int = 10
+    forced: Single | None = None
+
+    __repr__ = described
 
     def __post_init__(self) -> None:
+        check_single(self.forced, self)
         check_positive("particles", self.particles)
         if self.steps < 0:
             raise ValueError(f"steps is {self.steps}, and must not be negative")
@@ -119,7 +130,8 @@ class _Chains:
         self._deaths: list[Death] = []
         self._calls = 0
         self._drawn = 0
-        self._generator: torch.Generator | None = None
+        self._generator = run.generator
+        self._forced = forced_text(sampler, token_sampler, model.vocabulary, sampler.forced)
 
     def run(self) -> SamplingResult:
         count = self._sampler.particles
@@ -141,24 +153,17 @@ class _Chains:
         return self._result(states, log_evidence, accepted)
 
     def _uniforms(self, count: int) -> list[float]:
-        assert self._generator is not None
         device = self._generator.device
         numbers: list[float] = torch.rand(count, generator=self._generator, device=device).tolist()
         return numbers
 
     def _regenerate(self, chains: list[_Chain]) -> list[_Chain]:
         """Complete sequences, in place and as one batch; those that die stay unfinished."""
-        kept = [len(chain) for chain in chains]
         lanes = Lanes(self._model, len(chains), 1, self._max_tokens, self._run)
-        live = list(range(len(chains)))
-        for step in range(self._max_tokens):
-            drawing = [i for i in live if kept[i] <= step]
-            if drawing:
-                self._draw(step, drawing, chains, lanes)
-            live = [i for i in live if len(chains[i]) > step and not chains[i].finished]
-            if not live:
-                break
-            lanes.advance({i: chains[i].path[step + 1].token for i in live})
+        if self._forced is None:
+            self._complete(chains, lanes)
+        else:
+            self._complete_with(self._forced, chains, lanes)
         if self._critic is not None:
             with self._run.timed("constraint"):
                 for i, chain in enumerate(chains):
@@ -168,20 +173,75 @@ class _Chains:
                             self._deaths.append(Death(len(chain), i, "critic", chain.path[-1].text))
         return chains
 
-    def _draw(self, step: int, drawing: list[int], chains: list[_Chain], lanes: Lanes) -> None:
-        logprobs = lanes.logprobs(drawing)
-        self._generator = self._run.generator(logprobs.device)
-        last = step == self._max_tokens - 1
-        contexts = [chains[i].path[-1] for i in drawing]
+    def _complete(self, chains: list[_Chain], lanes: Lanes) -> None:
+        """Feed the rows one token at a time, also of what is kept."""
+        kept = [len(chain) for chain in chains]
+        live = list(range(len(chains)))
+        for step in range(self._max_tokens):
+            drawing = [i for i in live if kept[i] <= step]
+            if drawing:
+                self._draw(drawing, chains, lanes)
+            live = [i for i in live if len(chains[i]) > step and not chains[i].finished]
+            if not live:
+                break
+            lanes.advance({i: chains[i].path[step + 1].token for i in live})
+
+    def _complete_with(self, forced: ForcedText, chains: list[_Chain], lanes: Lanes) -> None:
+        """Feed the rows what is kept at once, and each token with the text that is forced behind it."""
+        live = list(range(len(chains)))
+        fed = dict.fromkeys(live, 0)
+        at_start = lanes.logprobs(live[:1])[0]
+        self._force(forced, chains)
+        drawing = [i for i in live if len(chains[i].path) == 1]
+        while live:
+            if drawing:
+                fed |= {i: len(chains[i]) for i in drawing}
+                self._draw(drawing, chains, lanes)
+                live = [i for i in live if len(chains[i].path) - 1 > fed[i] and not chains[i].finished]
+                self._force(forced, [chains[i] for i in live if i in drawing])
+            if live:
+                added = {i: [context.token for context in chains[i].path[fed[i] + 1 :]] for i in live}
+                logs = lanes.extend(added)
+                for i in live:
+                    first = [] if fed[i] else [float(at_start[added[i][0]])]
+                    self._credit(i, chains[i], [*first, *logs[i]])
+                live = [i for i in live if len(chains[i].path) - 1 >= fed[i] + len(added[i])]
+            drawing = live
+
+    def _force(self, forced: ForcedText, chains: SequenceOf[_Chain]) -> None:
+        """Add to chains what is forced; their log-probabilities come from the model later."""
         with self._run.timed("constraint"):
-            draws = draw_tokens(self._token_sampler, contexts, logprobs, last, self._generator)
+            for chain in chains:
+                found = forced.follow(chain.path[-1], self._max_tokens - 1 - len(chain))
+                chain.path += found
+                skip(self._generator, len(found))
+                if forced.guard is not None:
+                    self._calls += len(found)
+
+    def _credit(self, i: int, chain: _Chain, logs: SequenceOf[float]) -> None:
+        """Count the log-probabilities of forced tokens, the last ones of a chain."""
+        for log_p in logs[len(logs) - (len(chain) - len(chain.log_weights)) :]:
+            if log_p == _NEVER:
+                del chain.path[len(chain.log_weights) + 1 :]
+                self._deaths.append(Death(len(chain), i, "token", chain.path[-1].text))
+                return
+            chain.log_weights.append(log_p)
+            chain.log_probabilities.append(log_p)
+
+    def _draw(self, drawing: list[int], chains: list[_Chain], lanes: Lanes) -> None:
+        logprobs = lanes.logprobs(drawing)
+        contexts = [chains[i].path[-1] for i in drawing]
+        own = [self._generator] * len(drawing)
+        with self._run.timed("constraint"):
+            draws = draw_each(self._token_sampler, contexts, logprobs, self._max_tokens, own)
         tokens = torch.tensor([max(draw.token, 0) for draw in draws], device=logprobs.device)
         gained = logprobs.gather(1, tokens.unsqueeze(1)).squeeze(1).tolist()
         for i, draw, log_probability in zip(drawing, draws, gained, strict=True):
             self._calls += draw.calls
             chain = chains[i]
             if draw.log_weight == _NEVER:
-                self._deaths.append(Death(step, i, "length" if last else "token", chain.path[-1].text))
+                last = len(chain) == self._max_tokens - 1
+                self._deaths.append(Death(len(chain), i, "length" if last else "token", chain.path[-1].text))
                 continue
             self._drawn += 1
             chain.path.append(chain.path[-1].extend(draw.token))

@@ -11,14 +11,24 @@ from torch import Tensor
 from structgen._errors import NothingSatisfiesError, SamplingError
 from structgen.samplers._context import Context
 from structgen.samplers._draws import Draw, mask_draws
-from structgen.samplers._forced import Encode, Forced, ForcedText, check_forced
+from structgen.samplers._forced import (
+    Encode,
+    Forced,
+    ForcedText,
+    Single,
+    check_forced,
+    check_single,
+    described,
+    forced_text,
+)
 from structgen.samplers._language_models import LanguageModel
 from structgen.samplers._potentials import Potential
+from structgen.samplers._race import Randomness
 from structgen.samplers._resampling import log_mean_exp, normalise
 from structgen.samplers._results import Death, SamplingResult, Sequence
 from structgen.samplers._run import Progress, Run, budget_error, check_positive, check_start
 from structgen.samplers._smc import ParticleSampler, Population, all_dead
-from structgen.samplers._token_samplers import MaskSampler, TokenSampler
+from structgen.samplers._token_samplers import AWRS, RowSampler, TokenSampler
 from structgen.samplers._trie import Trie, Walk
 
 _NEVER = -math.inf
@@ -66,20 +76,10 @@ class LocallyConstrained(ParticleSampler):
         if self.forced is not None:
             check_forced(self.forced, self.encode)
 
-    def __repr__(self) -> str:
-        # The encoder has no name that would tell anything.
-        forced = "" if self.forced is None else f", forced={self.forced!r}"
-        return f"LocallyConstrained(particles={self.particles}{forced})"
+    __repr__ = described
 
     def _forced_text(self, model: LanguageModel, token_sampler: TokenSampler) -> ForcedText | None:
-        if self.forced is None:
-            return None
-        if not isinstance(token_sampler, MaskSampler):
-            raise ValueError(
-                f"forced text needs one automaton as the constraint, and {type(token_sampler).__name__} has "
-                "more to ask: use forced=None"
-            )
-        return ForcedText(token_sampler.potential, model.vocabulary, self.forced, self.encode)
+        return forced_text(self, token_sampler, model.vocabulary, self.forced, self.encode)
 
     def _population(
         self,
@@ -123,14 +123,14 @@ class SampleAndRerank(ParticleSampler):
         return Population(self.particles, model, unguided, max_tokens, critic, None, run, repr(self))
 
 
-class _Unguided:
+class _Unguided(RowSampler):
     """Draws from the model, and gives weight zero to what the potential refuses."""
 
     def __init__(self, potential: Potential) -> None:
         self.potential = potential
 
     def draw(
-        self, contexts: SequenceOf[Context], logprobs: Tensor, generator: torch.Generator | None
+        self, contexts: SequenceOf[Context], logprobs: Tensor, generator: Randomness = None
     ) -> list[Draw]:
         drawn = mask_draws(logprobs, None, generator)
         ends = frozenset(contexts[0].vocabulary.eos_token_ids)
@@ -165,6 +165,9 @@ class ExactRejection:
         default is `particles`.
     max_draws : int
         Give up after so many draws (finishing the batch).
+    forced : {"single"}, optional
+        Read runs of tokens that are the only ones allowed where they stand in one forward pass; each is
+        drawn with its probability all the same. This changes no probability.
 
     Notes
     -----
@@ -180,8 +183,12 @@ class ExactRejection:
     particles: int = 5
     batch: int | None = None
     max_draws: int = 1000
+    forced: Single | None = None
+
+    __repr__ = described
 
     def __post_init__(self) -> None:
+        check_single(self.forced, self)
         check_positive("particles", self.particles)
         check_positive("batch", self.batch)
         check_positive("max_draws", self.max_draws)
@@ -209,7 +216,8 @@ class ExactRejection:
         _refuse_critic(self, critic)
         root = Context.root(model.vocabulary)
         check_start(root, (token_sampler.potential,), max_tokens)
-        trie = Trie(token_sampler.potential, root, max_tokens)
+        forced = forced_text(self, _asking(token_sampler), model.vocabulary, self.forced)
+        trie = Trie(token_sampler.potential, root, max_tokens, forced)
         accepted: list[Walk] = []
         estimates: list[float] = []
         rejected: list[Death] = []
@@ -275,6 +283,9 @@ class GrammarAligned:
         Weight the sequences by the model's probability over that of the draw. With it, expectations are right
         from the first sequence on, and sequences that die count as draws of weight zero. Without it, all
         sequences that live have equal weights, as in the paper.
+    forced : {"single"}, optional
+        Append tokens that are the only ones allowed where they stand without drawing them, a whole run in
+        one forward pass. This changes no probability and no weight.
 
     References
     ----------
@@ -285,8 +296,12 @@ class GrammarAligned:
     batch: int | None = None
     warm_up: int = 0
     weighted: bool = True
+    forced: Single | None = None
+
+    __repr__ = described
 
     def __post_init__(self) -> None:
+        check_single(self.forced, self)
         check_positive("particles", self.particles)
         check_positive("batch", self.batch)
         if self.warm_up < 0:
@@ -307,7 +322,8 @@ class GrammarAligned:
         _refuse_critic(self, critic)
         root = Context.root(model.vocabulary)
         check_start(root, (token_sampler.potential,), max_tokens)
-        trie = Trie(token_sampler.potential, root, max_tokens)
+        forced = forced_text(self, _asking(token_sampler), model.vocabulary, self.forced)
+        trie = Trie(token_sampler.potential, root, max_tokens, forced)
         batch = self.batch or self.particles
         walks: list[Walk] = []
         with Run(seed, generator, progress, self.warm_up + self.particles) as run:
@@ -335,6 +351,11 @@ class GrammarAligned:
         if result.log_evidence == _NEVER:
             raise all_dead(result, token_sampler.potential, root, max_tokens)
         return result
+
+
+def _asking(token_sampler: TokenSampler) -> TokenSampler:
+    """Return what stands for a token sampler of which only the potential is used."""
+    return AWRS(token_sampler.potential)
 
 
 def _deaths(walks: SequenceOf[Walk], max_tokens: int, first: int) -> list[Death]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +29,23 @@ _GREATEST = 600.0
 _CHUNK = 8
 
 
-def races(logprobs: Tensor, generator: torch.Generator | None) -> list[LogRace]:
+@dataclasses.dataclass(frozen=True)
+class RowGenerators:
+    """The random numbers of a batch: rows that lie together have a generator of their own."""
+
+    parts: Sequence[tuple[torch.Generator, int]]
+    """The generators, and how many rows each of them serves."""
+
+    def rows(self) -> list[torch.Generator]:
+        """Return the generator of each row."""
+        return [generator for generator, count in self.parts for _ in range(count)]
+
+
+Randomness: TypeAlias = torch.Generator | RowGenerators | None
+"""Where random numbers come from; None is PyTorch's own generator."""
+
+
+def races(logprobs: Tensor, generator: Randomness) -> list[LogRace]:
     """Return a race for every row.
 
     Parameters
@@ -34,7 +53,7 @@ def races(logprobs: Tensor, generator: torch.Generator | None) -> list[LogRace]:
     logprobs : Tensor
         Floating point, shape ``(n, V)``, normalised, on any device. They are left as they are, and must not
         change as long as the races are used.
-    generator : torch.Generator or None
+    generator : torch.Generator or RowGenerators or None
         Source of randomness.
 
     Raises
@@ -54,7 +73,8 @@ def races(logprobs: Tensor, generator: torch.Generator | None) -> list[LogRace]:
                 "the probabilities add up to more than floats hold: pass torch.log_softmax(logits, dim=-1)"
             )
     randoms = uniform((len(logprobs), _CHUNK), logprobs.device, generator).tolist()
-    return [LogRace(*row, generator) for row in zip(logprobs, weights, sums, randoms, strict=True)]
+    own = generator.rows() if isinstance(generator, RowGenerators) else [generator] * len(logprobs)
+    return [LogRace(*row) for row in zip(logprobs, weights, sums, randoms, own, strict=True)]
 
 
 def _weigh(logprobs: Tensor) -> tuple[Tensor, npt.NDArray[np.float64]]:
@@ -82,10 +102,21 @@ def working(logprobs: Tensor) -> Tensor:
     return logprobs.to("cpu" if logprobs.device.type == "mps" else logprobs.device, torch.float64)
 
 
-def uniform(shape: tuple[int, ...], device: torch.device, generator: torch.Generator | None) -> Tensor:
+def uniform(shape: tuple[int, ...], device: torch.device, generator: Randomness) -> Tensor:
     """Return random numbers in [0, 1); the same on every device where the generator is on the host."""
+    if isinstance(generator, RowGenerators):
+        found = torch.cat([_rand((count, *shape[1:]), device, one) for one, count in generator.parts])
+    else:
+        found = _rand(shape, device, generator)
+    if device.type == "cuda" and found.device.type == "cpu":
+        # A copy from other memory would wait for all that the device has to do.
+        return found.pin_memory().to(device, non_blocking=True)
+    return found.to(device)
+
+
+def _rand(shape: tuple[int, ...], device: torch.device, generator: torch.Generator | None) -> Tensor:
     source = device if generator is None else generator.device
-    return torch.rand(shape, dtype=torch.float64, device=source, generator=generator).to(device)
+    return torch.rand(shape, dtype=torch.float64, device=source, generator=generator)
 
 
 class LogRace:

@@ -30,6 +30,9 @@ class Run:
         See `Progress`.
     total : int
         The greatest number of steps of progress.
+    prompts : int
+        Number of prompts, whose seeds count up from `seed`: what one of them draws does not depend on the
+        others. A generator serves all of them.
     """
 
     def __init__(
@@ -38,24 +41,31 @@ class Run:
         generator: torch.Generator | None,
         progress: Progress | None,
         total: int,
+        prompts: int = 1,
     ) -> None:
         if seed is not None and generator is not None:
             raise ValueError("give a seed or a generator, not both")
-        if seed is None and generator is None:
-            seed = int(torch.randint(2**62, ()))
-        self.seed = seed
-        self._generator = generator
+        self.seeds: list[int | None] = [None] * prompts
+        self.generators = [generator] * prompts if generator is not None else []
+        if generator is None:
+            first = int(torch.randint(2**62, ())) if seed is None else seed
+            self.seeds = [first + i for i in range(prompts)]
+            # They live on the host: a seed means the same on every device.
+            self.generators = [torch.Generator().manual_seed(first + i) for i in range(prompts)]
         self._began = time.perf_counter()
         self._seconds: dict[Part, float] = {"model": 0.0, "constraint": 0.0}
         self._report, self._close = _reporter(progress, total)
         self._total = total
 
-    def generator(self, device: torch.device) -> torch.Generator:
-        """Return the generator; one made from the seed lives on the device of the first logits."""
-        if self._generator is None:
-            assert self.seed is not None
-            self._generator = torch.Generator(device).manual_seed(self.seed)
-        return self._generator
+    @property
+    def seed(self) -> int | None:
+        """The seed of the first prompt, or None where a generator was given."""
+        return self.seeds[0]
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The generator of the first prompt."""
+        return self.generators[0]
 
     @contextmanager
     def timed(self, part: Part) -> Iterator[None]:
@@ -276,6 +286,15 @@ def fewest_tokens(text: bytes, root: Context) -> int | None:
         ]
         fewest.append(min(counts) + 1 if counts else None)
     return None if fewest[-1] is None else fewest[-1] + 1
+
+
+def skip(generator: torch.Generator, count: int) -> None:
+    """Take as many random numbers as so many draws from masks take.
+
+    Where forced tokens take them, too, one sequence that is drawn alone is the same for a seed whether
+    forced tokens are drawn or not.
+    """
+    torch.rand(count, dtype=torch.float64, generator=generator, device=generator.device)
 
 
 def check_positive(name: str, value: int | None) -> None:

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
@@ -15,12 +16,13 @@ from structgen._errors import AllParticlesDeadError, BudgetError
 from structgen.samplers import _resampling
 from structgen.samplers._context import Context
 from structgen.samplers._draws import Draw, mask_draws
-from structgen.samplers._forced import ForcedText
+from structgen.samplers._forced import ForcedText, Single, check_single, described, forced_text
 from structgen.samplers._language_models import LanguageModel
 from structgen.samplers._potentials import Potential, checked_score
+from structgen.samplers._race import Randomness, RowGenerators
 from structgen.samplers._results import Cause, Death, SamplingResult, Sequence
-from structgen.samplers._run import Lanes, Progress, Run, budget_error, check_start
-from structgen.samplers._token_samplers import TokenSampler, for_run, masks_ahead
+from structgen.samplers._run import Lanes, Progress, Run, budget_error, check_start, skip
+from structgen.samplers._token_samplers import TokenSampler, draw_rows, for_run, masks_ahead
 
 _NEVER = -math.inf
 
@@ -115,8 +117,12 @@ class ParticleSampler(abc.ABC):
         ----------
         model : LanguageModel
             With an attribute `prompts`, their number P. It begins P times as many rows as it is asked for.
-        token_sampler, max_tokens, seed, generator, progress, critic
+        token_sampler, max_tokens, progress, critic
             As of :meth:`run`, and for all prompts.
+        seed, generator
+            Seeds of the prompts count up from `seed`, so that each is sampled as :meth:`run` would sample it
+            with its seed (as far as the model computes the same for a row of any batch). A generator serves
+            all prompts.
 
         Returns
         -------
@@ -129,13 +135,16 @@ class ParticleSampler(abc.ABC):
         NothingSatisfiesError, BudgetError, PotentialError
             As of :meth:`run`; a `BudgetError` only where it is certain without trying.
         """
-        with Run(seed, generator, progress, max_tokens) as run:
+        prompts = getattr(model, "prompts", 1)
+        with Run(seed, generator, progress, max_tokens, prompts) as run:
             populations = [
-                self._population(model, token_sampler, max_tokens, critic, run)
-                for _ in range(getattr(model, "prompts", 1))
+                self._population(model, token_sampler, max_tokens, critic, run) for _ in range(prompts)
             ]
             advance(populations, model, max_tokens, run, self._forced_text(model, token_sampler))
-            return [population.result(equal=self._equal) for population in populations]
+            results = [population.result(equal=self._equal) for population in populations]
+            return [
+                dataclasses.replace(result, seed=one) for result, one in zip(results, run.seeds, strict=True)
+            ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,6 +165,17 @@ class SMC(ParticleSampler):
         sampling. 1 resamples as soon as weights differ.
     resampling : {"stratified", "systematic", "residual", "multinomial"}
         The scheme.
+    forced : {"single"}, optional
+        Append tokens that are the only ones allowed where they stand without drawing them, a whole run in
+        one forward pass; the default is to draw every token. The weights have the model's probabilities of
+        these tokens all the same, so that the target and what is unbiased stay as they are. Only tokens that
+        are drawn count as steps: particles are compared, and resampled, each at the end of its forced text.
+
+    Notes
+    -----
+    Forced tokens need an automaton in the constraint, and a language model whose rows have a method
+    ``extend``: see :class:`LocallyConstrained`. Where a sampler that has no masks (:class:`AWRS`) would
+    estimate the weight of a forced token, it is exact.
 
     References
     ----------
@@ -167,8 +187,12 @@ class SMC(ParticleSampler):
     particles: int = 5
     ess_threshold: float = 0.5
     resampling: str = "stratified"
+    forced: Single | None = None
+
+    __repr__ = described
 
     def __post_init__(self) -> None:
+        check_single(self.forced, self)
         if self.particles < 1:
             raise ValueError(f"particles is {self.particles}, and must be at least 1")
         if not 0 <= self.ess_threshold <= 1:
@@ -187,6 +211,9 @@ class SMC(ParticleSampler):
     ) -> "Population":
         return Population(self.particles, model, token_sampler, max_tokens, critic, self, run, repr(self))
 
+    def _forced_text(self, model: LanguageModel, token_sampler: TokenSampler) -> ForcedText | None:
+        return forced_text(self, token_sampler, model.vocabulary, self.forced)
+
 
 def advance(
     populations: SequenceOf["Population"],
@@ -198,6 +225,7 @@ def advance(
     """Step until every particle has finished or died; population g follows the model's prompt g."""
     count = len(populations[0].contexts)
     lanes = Lanes(model, count, len(populations), max_tokens, run)
+    generators = run.generators
     # Of each particle, by its row in a full batch: its population, and its number there.
     places = [(population, i) for population in populations for i in range(count)]
     live = list(range(len(places)))
@@ -209,15 +237,17 @@ def advance(
         if not live:
             break
         logprobs = lanes.logprobs(live)
-        generator = run.generator(logprobs.device)
         contexts = _contexts(places, live)
+        own = [generators[row // count] for row in live]
         with run.timed("constraint"):
-            draws = _draws(token_sampler, contexts, logprobs, max_tokens, generator)
+            draws = draw_each(token_sampler, contexts, logprobs, max_tokens, own)
         chosen = torch.tensor([max(draw.token, 0) for draw in draws], device=logprobs.device)
         gained = logprobs.gather(1, chosen.unsqueeze(1)).squeeze(1).tolist()
         drawn = dict(zip(live, zip(draws, gained, strict=True), strict=True))
         ancestors: list[int] = []
-        for first, population in zip(range(0, len(places), count), populations, strict=True):
+        for first, population, generator in zip(
+            range(0, len(places), count), populations, generators, strict=True
+        ):
             part = {row - first: drawn[row] for row in range(first, first + count) if row in drawn}
             found = population.step(step, part, generator) if part else range(count)
             ancestors += [first + i for i in found]
@@ -229,7 +259,7 @@ def advance(
         pieces: dict[int, list[int]] = {}
         if forced is not None:
             with run.timed("constraint"):
-                pieces = {row: places[row][0].force(places[row][1], forced) for row in live}
+                pieces = _pieces(places, live, forced, generators)
         if ahead is not None:
             with run.timed("constraint"):
                 # The last token is an end token, whatever the mask.
@@ -253,12 +283,26 @@ def _live(places: SequenceOf[tuple["Population", int]]) -> list[int]:
     return [row for row, (population, i) in enumerate(places) if population.lives(i)]
 
 
+def _pieces(
+    places: SequenceOf[tuple["Population", int]],
+    rows: SequenceOf[int],
+    forced: ForcedText,
+    generators: SequenceOf[torch.Generator],
+) -> dict[int, list[int]]:
+    """Give particles the tokens that their texts force, and return these."""
+    pieces = {row: places[row][0].force(places[row][1], forced) for row in rows}
+    count = len(places) // len(generators)
+    for row, piece in pieces.items():
+        skip(generators[row // count], len(piece))
+    return pieces
+
+
 def _force_start(
     places: SequenceOf[tuple["Population", int]], lanes: Lanes, forced: ForcedText, run: Run
 ) -> list[int]:
     """Give every particle the tokens that the text has to begin with; return those that live."""
     with run.timed("constraint"):
-        pieces = {row: population.force(i, forced) for row, (population, i) in enumerate(places)}
+        pieces = _pieces(places, range(len(places)), forced, run.generators)
     # All texts begin in the same state.
     piece = pieces[0]
     if piece:
@@ -280,24 +324,34 @@ def _credit(
     return _live(places)
 
 
-def _draws(
+def draw_each(
     token_sampler: TokenSampler,
     contexts: SequenceOf[Context],
     logprobs: Tensor,
     max_tokens: int,
-    generator: torch.Generator,
+    generators: SequenceOf[torch.Generator],
 ) -> SequenceOf[Draw]:
-    """Draw a token of each row; rows with forced text do not all get to their last one at the same step."""
+    """Draw a token of each row by a generator of its own.
+
+    Rows with forced text do not all get to their last token at the same step.
+    """
     last = [context.length == max_tokens - 1 for context in contexts]
     if all(last) or not any(last):
-        return draw_tokens(token_sampler, contexts, logprobs, last[0], generator)
+        return draw_tokens(token_sampler, contexts, logprobs, last[0], _of_rows(generators))
     found: dict[int, Draw] = {}
     for kind in (False, True):
         rows = [row for row, is_last in enumerate(last) if is_last == kind]
         part = logprobs[torch.tensor(rows, device=logprobs.device)]
-        draws = draw_tokens(token_sampler, [contexts[row] for row in rows], part, kind, generator)
+        own = _of_rows([generators[row] for row in rows])
+        draws = draw_tokens(token_sampler, [contexts[row] for row in rows], part, kind, own)
         found.update(zip(rows, draws, strict=True))
     return [found[row] for row in range(len(contexts))]
+
+
+def _of_rows(generators: SequenceOf[torch.Generator]) -> Randomness:
+    """Return where rows of a batch have their random numbers from; those of a prompt lie together."""
+    parts = [(one, len(list(rows))) for one, rows in itertools.groupby(generators)]
+    return parts[0][0] if len(parts) == 1 else RowGenerators(parts)
 
 
 class Population:
@@ -362,9 +416,12 @@ class Population:
     def force(self, particle: int, forced: ForcedText) -> list[int]:
         """Add the tokens to a particle that its text forces, and return them; one more token has room."""
         context = self.contexts[particle]
-        tokens = forced.after(context, self._max_tokens - 1 - context.length)
-        self.contexts[particle] = context.extend_all(tokens)
-        return tokens
+        found = forced.follow(context, self._max_tokens - 1 - context.length)
+        if found:
+            self.contexts[particle] = found[-1]
+        if forced.guard is not None:
+            self._calls += len(found)
+        return [one.token for one in found]
 
     def credit(self, particle: int, logprobs: SequenceOf[float], forced: int) -> None:
         """Count the model's log-probabilities of the tokens, so many, that were forced last."""
@@ -481,7 +538,7 @@ def draw_tokens(
     contexts: SequenceOf[Context],
     logprobs: Tensor,
     last: bool,
-    generator: torch.Generator,
+    generator: Randomness,
 ) -> SequenceOf[Draw]:
     """Draw a token of each row; as the last one, an end token where the text may end.
 
@@ -489,7 +546,7 @@ def draw_tokens(
     proposal cuts off, as it would at any other step.
     """
     if not last:
-        return token_sampler.draw(contexts, logprobs, generator)
+        return draw_rows(token_sampler, contexts, logprobs, generator)
     may_end = [score > _NEVER for score in token_sampler.potential.complete_many(contexts)]
     allowed = torch.zeros(logprobs.shape, dtype=torch.bool)
     allowed[:, list(contexts[0].vocabulary.eos_token_ids)] = torch.tensor(may_end).unsqueeze(1)

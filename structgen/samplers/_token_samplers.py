@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import copy
 import math
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ from structgen.samplers._potentials import (
     complete_score,
     prefix_score,
 )
-from structgen.samplers._race import races
+from structgen.samplers._race import Randomness, RowGenerators, races
 
 
 @runtime_checkable
@@ -69,7 +70,15 @@ class TokenSampler(Protocol):
         """
 
 
-class MaskSampler:
+class RowSampler(abc.ABC):
+    """A token sampler whose rows may each have a generator of their own."""
+
+    @abc.abstractmethod
+    def draw(self, contexts: Sequence[Context], logprobs: Tensor, generator: Randomness = None) -> list[Draw]:
+        """Draw the next token of every row; see :meth:`TokenSampler.draw`."""
+
+
+class MaskSampler(RowSampler):
     """Draws from an automaton's mask; the weight is the mask's probability, exactly.
 
     Parameters
@@ -86,9 +95,7 @@ class MaskSampler:
         """Return a sampler for one run, which fills masks ahead."""
         return _with_masks_ahead(self, self.potential)
 
-    def draw(
-        self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
-    ) -> list[Draw]:
+    def draw(self, contexts: Sequence[Context], logprobs: Tensor, generator: Randomness = None) -> list[Draw]:
         """Draw the next token of every row; see :meth:`TokenSampler.draw`. There are no calls."""
         _check_batch(contexts, logprobs)
         if not contexts:
@@ -96,7 +103,7 @@ class MaskSampler:
         return mask_draws(logprobs, self._masks(contexts, logprobs.device), generator)
 
 
-class AWRS:
+class AWRS(RowSampler):
     """Adaptive weighted rejection: asks a potential about one token at a time.
 
     Parameters
@@ -126,9 +133,7 @@ class AWRS:
         self.max_accepts = max_accepts
         self.max_rejects = max_rejects
 
-    def draw(
-        self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
-    ) -> list[Draw]:
+    def draw(self, contexts: Sequence[Context], logprobs: Tensor, generator: Randomness = None) -> list[Draw]:
         """Draw the next token of every row; see :meth:`TokenSampler.draw`."""
         _check_batch(contexts, logprobs)
         if not contexts:
@@ -143,7 +148,7 @@ class AWRS:
         return self.estimator, self.max_accepts, self.max_rejects
 
 
-class MaskThenAWRS:
+class MaskThenAWRS(RowSampler):
     """An automaton's mask proposes, and a guard is asked about one token of it at a time.
 
     The weight is the mask's probability, exactly, times the weight of adaptive weighted rejection from the
@@ -177,9 +182,7 @@ class MaskThenAWRS:
         """Return a sampler for one run, which fills masks ahead."""
         return _with_masks_ahead(self, self._mask)
 
-    def draw(
-        self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
-    ) -> list[Draw]:
+    def draw(self, contexts: Sequence[Context], logprobs: Tensor, generator: Randomness = None) -> list[Draw]:
         """Draw the next token of every row; see :meth:`TokenSampler.draw`. The guard's calls count."""
         _check_batch(contexts, logprobs)
         if not contexts:
@@ -192,7 +195,7 @@ class MaskThenAWRS:
         ]
 
 
-class Proposal:
+class Proposal(RowSampler):
     """Another sampler on a sharpened or truncated distribution, with weights that make up for it.
 
     The inner sampler sees q, the row's distribution p after temperature, top-k and top-p, in this order; its
@@ -246,14 +249,12 @@ class Proposal:
         """The inner sampler's masks that are filled ahead."""
         return masks_ahead(self.inner)
 
-    def draw(
-        self, contexts: Sequence[Context], logprobs: Tensor, generator: torch.Generator | None = None
-    ) -> list[Draw]:
+    def draw(self, contexts: Sequence[Context], logprobs: Tensor, generator: Randomness = None) -> list[Draw]:
         """Draw the next token of every row; see :meth:`TokenSampler.draw`."""
         _check_batch(contexts, logprobs)
         target = logprobs.double()
         proposal = self._proposal(target)
-        draws = self.inner.draw(contexts, proposal, generator)
+        draws = draw_rows(self.inner, contexts, proposal, generator)
         tokens = torch.tensor([max(draw.token, 0) for draw in draws], device=target.device)[:, None]
         ratios = (target.gather(-1, tokens) - proposal.gather(-1, tokens))[:, 0].tolist()
         return [
@@ -333,6 +334,21 @@ def _check_batch(contexts: Sequence[Context], logprobs: Tensor) -> None:
             f"logprobs must be floats of shape ({len(contexts)}, V) for {len(contexts)} contexts, "
             f"not {logprobs.dtype} {tuple(logprobs.shape)}"
         )
+
+
+def draw_rows(
+    token_sampler: TokenSampler, contexts: Sequence[Context], logprobs: Tensor, generator: Randomness
+) -> list[Draw]:
+    """Draw the next token of every row; samplers of users never see more than one generator."""
+    if isinstance(token_sampler, RowSampler):
+        return token_sampler.draw(contexts, logprobs, generator)
+    if not isinstance(generator, RowGenerators):
+        return token_sampler.draw(contexts, logprobs, generator)
+    draws: list[Draw] = []
+    for one, count in generator.parts:
+        rows = slice(len(draws), len(draws) + count)
+        draws += token_sampler.draw(contexts[rows], logprobs[rows], one)
+    return draws
 
 
 def for_run(token_sampler: TokenSampler) -> TokenSampler:

@@ -3,15 +3,17 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from structgen.samplers._context import Context
 from structgen.samplers._draws import awrs_draw, fit, mask_draws, unpack
+from structgen.samplers._forced import ForcedText
 from structgen.samplers._language_models import LanguageModel
 from structgen.samplers._potentials import Potential, complete_score, prefix_score
+from structgen.samplers._race import uniform
 from structgen.samplers._run import Lanes, Run, automaton_part
 
 _NEVER = -math.inf
@@ -65,9 +67,14 @@ class Trie:
         The empty text.
     max_tokens : int
         Longer sequences are excluded.
+    forced : ForcedText, optional
+        Tells tokens whose draw needs no more of the model than their own probability.
     """
 
-    def __init__(self, potential: Potential, root: Context, max_tokens: int) -> None:
+    def __init__(
+        self, potential: Potential, root: Context, max_tokens: int, forced: ForcedText | None = None
+    ) -> None:
+        self._forced = forced
         self._potential = potential
         self._automaton = automaton_part(potential)
         self._masks_tell_all = self._automaton is potential
@@ -99,34 +106,92 @@ class Trie:
         walks = [Walk(self.root, self.root.context) for _ in range(count)]
         touched: list[Node] = []
         lanes = Lanes(model, count, 1, self._max_tokens, run)
+        pieces: dict[int, list[int]] = {}
         live = list(range(count))
-        for step in range(self._max_tokens):
+        if self._forced is not None:
+            # All begin at the root.
+            piece = self._piece(self.root, run)
+            if piece:
+                pieces = dict.fromkeys(live, piece)
+                first = float(lanes.logprobs(live)[0, piece[0]])
+                logs = {i: [first, *more] for i, more in lanes.extend(pieces).items()}
+                touched += self._take(walks, pieces, logs, run, masked)
+                live = [i for i in live if not walks[i].dead]
+        while live:
             logprobs = lanes.logprobs(live)
             nodes = list(dict.fromkeys(walks[i].node for i in live))
-            self._step([walks[i] for i in live], nodes, logprobs, step, run, masked)
+            self._step([walks[i] for i in live], nodes, logprobs, run, masked)
             touched += nodes
             live = [i for i in live if not walks[i].accepted and not walks[i].dead]
             if not live:
                 break
-            if step + 1 < self._max_tokens:
-                lanes.advance({i: walks[i].context.token for i in live})
+            tokens = {i: walks[i].context.token for i in live}
+            if self._forced is None:
+                lanes.advance(tokens)
+                continue
+            pieces = {i: self._piece(walks[i].node, run) for i in live}
+            logs = lanes.extend({i: [token, *pieces[i]] for i, token in tokens.items()})
+            touched += self._take(walks, pieces, logs, run, masked)
+            live = [i for i in live if not walks[i].dead]
         for node in reversed(touched):
             node.known = True
             node.update()
         return walks
 
-    def _step(
-        self, walks: list[Walk], nodes: list[Node], logprobs: Tensor, step: int, run: Run, masked: bool
-    ) -> None:
+    def _piece(self, node: Node, run: Run) -> list[int]:
+        """Return the tokens that are forced behind a prefix; one more token has room."""
+        assert self._forced is not None
+        with run.timed("constraint"):
+            return self._forced.after(node.context, self._max_tokens - 1 - node.context.length)
+
+    def _take(
+        self,
+        walks: Sequence[Walk],
+        pieces: Mapping[int, Sequence[int]],
+        logs: Mapping[int, Sequence[float]],
+        run: Run,
+        masked: bool,
+    ) -> list[Node]:
+        """Draw forced tokens from their log-probabilities; return the nodes in front of them.
+
+        A draw by the model takes any other token with the rest of the probability, and the walk is dead then.
+        """
+        touched: dict[Node, None] = {}
+        count = sum(map(len, pieces.values()))
+        shares = iter(uniform((count,), torch.device("cpu"), run.generator).tolist())
+        for i, piece in pieces.items():
+            walk = walks[i]
+            for token, log_p in zip(piece, logs[i], strict=True):
+                share = next(shares)
+                if walk.dead:
+                    continue
+                node = walk.node
+                touched[node] = None
+                child = node.children.get(token)
+                norm = log_p + (child.log_valid if child is not None else 0.0)
+                if not masked and not node.known:
+                    drawn, norm = share < math.exp(log_p), 0.0
+                else:
+                    drawn = norm > _NEVER
+                with run.timed("constraint"):
+                    drawn = drawn and self._is_allowed(node, {token: log_p}, token)
+                if drawn:
+                    self._follow(walk, token, log_p, norm)
+                else:
+                    walk.dead = True
+                node.log_rest = _NEVER if token in node.children else log_p
+        return list(touched)
+
+    def _step(self, walks: list[Walk], nodes: list[Node], logprobs: Tensor, run: Run, masked: bool) -> None:
         """Give a token to each walk; `nodes` are where they stand, each once."""
-        generator = run.generator(logprobs.device)
+        generator = run.generator
         place = {node: i for i, node in enumerate(nodes)}
         first = {place[walk.node]: row for row, walk in reversed(list(enumerate(walks)))}
         rows = torch.tensor([first[i] for i in range(len(nodes))], device=logprobs.device)
         base = logprobs.index_select(0, rows)
         base = base.to("cpu" if base.device.type == "mps" else base.device, torch.float64).log_softmax(1)
         with run.timed("constraint"):
-            allowed = self._allowed(nodes, base, step == self._max_tokens - 1)
+            allowed = self._allowed(nodes, base)
         valid = base.masked_fill(~allowed, _NEVER)
         sees_mask = torch.tensor([masked or node.known for node in nodes], device=base.device)
         proposal = torch.where(sees_mask.unsqueeze(1), valid, base)
@@ -142,7 +207,7 @@ class Trie:
         for node, rest in zip(nodes, taken.logsumexp(1).tolist(), strict=True):
             node.log_rest = rest
 
-    def _allowed(self, nodes: Sequence[Node], base: Tensor, last: bool) -> Tensor:
+    def _allowed(self, nodes: Sequence[Node], base: Tensor) -> Tensor:
         """Return which tokens may follow as far as masks and the length tell, (len(nodes), V) of bool."""
         allowed = torch.ones(base.shape, dtype=torch.bool)
         if self._automaton is not None:
@@ -150,10 +215,11 @@ class Trie:
             masks = torch.zeros((len(nodes), words), dtype=torch.int32)
             self._automaton.fill_masks([node.context for node in nodes], masks.numpy())
             allowed = fit(unpack(masks), base.shape[1])
+        last = [row for row, node in enumerate(nodes) if node.context.length == self._max_tokens - 1]
         if last:
             ends = torch.zeros(base.shape[1], dtype=torch.bool)
             ends[list(self._ends)] = True
-            allowed = allowed & ends
+            allowed[last] &= ends
         return allowed.to(base.device)
 
     def _draw_and_ask(
@@ -202,7 +268,7 @@ class Trie:
             else:
                 self._follow(walk, draw.token, float(base[row, draw.token]), norm + draw.log_weight)
 
-    def _is_allowed(self, node: Node, log_ps: Tensor, token: int) -> bool:
+    def _is_allowed(self, node: Node, log_ps: Tensor | Mapping[int, float], token: int) -> bool:
         """Ask the constraint about a token that masks allow, once; a refusal is remembered."""
         child = node.children.get(token)
         if child is not None:

@@ -192,8 +192,28 @@ def test_passes_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["forced", "--schemas", str(tmp_path), "--samples", "1", "--plain"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("\nthing ") == 6
+    assert printed.count(" mask ") == 6
     assert main(["forced", "--samples", "0"]) == 2
     assert "--samples" in capsys.readouterr().err
+
+
+def test_passes_of_samplers_that_weigh_tokens_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = forced.measure({"thing": SCHEMA}, 2, 60, 0, lambda name: None, ["smc", "mcmc"])
+    for sampler in ("smc", "mcmc"):
+        plain, single = (
+            [o for o in outputs if (o.whitespace, o.sampler, o.forced) == ("compact", sampler, way)]
+            for way in (None, "single")
+        )
+        assert sum(o.passes / o.tokens for o in single) < sum(o.passes / o.tokens for o in plain)
+        if sampler == "smc":
+            assert [o.passes for o in plain] == [o.tokens for o in plain]
+    assert all(o.forced != "canonical" for o in outputs)
+    (tmp_path / "thing.json").write_text(json.dumps(SCHEMA))
+    options = ["--schemas", str(tmp_path), "--samples", "1", "--max-tokens", "60", "--plain"]
+    assert main(["forced", "--samplers", "smc", *options]) == 0
+    assert capsys.readouterr().out.count(" smc ") == 4
 
 
 def test_passes_per_token() -> None:
@@ -201,4 +221,4 @@ def test_passes_per_token() -> None:
     found = forced.passes_per_token(outputs)
     assert (found.mean, found.low, found.high) == (0.75, 0.5, 1.0)
     _, [row] = forced.table(outputs)
-    assert row == ["a", "compact", "None", "2", "30", "20", "0.75 [0.50, 1.00]"]
+    assert row == ["a", "compact", "mask", "None", "2", "30", "20", "0.75 [0.50, 1.00]"]

@@ -324,3 +324,102 @@ def test_a_second_end_token_of_the_model_is_padding_no_more(
     )
     row = output[0, 4:].tolist()
     assert row[row.index(END) + 1 :] == [5] * (len(row) - row.index(END) - 1)
+
+
+# -- forced tokens ---------------------------------------------------------------------------
+
+FORCED = "cd(a|ba)cd(b|)"
+FORCED_TEXTS = ["cdacd", "cdacdb", "cdbacd", "cdbacdb"]
+LETTERS = {"a": A, "b": B, "c": 4, "d": 5}
+
+
+def weight_of(
+    model: Any, prompt: Sequence[int], tokens: Sequence[int], temperature: float, top_p: float
+) -> float:
+    """Return the product of the probabilities of what is allowed, by plain forward passes."""
+    texts = [(*(LETTERS[letter] for letter in text), END) for text in FORCED_TEXTS]
+    weight = 1.0
+    for i in range(len(tokens)):
+        with torch.no_grad():
+            logits = model(torch.tensor([[*prompt, *tokens[:i]]])).logits[0, -1, :6].double()
+        p = (logits / temperature).softmax(-1)
+        order = p.argsort(descending=True)
+        falling = p[order]
+        p[order[falling.cumsum(0) - falling >= top_p]] = 0.0
+        allowed = sorted({text[i] for text in texts if text[:i] == tuple(tokens[:i])})
+        weight *= float(p[allowed].sum() / p.sum())
+    return weight
+
+
+@pytest.mark.parametrize("options", [{}, {"use_cache": False}, {"temperature": 2.0, "top_p": 0.98}], ids=str)
+@pytest.mark.filterwarnings("ignore:.*do_sample")
+def test_forced_tokens_take_no_pass_of_their_own_and_weigh_the_same(
+    model: LlamaForCausalLM, options: dict[str, Any]
+) -> None:
+    automaton = compile_regex(FORCED, VOCABULARY)
+    passes = 0
+
+    def count(*_: object) -> None:
+        nonlocal passes
+        passes += 1
+
+    hook = model.register_forward_hook(count)
+    counts = []
+    for forced in (None, "single"):
+        passes = 0
+        method = smc(automaton, ess_threshold=0.0, seed=0, on_dead="mark", forced=forced)  # type: ignore[arg-type]
+        output = model.generate(
+            IDS,
+            attention_mask=MASK,
+            custom_generate=method,
+            do_sample=True,
+            num_return_sequences=30,
+            max_new_tokens=9,
+            return_dict_in_generate=True,
+            **options,
+        )
+        counts.append(passes)
+        for i, prompt in enumerate(PROMPTS):
+            seen = set()
+            for sequence in output.results[i].sequences:
+                if sequence.log_weight == -math.inf:
+                    assert "top_p" in options
+                    continue
+                wanted = weight_of(
+                    model, prompt, sequence.tokens, options.get("temperature", 1.0), options.get("top_p", 1.0)
+                )
+                assert math.exp(sequence.log_weight) == pytest.approx(wanted, rel=1e-3)
+                seen.add(sequence.text)
+            assert seen <= set(FORCED_TEXTS)
+            assert len(seen) > 1 or "top_p" in options
+    hook.remove()
+    assert counts[1] < 0.6 * counts[0]
+
+
+def test_a_seed_means_the_same_with_forced_tokens(model: LlamaForCausalLM) -> None:
+    automaton = compile_regex(FORCED, VOCABULARY)
+    seen = set()
+    for seed in range(12):
+        texts, evidence = [], []
+        for forced in (None, "single"):
+            method = smc(automaton, particles=1, seed=seed, forced=forced)  # type: ignore[arg-type]
+            output = model.generate(
+                ONE, custom_generate=method, max_new_tokens=9, return_dict_in_generate=True
+            )
+            texts.append(output.results[0].sequences[0].text)
+            evidence.append(output.results[0].log_evidence)
+        assert texts[0] == texts[1]
+        assert evidence[0] == pytest.approx(evidence[1], abs=1e-4)
+        seen.add(texts[0])
+    assert len(seen) > 1
+
+
+def test_what_forced_tokens_do_not_go_with_is_refused(model: LlamaForCausalLM) -> None:
+    method = smc(compile_regex(FORCED, VOCABULARY), forced="single", seed=0)
+    options: dict[str, Any] = {"custom_generate": method, "max_new_tokens": 9}
+    with pytest.raises(ValueError, match="RepetitionPenaltyLogitsProcessor may look at the tokens before"):
+        model.generate(ONE, repetition_penalty=1.5, **options)
+    with pytest.raises(ValueError, match="cache of fixed size"):
+        model.generate(ONE, cache_implementation="static", **options)
+    with pytest.raises(ValueError, match="would change the distribution"):
+        smc(compile_regex(FORCED, VOCABULARY), forced="canonical")  # type: ignore[arg-type]

@@ -16,10 +16,12 @@ from structgen.samplers import (
     SMC,
     AutomatonPotential,
     Context,
+    DiverseBeamSearch,
     HuggingFaceModel,
     LocallyConstrained,
     MaskSampler,
     Predicate,
+    Proposal,
     TableModel,
 )
 from structgen.samplers._forced import ForcedText, encoder_of
@@ -373,16 +375,26 @@ def test_what_forced_text_does_not_go_with_is_refused() -> None:
     model, tokenizer = tiny_model.load()
     vocabulary = Vocabulary.from_huggingface(tokenizer, model.config.vocab_size)
     ask: dict[str, Any] = {"max_tokens": 20, "progress": False}
-    for sampler in ("smc", "rerank", SMC(2)):
-        with pytest.raises(ValueError, match=r'draws every token.*"mask" only'):
+    for sampler in ("rerank", DiverseBeamSearch(2)):
+        with pytest.raises(ValueError, match="takes every token from the model: leave out forced='single'"):
             structgen.generate(model, tokenizer, "x", SCHEMA, sampler, forced="single", **ask)
+    for sampler in ("smc", "awrs", "asap", "rejection", "mcmc", SMC(2)):
+        with pytest.raises(ValueError, match=r'would change the distribution that .* samples: use "single"'):
+            structgen.generate(model, tokenizer, "x", SCHEMA, sampler, forced="canonical", **ask)
     with pytest.raises(ValueError, match="needs the tokenizer's encoder"):
         structgen.generate(model, vocabulary, [1, 2], SCHEMA, forced="canonical", **ask)
     with pytest.raises(ValueError, match='must be "single", "canonical" or None'):
         structgen.generate(model, tokenizer, "x", SCHEMA, forced="all", **ask)  # type: ignore[arg-type]
     both = [compile_regex("a*", vocabulary), Predicate(lambda text: len(text) < 3)]
-    with pytest.raises(ValueError, match="one automaton as the constraint, and MaskThenAWRS"):
-        structgen.generate(model, tokenizer, "x", both, forced="single", **ask)
+    with pytest.raises(ValueError, match="one automaton as the constraint, and there is more to ask"):
+        structgen.generate(model, tokenizer, "x", both, forced="canonical", **ask)
+    with pytest.raises(ValueError, match="finds forced text by an automaton, and the constraint has none"):
+        structgen.generate(model, tokenizer, "x", Predicate(lambda text: True), "smc", forced="single", **ask)
+    cut = Proposal(MaskSampler(compile_regex("a*", vocabulary)), top_k=2)
+    with pytest.raises(ValueError, match="Proposal may cut forced tokens off"):
+        structgen.generate(model, tokenizer, "x", cut, "smc", forced="single", **ask)
+    with pytest.raises(ValueError, match='must be "single", "canonical" or None'):
+        SMC(forced="both")  # type: ignore[arg-type]
 
 
 def test_a_model_whose_rows_take_one_token_at_a_time_is_refused() -> None:
