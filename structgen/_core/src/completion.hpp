@@ -1,14 +1,16 @@
 // Shortest completions: how many bytes a state still needs, and which.
 //
-// Costs are exact: lexemes by best-first search over bytes, expressions by least fixpoint (Knuth 1977, "A
+// Costs are exact: lexemes by their regexes (spellings.hpp), expressions by least fixpoint (Knuth 1977, "A
 // generalization of Dijkstra's algorithm"), stacks by adding up their frames.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine.hpp"
+#include "spellings.hpp"
 
 namespace structgen {
 
@@ -25,7 +27,11 @@ class Completion {
   std::int64_t within(const Items& items, const Text& text, std::int64_t budget, std::uint32_t* out);
 
  private:
+  Spellings& of(Kind kind) { return kind == Kind::kText ? text_ : string_; }
+  std::pair<std::uint32_t, std::int64_t> begun(const Lexer::State& s);
   std::int64_t lexeme(Lex q);
+  std::uint8_t first_byte(Lex q);
+  std::size_t append_lexeme(Lex q, std::string& out);
   std::int64_t stacks(Stacks s);
   // `held`: bytes of the key being read that its frames have not captured.
   std::int64_t item(const Item& i, std::int64_t held = 0);
@@ -49,10 +55,10 @@ class Completion {
   Engine& engine_;
   Lexer& lexer_;
   const Grammar& grammar_;
+  Spellings text_, string_;
   std::vector<std::int64_t> exprs_;
   std::vector<std::int64_t> stack_costs_;
   FlatMap lexeme_costs_;  // saturated to int32
-  FlatMap next_byte_;
 };
 
 }  // namespace structgen
