@@ -29,6 +29,7 @@ Completion::Completion(Engine& engine) : engine_(engine), lexer_(engine.lexer_),
       }
     }
   }
+  settled_ = true;
 }
 
 // The character that a decoder has begun to read, and what completes the residual behind it, as few bytes as can be.
@@ -250,8 +251,19 @@ std::int64_t Completion::cost(const Items& items) {
 
 std::string Completion::shortest(Items items) {
   std::string out;
+  std::int64_t left = cost(items);
   while (true) {
-    const Item best = *std::min_element(items.begin(), items.end(), [&](const Item& a, const Item& b) { return item(a) < item(b); });
+    // The first that costs no more than is left; what keys cost that must be remembered is known before they are read.
+    Item best = items.front();
+    std::int64_t least = kImpossible;
+    for (const Item& i : items) {
+      const std::int64_t c = item(i);
+      if (c >= least) continue;
+      least = c;
+      best = i;
+      if (least <= left) break;
+    }
+    left = least - lexeme(best.lex);
     Stacks after = best.stacks;
     const std::size_t from = out.size();
     const std::size_t closed = append_lexeme(best.lex, out);
