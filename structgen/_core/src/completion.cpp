@@ -1,15 +1,12 @@
 #include "completion.hpp"
 
 #include <algorithm>
-#include <queue>
-#include <unordered_map>
+#include <tuple>
 
 namespace structgen {
 
 namespace {
 
-// States; each costs about a kilobyte, which the tables keep.
-constexpr std::size_t kSearchLimit = 400000;
 constexpr std::int64_t kLongest = 1 << 24;
 constexpr std::size_t kMostExtras = 100000;
 
@@ -17,9 +14,11 @@ void check_extras(std::size_t wanted) {
   if (wanted > kMostExtras) throw LimitError("the shortest completion needs more than " + std::to_string(kMostExtras) + " further properties");
 }
 
+bool between_characters(Decoder d) { return d == kClean || d == kDecoderOpen; }
+
 }  // namespace
 
-Completion::Completion(Engine& engine) : engine_(engine), lexer_(engine.lexer_), grammar_(*engine.grammar_), exprs_(grammar_.size(), kImpossible) {
+Completion::Completion(Engine& engine) : engine_(engine), lexer_(engine.lexer_), grammar_(*engine.grammar_), text_(lexer_.regexes(), Kind::kText), string_(lexer_.regexes(), Kind::kStringMinimal), exprs_(grammar_.size(), kImpossible) {
   for (bool changed = true; changed;) {
     changed = false;
     for (std::size_t e = 0; e < exprs_.size(); ++e) {
@@ -30,73 +29,68 @@ Completion::Completion(Engine& engine) : engine_(engine), lexer_(engine.lexer_),
       }
     }
   }
+  settled_ = true;
 }
 
-// Best first by bytes read plus the characters that the residual still needs at least.
-std::int64_t Completion::lexeme(Lex start) {
-  const std::int32_t memo = lexeme_costs_.get(static_cast<std::uint64_t>(start), -1);
+// The character that a decoder has begun to read, and what completes the residual behind it, as few bytes as can be.
+std::pair<std::uint32_t, std::int64_t> Completion::begun(const Lexer::State& s) {
+  Spellings& spellings = of(s.kind);
+  std::pair<std::uint32_t, std::int64_t> best{0, kImpossible};
+  std::vector<std::tuple<std::int64_t, std::uint32_t, Re>> ways;
+  spellings.characters(s.residual, pending_ranges(s.kind, s.decoder), [&](std::uint32_t c, Re to) {
+    ways.emplace_back(static_cast<std::int64_t>(spelled(s.kind, s.decoder, c).size()), c, to);
+  });
+  const auto least = [&](const auto& way) { return std::get<0>(way) + spellings.bound(std::get<2>(way)); };
+  std::stable_sort(ways.begin(), ways.end(), [&](const auto& a, const auto& b) { return least(a) < least(b); });
+  for (const auto& way : ways) {
+    if (least(way) >= best.second) break;
+    const std::int64_t cost = std::get<0>(way) + spellings.cost(std::get<2>(way));
+    if (cost < best.second) best = {std::get<1>(way), cost};
+  }
+  return best;
+}
+
+std::int64_t Completion::lexeme(Lex q) {
+  const std::int32_t memo = lexeme_costs_.get(static_cast<std::uint64_t>(q), -1);
   if (memo >= 0) return memo;
-  const Lexer::State& first = lexer_[start];
-  if (first.kind != Kind::kText && first.decoder == kClean && lexer_.regexes().nullable(first.residual)) {
-    // Nothing is shorter than closing the string.
-    const std::int64_t cost = 1 + lexeme(lexer_.exit(start));
-    lexeme_costs_.put(static_cast<std::uint64_t>(start), static_cast<std::int32_t>(cost));
-    next_byte_.put(static_cast<std::uint64_t>(start), '"');
-    return cost;
+  const Lexer::State s = lexer_[q];
+  std::int64_t cost = 0;
+  if (!s.accepting) {
+    cost = between_characters(s.decoder) ? of(s.kind).cost(s.residual) : begun(s).second;
+    if (s.kind != Kind::kText) cost += 1 + text_.cost(s.tail) + (decoder_mode(s.decoder) == kOpen);
   }
-  struct Entry {
-    std::int64_t estimate, cost;
-    Lex q;
-    bool operator<(const Entry& o) const { return estimate != o.estimate ? estimate > o.estimate : cost < o.cost; }
-  };
-  const auto bound = [&](Lex q) {
-    const Lexer::State& s = lexer_[q];
-    const RegexStore& re = lexer_.regexes();
-    std::int64_t least = re.node(s.residual).min_length;
-    if (s.kind != Kind::kText) least += 1 + re.node(s.tail).min_length + (decoder_mode(s.decoder) == kOpen);
-    return least;
-  };
-  struct Step {
-    Lex from;
-    std::uint8_t byte;
-    std::int64_t cost;
-  };
-  std::unordered_map<Lex, Step> best{{start, {kDeadLex, 0, 0}}};
-  std::priority_queue<Entry> queue;
-  queue.push({bound(start), 0, start});
-  while (!queue.empty()) {
-    const Entry top = queue.top();
-    queue.pop();
-    if (top.cost > best.at(top.q).cost) continue;
-    const std::int32_t rest = lexer_[top.q].accepting ? 0 : lexeme_costs_.get(static_cast<std::uint64_t>(top.q), -1);
-    // A known cost is exact, but only an accepting state or one that meets its bound is surely first.
-    if (rest >= 0 && (rest == 0 || rest == bound(top.q) || top.estimate == top.cost + rest)) {
-      if (rest == 0) lexeme_costs_.put(static_cast<std::uint64_t>(top.q), 0);
-      std::int64_t left = rest;
-      for (Lex q = top.q; q != start;) {
-        const Step step = best.at(q);
-        ++left;
-        lexeme_costs_.put(static_cast<std::uint64_t>(step.from), static_cast<std::int32_t>(std::min<std::int64_t>(left, 1 << 30)));
-        next_byte_.put(static_cast<std::uint64_t>(step.from), step.byte);
-        q = step.from;
-      }
-      return left;
-    }
-    if (rest >= 0) {  // re-queue with the exact estimate
-      queue.push({top.cost + rest, top.cost, top.q});
-      continue;
-    }
-    for (int b = 0; b < 256; ++b) {
-      const Lex to = lexer_.next(top.q, static_cast<std::uint8_t>(b));
-      if (to == kDeadLex) continue;
-      const auto known = best.find(to);
-      if (known != best.end() && known->second.cost <= top.cost + 1) continue;
-      best[to] = {top.q, static_cast<std::uint8_t>(b), top.cost + 1};
-      if (best.size() > kSearchLimit) throw LimitError("the shortest completion of a lexeme takes too long to find");
-      queue.push({top.cost + 1 + bound(to), top.cost + 1, to});
-    }
+  if (cost >= kImpossible) return kImpossible;
+  lexeme_costs_.put(static_cast<std::uint64_t>(q), static_cast<std::int32_t>(std::min<std::int64_t>(cost, 1 << 30)));
+  return cost;
+}
+
+// The first byte of a shortest way to the end of a lexeme that is not over.
+std::uint8_t Completion::first_byte(Lex q) {
+  const Lexer::State s = lexer_[q];
+  std::uint32_t c;
+  if (!between_characters(s.decoder)) c = begun(s).first;
+  else if (decoder_mode(s.decoder) == kOpen || (s.kind != Kind::kText && of(s.kind).cost(s.residual) == 0)) return '"';
+  else c = of(s.kind).first(s.residual);
+  return static_cast<std::uint8_t>(spelled(s.kind, s.decoder, c)[0]);
+}
+
+// Appends a shortest way to the end of a lexeme; returns the length of `out` behind a closing quote, if there is one.
+std::size_t Completion::append_lexeme(Lex q, std::string& out) {
+  const Lexer::State s = lexer_[q];
+  if (s.accepting) return out.size();
+  Re rest = s.residual;
+  if (decoder_mode(s.decoder) == kOpen) out.push_back('"');
+  if (!between_characters(s.decoder)) {
+    const std::uint32_t c = begun(s).first;
+    out += spelled(s.kind, s.decoder, c);
+    rest = lexer_.regexes().derive(rest, c);
   }
-  return kImpossible;
+  of(s.kind).append(rest, out);
+  if (s.kind == Kind::kText) return out.size();
+  out.push_back('"');
+  const std::size_t closed = out.size();
+  text_.append(s.tail, out);
+  return closed;
 }
 
 std::int64_t Completion::evaluate(const ExprNode& n) {
@@ -257,15 +251,24 @@ std::int64_t Completion::cost(const Items& items) {
 
 std::string Completion::shortest(Items items) {
   std::string out;
+  std::int64_t left = cost(items);
   while (true) {
-    const Item best = *std::min_element(items.begin(), items.end(), [&](const Item& a, const Item& b) { return item(a) < item(b); });
-    Stacks after = best.stacks;
-    for (Lex q = best.lex; lexeme(q) > 0;) {
-      const std::uint8_t byte = static_cast<std::uint8_t>(next_byte_.get(static_cast<std::uint64_t>(q), 0));
-      out.push_back(static_cast<char>(byte));
-      q = lexer_.next(q, byte);
-      if (engine_.sets_[static_cast<std::size_t>(after)].captures) after = engine_.capture(after, byte, lexer_[q].kind == Kind::kText);
+    // The first that costs no more than is left; what keys cost that must be remembered is known before they are read.
+    Item best = items.front();
+    std::int64_t least = kImpossible;
+    for (const Item& i : items) {
+      const std::int64_t c = item(i);
+      if (c >= least) continue;
+      least = c;
+      best = i;
+      if (least <= left) break;
     }
+    left = least - lexeme(best.lex);
+    Stacks after = best.stacks;
+    const std::size_t from = out.size();
+    const std::size_t closed = append_lexeme(best.lex, out);
+    for (std::size_t i = from; i < closed && engine_.sets_[static_cast<std::size_t>(after)].captures; ++i)
+      after = engine_.capture(after, static_cast<std::uint8_t>(out[i]), i + 1 == closed);
     const Engine::Expansion& next = engine_.expand(after);
     if (next.accepts) return out;
     items = next.items;
@@ -349,7 +352,7 @@ bool Completion::next_byte(const Items& items, const Text& text, std::uint8_t& b
     for (const Item& begin : engine_.expand(engine_.ended(i, &text)).items) consider(begin);
   }
   if (best.lex == kDeadLex) return false;
-  byte = static_cast<std::uint8_t>(next_byte_.get(static_cast<std::uint64_t>(best.lex), 0));
+  byte = first_byte(best.lex);
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <numeric>
 #include <unordered_set>
 
 namespace structgen {
@@ -12,6 +13,8 @@ namespace {
 // Parts of formulas rewritten, and pairs of plan and goal visited, for one grammar.
 constexpr std::size_t kStepLimit = 5000000;  // of one compilation, and of each call of its automaton
 constexpr std::size_t kMostBytes = std::size_t{1} << 29;
+constexpr std::size_t kMostCompared = 16;  // choices
+constexpr std::int32_t kFewestSplit = 4;   // goals that must all be met
 
 }  // namespace
 
@@ -250,11 +253,157 @@ Plan GoalStore::plan(PlanNode p) {
   return id;
 }
 
+// The counters of which a goal wants more somewhere, or no more than so many.
+const std::vector<std::int32_t>& GoalStore::wanting(Goal root, bool more) {
+  const auto key = [&](Goal g) { return static_cast<std::uint64_t>(g) << 1 | more; };
+  std::vector<Goal> todo{root};
+  std::vector<std::int32_t> all;
+  while (wanting_.get(key(root), -1) < 0) {
+    const Goal g = todo.back();
+    const Node n = nodes_[static_cast<std::size_t>(g)];
+    all.clear();
+    bool ready = true;
+    if (n.op == Op::kCount && (more ? n.low > 0 : n.high != kInfinity)) all.push_back(n.a);
+    for (std::int32_t i = 0; (n.op == Op::kAll || n.op == Op::kAny) && i < n.b; ++i) {
+      const Goal child = children_[static_cast<std::size_t>(n.a + i)];
+      const std::int32_t known = wanting_.get(key(child), -1);
+      if (known < 0) {
+        todo.push_back(child);
+        ready = false;
+      } else {
+        all.insert(all.end(), hit_sets_[known].begin(), hit_sets_[known].end());
+      }
+    }
+    if (!ready) continue;
+    work(1 + all.size() / 16);
+    wanting_.put(key(g), hits(all));
+    todo.pop_back();
+  }
+  return hit_sets_[wanting_.get(key(root), -1)];
+}
+
+// The choices that matter: another is as good as one that hits all that is wanted of it, and nothing more that may be too much.
+std::vector<Hits> GoalStore::undominated(const std::vector<Hits>& choices, Goal g) {
+  if (choices.size() < 2 || choices.size() > kMostCompared) return choices;
+  const std::vector<std::int32_t> more = wanting(g, true), less = wanting(g, false);
+  std::vector<std::pair<std::vector<std::int32_t>, std::vector<std::int32_t>>> matter;
+  for (const Hits h : choices) {
+    matter.emplace_back();
+    const std::vector<std::int32_t>& counters = hit_sets_[h];
+    std::set_intersection(counters.begin(), counters.end(), more.begin(), more.end(), std::back_inserter(matter.back().first));
+    std::set_intersection(counters.begin(), counters.end(), less.begin(), less.end(), std::back_inserter(matter.back().second));
+  }
+  const auto within = [](const std::vector<std::int32_t>& a, const std::vector<std::int32_t>& b) { return std::includes(b.begin(), b.end(), a.begin(), a.end()); };
+  std::vector<Hits> out;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    bool needed = true;
+    for (std::size_t j = 0; j < choices.size() && needed; ++j) {
+      const bool as_good = i != j && within(matter[i].first, matter[j].first) && within(matter[j].second, matter[i].second);
+      needed = !as_good || (j > i && matter[i] == matter[j]);  // of two that are alike, the first
+    }
+    if (needed) out.push_back(choices[i]);
+  }
+  return out;
+}
+
+// Of choices that can be made again and again: all at once that hit only what more is wanted of, if there are any. They do no harm, and
+// nothing needs to be left for later. Else those that matter.
+std::vector<Hits> GoalStore::promising(const std::vector<Hits>& choices, Goal g) {
+  const std::vector<std::int32_t> more = wanting(g, true), less = wanting(g, false);
+  std::vector<std::int32_t> harmless, helpful;
+  for (const Hits h : choices) {
+    helpful.clear();
+    const std::vector<std::int32_t>& counters = hit_sets_[h];
+    if (std::any_of(counters.begin(), counters.end(), [&](std::int32_t c) { return std::binary_search(less.begin(), less.end(), c); })) continue;
+    std::set_intersection(counters.begin(), counters.end(), more.begin(), more.end(), std::back_inserter(helpful));
+    harmless.insert(harmless.end(), helpful.begin(), helpful.end());
+  }
+  if (harmless.empty()) return undominated(choices, g);
+  return {hits(std::move(harmless))};
+}
+
+// Goals that no options tie together, each with its part of the plan; none where there is but one, or where the plan may end early. `others`:
+// of what happens once, what has no part in it.
+std::vector<std::pair<Plan, Goal>> GoalStore::split(Plan p, Goal wanted, std::vector<Options>* others) {
+  if (nodes_[static_cast<std::size_t>(wanted)].op != Op::kAll || nodes_[static_cast<std::size_t>(wanted)].b < kFewestSplit) return {};
+  std::vector<Options> stages;
+  for (; plans_[static_cast<std::size_t>(p)].next >= 0; p = plans_[static_cast<std::size_t>(p)].next) {
+    if (plans_[static_cast<std::size_t>(p)].stops) return {};
+    stages.push_back(plans_[static_cast<std::size_t>(p)].options);
+  }
+  const auto asked = [&](Goal g) {
+    std::vector<std::int32_t> more = wanting(g, true), out;
+    const std::vector<std::int32_t>& less = wanting(g, false);
+    std::set_union(more.begin(), more.end(), less.begin(), less.end(), std::back_inserter(out));
+    return out;
+  };
+  const std::vector<std::int32_t> counters = asked(wanted);
+  std::vector<std::size_t> above(counters.size());
+  std::iota(above.begin(), above.end(), std::size_t{0});
+  const auto root = [&](std::size_t i) {
+    while (above[i] != i) i = above[i] = above[above[i]];
+    return i;
+  };
+  constexpr std::size_t kNone = ~std::size_t{0};
+  const auto tie = [&](const std::vector<std::int32_t>& some, std::size_t to) {
+    for (const std::int32_t c : some) {
+      const auto at = std::lower_bound(counters.begin(), counters.end(), c);
+      if (at == counters.end() || *at != c) continue;
+      const std::size_t i = root(static_cast<std::size_t>(at - counters.begin()));
+      if (to != kNone) above[i] = root(to);
+      to = i;
+    }
+    return to;
+  };
+  const std::vector<Goal> all = conjuncts(wanted);
+  const std::vector<Hits> loop_choices = choices(plans_[static_cast<std::size_t>(p)].options);
+  work(1 + (all.size() + stages.size() + loop_choices.size()) / 4);
+  std::vector<std::size_t> of_goal, of_stage, of_choice;
+  for (const Goal g : all) of_goal.push_back(tie(asked(g), kNone));
+  for (const Options o : stages) {
+    of_stage.push_back(kNone);
+    for (const Hits h : choices(o)) of_stage.back() = tie(hit_sets_[h], of_stage.back());
+  }
+  for (const Hits h : loop_choices) of_choice.push_back(tie(hit_sets_[h], kNone));
+  struct Part {
+    std::vector<Goal> goals;
+    std::vector<Options> stages;
+    std::vector<Hits> repeated;
+  };
+  std::map<std::size_t, Part> parts;
+  for (std::size_t i = 0; i < all.size(); ++i) parts[root(of_goal[i])].goals.push_back(all[i]);
+  if (parts.size() < 2) return {};
+  for (std::size_t i = 0; i < stages.size(); ++i)
+    if (of_stage[i] != kNone) parts[root(of_stage[i])].stages.push_back(stages[i]);
+    else if (others) others->push_back(stages[i]);
+  for (std::size_t i = 0; i < loop_choices.size(); ++i)
+    if (of_choice[i] != kNone) parts[root(of_choice[i])].repeated.push_back(loop_choices[i]);
+  std::vector<std::pair<Plan, Goal>> out;
+  for (auto& entry : parts) {
+    Plan plan = loop(options(std::move(entry.second.repeated)));
+    for (std::size_t i = entry.second.stages.size(); i-- > 0;) plan = then(entry.second.stages[i], plan, false);
+    out.emplace_back(plan, this->all(entry.second.goals));
+  }
+  return out;
+}
+
+bool GoalStore::feasible(Plan p, Goal g) {
+  if (plans_[static_cast<std::size_t>(p)].dead || g <= kTrue) return reachable(p, g);
+  const std::int32_t memo = feasible_.get(pair_key(p, g), -1);
+  if (memo >= 0) return memo != 0;
+  const std::vector<std::pair<Plan, Goal>> parts = split(p, g);
+  if (parts.empty()) return reachable(p, g);
+  const bool all = std::all_of(parts.begin(), parts.end(), [&](const auto& part) { return reachable(part.first, part.second); });
+  feasible_.put(pair_key(p, g), all);
+  return all;
+}
+
 // Depth first. Hits lower the bounds of a goal or leave it alone, so the only cycles are options that change nothing.
-bool GoalStore::feasible(Plan start, Goal wanted) {
+bool GoalStore::reachable(Plan start, Goal wanted) {
   struct Visit {
     Plan plan;
     Goal goal;
+    std::vector<Hits> choices;
     std::size_t next = 0;
   };
   std::vector<Visit> path;
@@ -267,20 +416,20 @@ bool GoalStore::feasible(Plan start, Goal wanted) {
     if (memo >= 0) return memo;
     if (n.stops && holds(g)) return 1;
     work(1);
-    path.push_back({p, g});
+    path.push_back({p, g, n.next < 0 ? promising(choices(n.options), g) : undominated(choices(n.options), g)});
     return -1;
   };
   int found = enter(start, wanted);
   while (found != 1 && !path.empty()) {
     Visit& top = path.back();
     const PlanNode& n = plans_[static_cast<std::size_t>(top.plan)];
-    if (top.next == choices(n.options).size()) {
+    if (top.next == top.choices.size()) {
       feasible_.put(pair_key(top.plan, top.goal), 0);
       path.pop_back();
       continue;
     }
     const Plan next = n.next < 0 ? top.plan : n.next;
-    const Goal rest = after(top.goal, choices(n.options)[top.next++], top.plan, next);
+    const Goal rest = after(top.goal, top.choices[top.next++], top.plan, next);
     if (next != top.plan || rest != top.goal) found = enter(next, rest);
   }
   for (const Visit& visit : path) feasible_.put(pair_key(visit.plan, visit.goal), 1);
@@ -288,6 +437,15 @@ bool GoalStore::feasible(Plan start, Goal wanted) {
 }
 
 void GoalStore::witness(Plan p, Goal g, bool last, std::vector<std::pair<Options, Hits>>& out) {
+  std::vector<Options> others;
+  const std::vector<std::pair<Plan, Goal>> parts = split(p, g, &others);
+  if (parts.empty()) return walk(p, g, last, out);
+  for (const Options o : others)
+    if (!choices(o).empty()) out.emplace_back(o, last ? choices(o).back() : choices(o).front());
+  for (const auto& [plan, goal] : parts) walk(plan, goal, last, out);
+}
+
+void GoalStore::walk(Plan p, Goal g, bool last, std::vector<std::pair<Options, Hits>>& out) {
   while (plans_[static_cast<std::size_t>(p)].next >= 0) {
     const PlanNode n = plans_[static_cast<std::size_t>(p)];
     const std::vector<Hits> order = choices(n.options);
@@ -323,6 +481,26 @@ std::vector<std::pair<std::int32_t, std::int64_t>> GoalStore::bounds(Goal root) 
   return {bounds.begin(), bounds.end()};
 }
 
+std::vector<std::int32_t> GoalStore::counters(Goal g) const {
+  std::vector<std::int32_t> out;
+  for (const auto& entry : bounds(g)) out.push_back(entry.first);
+  return out;
+}
+
+std::vector<Goal> GoalStore::conjuncts(Goal root) const {
+  std::vector<Goal> out, todo{root};
+  while (!todo.empty()) {
+    const Goal g = todo.back();
+    todo.pop_back();
+    const Node& n = nodes_[static_cast<std::size_t>(g)];
+    if (n.op == Op::kAll) todo.insert(todo.end(), children_.begin() + n.a, children_.begin() + n.a + n.b);
+    else if (n.op != Op::kTrue) out.push_back(g);
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
 std::int32_t GoalStore::most_hits(Goal g) const {
   std::int64_t total = 0;
   for (const auto& entry : bounds(g)) total += entry.second;
@@ -332,7 +510,7 @@ std::int32_t GoalStore::most_hits(Goal g) const {
 std::size_t GoalStore::bytes() const {
   return nodes_.size() * sizeof(Node) + children_.size() * sizeof(Goal) + plans_.size() * sizeof(PlanNode) + node_index_.bytes() + plan_index_.bytes() +
          hit_sets_.bytes() + option_sets_.bytes() + derived_.bytes() + resolved_.bytes() + holds_.bytes() +
-         gone_.bytes() + feasible_.bytes();
+         gone_.bytes() + feasible_.bytes() + wanting_.bytes();
 }
 
 }  // namespace structgen

@@ -5,6 +5,7 @@
 // engine of a grammar.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -76,6 +77,16 @@ class GoalStore {
   void refill() { steps_ = 0; }
   // A bound of the hits after which further ones change nothing.
   std::int32_t most_hits(Goal g) const;
+  const std::vector<std::int32_t>& counters_of(Hits hits) const { return hit_sets_[hits]; }
+  std::vector<std::int32_t> counters(Goal g) const;
+  // From how many hits on a counter changes nothing more, by counter.
+  std::vector<std::pair<std::int32_t, std::int64_t>> bounds(Goal g) const;
+  // The goals that must all be met, each of them no conjunction.
+  std::vector<Goal> conjuncts(Goal g) const;
+  // What the hits that a goal needs cost at least: at most `saturated`, which must not exceed 2^30. One hit of a counter costs at least
+  // hit(counter). The memo must be of the same costs.
+  template <class Hit>
+  std::int64_t least_cost(Goal g, FlatMap& memo, std::int64_t saturated, Hit&& hit) const;
 
   std::size_t bytes() const;
 
@@ -101,7 +112,12 @@ class GoalStore {
   Goal combine(Op op, const std::vector<Goal>& parts);
   void merge_counts(Op op, std::vector<Node>& counts) const;
   Plan plan(PlanNode p);
-  std::vector<std::pair<std::int32_t, std::int64_t>> bounds(Goal g) const;
+  const std::vector<std::int32_t>& wanting(Goal g, bool more);
+  bool reachable(Plan p, Goal g);
+  std::vector<std::pair<Plan, Goal>> split(Plan p, Goal g, std::vector<Options>* others = nullptr);
+  void walk(Plan p, Goal g, bool last, std::vector<std::pair<Options, Hits>>& out);
+  std::vector<Hits> promising(const std::vector<Hits>& choices, Goal g);
+  std::vector<Hits> undominated(const std::vector<Hits>& choices, Goal g);
   Goal resolve(Goal g, Hits dead);
   template <class Leaf>
   Goal rewrite(Goal root, FlatMap& memo, Hits touched, Leaf&& leaf);
@@ -113,8 +129,34 @@ class GoalStore {
   SetStore hit_sets_, option_sets_;
   std::vector<PlanNode> plans_;
   Index plan_index_;
-  FlatMap derived_, resolved_, holds_, gone_, feasible_;
+  FlatMap derived_, resolved_, holds_, gone_, feasible_, wanting_;
   std::size_t steps_ = 0;
 };
+
+template <class Hit>
+std::int64_t GoalStore::least_cost(Goal root, FlatMap& memo, std::int64_t saturated, Hit&& hit) const {
+  const auto known = [&](Goal g) { return g <= kTrue ? 0 : memo.get(static_cast<std::uint64_t>(g), -1); };
+  std::vector<Goal> todo{root};
+  while (known(root) < 0) {
+    const Goal g = todo.back();
+    const Node& n = nodes_[static_cast<std::size_t>(g)];
+    bool ready = known(g) < 0;
+    std::int64_t least = n.op == Op::kAny ? saturated : 0;
+    if (n.op == Op::kCount && n.low > 0) least = std::min(saturated, std::min(saturated, hit(n.a)) * n.low);
+    const std::int32_t kids = ready && n.op != Op::kCount ? n.b : 0;
+    for (std::int32_t i = 0; i < kids; ++i) {
+      const Goal child = children_[static_cast<std::size_t>(n.a + i)];
+      const std::int64_t cost = known(child);
+      if (cost < 0) {
+        todo.push_back(child);
+        ready = false;
+      }
+      least = n.op == Op::kAny ? std::min(least, cost) : std::max(least, cost);
+    }
+    if (ready) memo.put(static_cast<std::uint64_t>(g), static_cast<std::int32_t>(least));
+    if (known(g) >= 0) todo.pop_back();
+  }
+  return known(root);
+}
 
 }  // namespace structgen

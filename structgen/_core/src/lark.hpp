@@ -79,7 +79,8 @@ struct LarkGrammar {
   // Few terminals that a start derives; none where it cannot be told easily.
   std::vector<std::int32_t> short_text() const;
   // Bytes that each terminal takes at least.
-  std::vector<std::int64_t> least_widths() const;
+  std::vector<std::int64_t> least_widths();
+  bool never_matches(std::int32_t terminal);
   // Bytes that complete a stack at least, and (where it is proved that they can be read) bytes in which it can be done.
   LrCompletion& least();
   LrCompletion& enough();

@@ -13,14 +13,33 @@ namespace structgen {
 namespace {
 
 constexpr std::size_t kMostSearched = 100000;  // states
+constexpr std::size_t kMostScanned = 500;      // states of the scanner, to tell that a terminal matches nothing
 constexpr std::int64_t kLongest = 1 << 24;
 
 }  // namespace
 
-std::vector<std::int64_t> LarkGrammar::least_widths() const {
+std::vector<std::int64_t> LarkGrammar::least_widths() {
   std::vector<std::int64_t> out;
   for (const Terminal& t : terminals) out.push_back(t.kind == Kind::kPattern ? scanner.patterns[t.handle].min_length : t.kind == Kind::kDeclared ? 0 : 1);
+  for (const std::int32_t t : scanned)
+    if (never_matches(t)) out[static_cast<std::size_t>(t)] = LrCompletion::kImpossible;
   return out;
+}
+
+// Whether assertions contradict each other, or the pattern, whatever is in front of a terminal and behind it. Others than it don't compete.
+bool LarkGrammar::never_matches(std::int32_t terminal) {
+  const Terminal& t = terminals[static_cast<std::size_t>(terminal)];
+  if (t.kind != Kind::kPattern || !scanner.patterns[t.handle].asserts) return false;
+  bool never = true;
+  const bool done = scanner.within(kMostScanned, [&] {
+    const std::int32_t alone = scanner.terminal_set({terminal});
+    for (Left left = 0; left < scanner.left_contexts() && never; ++left) {
+      const Scan q = scanner.start(alone, alone, 0, left);
+      std::vector<std::int32_t> exits;
+      never = q == kDeadScan || (scanner.explore(q, exits) && exits.empty());
+    }
+  });
+  return done && never;
 }
 
 LrCompletion& LarkGrammar::least() {

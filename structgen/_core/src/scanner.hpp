@@ -78,6 +78,7 @@ class Scanner {
   PatternStore patterns;
   Lexer& lexer() const { return lexer_; }
   void left_context(std::vector<CharSet> cells, std::vector<std::vector<Left>> next);
+  Left left_contexts() const { return left_next_.empty() ? 1 : static_cast<Left>(left_next_.size()); }
   // Terminals in the order in which they are tried; -1 for those without a pattern.
   void prepare(std::vector<Pattern> terminals, std::vector<Unless> unless, std::int32_t newline, std::int32_t tab, std::vector<bool> every_end);
 
