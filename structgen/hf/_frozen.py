@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -163,7 +165,9 @@ def generate_frozen(
     loop = _Loop(
         model, input_ids, attention_mask, automaton, max_new_tokens, temperature, generator, pad_token_id
     )
-    return loop.run(check_every, capture)
+    # Streams, graphs and generators are those of the current device.
+    with torch.cuda.device(input_ids.device) if input_ids.is_cuda else nullcontext():
+        return loop.run(check_every, capture)
 
 
 def _padding(model: Any) -> int:
@@ -202,6 +206,9 @@ class _Loop:
         self.written = torch.zeros(1, dtype=torch.long, device=device)
         self.attention = torch.nn.functional.pad(attention_mask, (0, max_new_tokens))
         self.positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+        # The logits of the prompt's other tokens are not needed, and may be large.
+        keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self.options: dict[str, Any] = {"logits_to_keep": 1} if keeps else {}
 
     def run(self, check_every: int, capture: bool) -> Tensor:
         """Decode; return prompts and outputs."""
@@ -230,6 +237,7 @@ class _Loop:
             position_ids=self.positions,
             past_key_values=self.cache,
             use_cache=True,
+            **self.options,
         )
         # As in the logits processors: what is allowed is finite, or the -inf row would choose token 0.
         logits = found.logits[:, -1].float().clamp(min=LOWEST_ALLOWED_SCORE)
@@ -256,6 +264,8 @@ class _Loop:
         changed = [self.states, self.tokens, self.output, self.written, self.attention, self.positions]
         changed += [layer.cumulative_length for layer in self.cache.layers]
         kept = [tensor.clone() for tensor in changed]
+        generator = self.generator or torch.cuda.default_generators[torch.cuda.current_device()]
+        random = generator.get_state()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -265,10 +275,12 @@ class _Loop:
         torch.cuda.current_stream().wait_stream(side)
         for tensor, value in zip(changed, kept, strict=True):
             tensor.copy_(value)
+        generator.set_state(random)
         graph = torch.cuda.CUDAGraph()
         if self.temperature and self.generator is not None:
             graph.register_generator_state(self.generator)
-        with torch.cuda.graph(graph):
+        # What other threads do on the device, such as reserving memory, is no business of this capture.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self.step()
         replay: Callable[[], None] = graph.replay
         return replay
