@@ -171,12 +171,13 @@ class _Decoder:
         frozen = {name: lazy.freeze(dense_bytes=size, device=device) for name, size in LAYOUTS.items()}
         return cls(model, tokenizer, ids, attention, lazy, frozen)
 
-    def generate(self, processor: Any, **options: Any) -> Any:
+    def generate(self, processor: Any, rows: slice = slice(None), **options: Any) -> Any:
         found = self.model.generate(
-            self.ids,
-            attention_mask=self.attention,
+            self.ids[rows],
+            attention_mask=self.attention[rows],
             logits_processor=[processor],
             max_new_tokens=_TOKENS,
+            do_sample=False,
             **options,
         )
         return found[:, self.ids.shape[1] :]
@@ -195,7 +196,8 @@ class _Decoder:
 def processors_agree(device: str) -> None:
     """``model.generate`` with the lazy processor and the frozen one."""
     decoder = _Decoder.on(device)
-    for options in ({"do_sample": False}, {"do_sample": False, "num_beams": 3}):
+    one: dict[str, Any] = {"rows": slice(1, 2), "prompt_lookup_num_tokens": 3}
+    for options in ({}, {"num_beams": 3}, one):
         wanted = decoder.generate(AutomatonLogitsProcessor(decoder.lazy), **options)
         decoder.check_valid(wanted, f"the lazy processor, {options}")
         for name, frozen in decoder.frozen.items():

@@ -19,10 +19,11 @@ from structgen.hf._apply import LOWEST_ALLOWED_SCORE
 class FrozenLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
     """Keep ``model.generate`` inside the language of a frozen automaton, without reading from the device.
 
-    For greedy search, sampling and beam search, ``num_return_sequences`` and left-padded batches. A row's
-    state is that of the row in the last call which it goes on with, found by comparing tokens on the device,
-    so rows may be reordered or dropped. For assisted and prompt-lookup decoding, ``start_after`` and
-    ``finish_by`` there is :class:`AutomatonLogitsProcessor`.
+    For greedy search, sampling and beam search, ``num_return_sequences``, left-padded batches, assisted and
+    prompt-lookup decoding. A row's state is that of the row in the last call which it goes on with, found by
+    comparing tokens on the device, so rows may be reordered or dropped; a row alone may also be rewound, as
+    it is when a draft is verified. For ``start_after``, ``finish_by`` and an assistant with another tokenizer
+    there is :class:`AutomatonLogitsProcessor`.
 
     Parameters
     ----------
@@ -52,7 +53,8 @@ class FrozenLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         """Forget all rows: the next call starts a generation."""
         self._ids: Tensor | None = None
         self._prompt_length = 0
-        self._states: Tensor | None = None
+        # The states after 0, 1, 2, ... generated tokens, up to the last call's.
+        self._trail: list[Tensor] = []
 
     def __call__(self, input_ids: torch.LongTensor, scores: Tensor) -> Tensor:
         """Return a copy of `scores` in which every token that is not allowed is minus infinity.
@@ -67,25 +69,34 @@ class FrozenLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            Rows have grown by more than a token, or shapes or devices do not go together.
+            Rows have grown by more than a token, several rows have been rewound, or shapes or devices do not
+            go together.
         """
         length = input_ids.shape[1]
-        if self._ids is None or self._states is None or length <= self._prompt_length:
+        if self._ids is None or length <= self._prompt_length:
             self._prompt_length = length
-            self._states = self._automaton.start(len(input_ids))
-        elif length != self._ids.shape[1] + 1:
-            raise ValueError(
-                f"rows of {length} tokens after rows of {self._ids.shape[1]}: assisted decoding needs "
-                "AutomatonLogitsProcessor; before another generation, call reset()"
-            )
+            self._trail = [self._automaton.start(len(input_ids))]
         else:
-            same = (input_ids[:, None, :-1] == self._ids[None]).all(-1)
-            states = self._states[same.int().argmax(1)]
-            states = torch.where(same.any(1), states, DEAD)
-            self._states = self._automaton.step(states, input_ids[:, -1])
+            self._follow(input_ids, self._ids)
         self._ids = input_ids
+        states = self._trail[-1]
         masked = scores.clamp(min=max(LOWEST_ALLOWED_SCORE, torch.finfo(scores.dtype).min))
-        return self._automaton.apply_(masked, torch.where(self._states == DEAD, FINISHED, self._states))
+        return self._automaton.apply_(masked, torch.where(states == DEAD, FINISHED, states))
+
+    def _follow(self, ids: Tensor, last: Tensor) -> None:
+        """Find what the rows go on with in those of the last call, or in their beginnings, and step."""
+        before = ids.shape[1] - 1
+        is_rewound = before < last.shape[1]
+        if before > last.shape[1] or (is_rewound and (len(ids) > 1 or len(last) > 1)):
+            raise ValueError(
+                f"{len(ids)} rows of {before + 1} tokens after {len(last)} of {last.shape[1]}: rows grow by "
+                "a token, and one alone may be rewound; before another generation, call reset()"
+            )
+        del self._trail[before - self._prompt_length + 1 :]
+        same = (ids[:, None, :-1] == last[None, :, :before]).all(-1)
+        states = self._trail[-1][same.int().argmax(1)]
+        states = torch.where(same.any(1), states, DEAD)
+        self._trail.append(self._automaton.step(states, ids[:, -1]))
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

@@ -105,8 +105,8 @@ def _apply_kernel(  # type: ignore[no-untyped-def]
     # What is no state is DEAD.
     state = tl.where((state >= 0) & (state < state_count), state, 0)
     tokens = tl.program_id(0) % blocks * block + tl.arange(0, block)
-    # Told that places are not aligned, the compiler gives a lane one token at a time rather than four or eight:
-    # stores with a condition per token are not widened, and a warp's store is one run of memory then.
+    # Told that places are not aligned, the compiler gives a lane a token at a time, not four or eight: stores
+    # with a condition per token are not widened, and so a warp's store is one run of memory.
     of = tl.load(tl.multiple_of(class_of_token + tokens, [1]), mask=tokens < size, other=0)
     word = tl.load(allowed + state * words + (of >> 5))
     # Class 0, that of columns behind the vocabulary, is never allowed.

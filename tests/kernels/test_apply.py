@@ -277,9 +277,7 @@ def test_where_triton_fails_pytorch_takes_over(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(_apply, "_triton", lambda: Broken)
     masks = torch.tensor([[5]], dtype=torch.int32)
     logits = torch.zeros((1, 4))
-    with pytest.warns(
-        RuntimeWarning, match="RuntimeError: Failed to find C compiler.: masks are applied with"
-    ):
+    with pytest.warns(RuntimeWarning, match=r"Failed to find C compiler\.\): masks are"):
         apply_masks(logits, masks)
     assert logits.isfinite().tolist() == [[True, False, True, False]]
     # Once is enough.
