@@ -1,6 +1,10 @@
 """Frozen automata in Transformers next to the lazy processor and to a plain loop."""
 
+import inspect
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -264,4 +268,73 @@ def test_a_step_reads_nothing_on_the_host(
             for _ in range(11):
                 step()
         rows.append(loop.output.tolist())
+    assert rows[0] == rows[1]
+
+
+class StandIns:
+    """Streams and graphs for a CPU. What a capture runs leaves no trace, as on a GPU; a replay runs it."""
+
+    def __init__(self, loop: _Loop, generator: torch.Generator) -> None:
+        self._loop, self._generator = loop, generator
+        self.registered: list[torch.Generator] = []
+        self.captures = 0
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stream = MagicMock()
+        for name in ("Stream", "current_stream"):
+            monkeypatch.setattr(torch.cuda, name, lambda: stream)
+        monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        monkeypatch.setattr(torch.cuda, "default_generators", (self._generator,))
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: self)
+        # Its options are those of the real one.
+        signature = inspect.signature(torch.cuda.graph.__init__)
+        assert signature.bind(None, self, capture_error_mode="thread_local")
+        monkeypatch.setattr(torch.cuda, "graph", self._capture)
+
+    def register_generator_state(self, generator: torch.Generator) -> None:
+        self.registered.append(generator)
+
+    def replay(self) -> None:
+        self._loop.step()
+
+    @contextmanager
+    def _capture(self, graph: object, capture_error_mode: str) -> Iterator[None]:
+        loop = self._loop
+        tensors = [loop.states, loop.tokens, loop.output, loop.written, loop.attention, loop.positions]
+        tensors += [layer.cumulative_length for layer in loop.cache.layers]
+        kept, state = [tensor.clone() for tensor in tensors], self._generator.get_state()
+        yield
+        for tensor, value in zip(tensors, kept, strict=True):
+            tensor.copy_(value)
+        self._generator.set_state(state)
+        self.captures += 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 12])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("own_generator", [False, True])
+def test_what_precedes_a_capture_leaves_no_trace(
+    model: LlamaForCausalLM,
+    lazy: structgen.TokenAutomaton,
+    limit: int,
+    temperature: float,
+    own_generator: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids, attention = padded(PROMPTS)
+    frozen = lazy.freeze()
+    rows = []
+    for capture in (False, True):
+        generator = torch.Generator().manual_seed(3)
+        mine = generator if own_generator else None
+        torch.manual_seed(3)
+        loop = _Loop(model, ids, attention, frozen, limit, temperature, mine, PAD)
+        with torch.no_grad(), monkeypatch.context() as patch:
+            stand_ins = StandIns(loop, generator if own_generator else torch.default_generator)
+            if capture:
+                stand_ins.install(patch)
+            rows.append(loop.run(0, capture).tolist())
+        assert stand_ins.captures == (capture and limit > 1)
+        assert stand_ins.registered == ([generator] if mine and temperature and stand_ins.captures else [])
     assert rows[0] == rows[1]
