@@ -7,11 +7,12 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from jsonschemabench.engines import EngineUnavailableError
-from jsonschemabench.report import Printer
+from jsonschemabench.gpu_parts import Clock, Report, environment, reason
 from jsonschemabench.sampler_quality import Progress
 from jsonschemabench.studies import counts, names
 
@@ -24,9 +25,11 @@ MASKS = {"few allowed": 0.9998, "few excluded": 0.01, "random": 0.5}
 
 DTYPES = ("float32", "bfloat16")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+SHORT_BATCHES = (1, 16, 128)
 VOCABULARY = 131072
 
 # The plain fill of as many bytes, which the others are compared with.
+BOUND = 1.3
 FILL = "fill"
 OURS = "structgen"
 
@@ -67,7 +70,7 @@ class Row:
 
     def ratio(self, kernel: str) -> float | None:
         """Return how many times the fill's time a kernel takes."""
-        found, fill = self.timings.get(kernel), self.timings[FILL]
+        found, fill = self.timings.get(kernel), self.timings.get(FILL)
         if not isinstance(found, Timing) or not isinstance(fill, Timing):
             return None
         return found.device / fill.device
@@ -121,7 +124,8 @@ def kernels(blocks: Sequence[tuple[int, int]]) -> dict[str, Kernel]:
     """Return what is timed: ours, ours with other blocks, and xgrammar's where it is installed."""
     from structgen.kernels import _triton, apply_masks
 
-    found: dict[str, Kernel] = {OURS: lambda logits, masks: apply_masks(logits, masks)}
+    # "auto" would hide that Triton fails.
+    found: dict[str, Kernel] = {OURS: lambda logits, masks: apply_masks(logits, masks, backend="triton")}
 
     def with_block(block: int, warps: int) -> Kernel:
         def call(logits: Any, masks: Any) -> None:
@@ -199,7 +203,7 @@ def measure(
         try:
             kernel(one, masks)
         except Exception as error:  # whatever another project's kernel or its build raises
-            failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+            failed[name] = reason(error)
             continue
         if not torch.equal(one, wanted):
             failed[name] = "another result than PyTorch's"
@@ -222,12 +226,13 @@ def time_on_gpu(calls: Mapping[str, Callable[[int], None]], copies: int) -> dict
     for name, call in calls.items():
         try:
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            # A capture that fails leaves its stream the current one.
+            with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph):
                 for index in range(repeats):
                     call(index % copies)
         except Exception as error:  # a kernel that waits for the host can't be captured
             torch.cuda.synchronize()
-            failed[name] = f"no CUDA graph: {error}".splitlines()[0]
+            failed[name] = f"no CUDA graph: {reason(error)}"
             continue
         graphs[name] = graph
         found[name] = list[float]()
@@ -273,7 +278,7 @@ def tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[list[str]]]]:
             header += [f"{name} µs", "of the fill", "host µs"]
         cells = []
         for row in part:
-            fill = row.timings[FILL]
+            fill = row.timings.get(FILL)
             line = [str(row.batch), f"{row.bytes / 1e6:.3f}"]
             line.append(f"{fill.device:.2f}" if isinstance(fill, Timing) else "-")
             for name in others:
@@ -296,7 +301,7 @@ def missed(rows: Sequence[Row], bound: float) -> list[str]:
     found = []
     for row in rows:
         where = f"{row.dtype}, {row.masks}, batch {row.batch}"
-        ours, ratio = row.timings[OURS], row.ratio(OURS)
+        ours, ratio = row.timings.get(OURS, "not timed"), row.ratio(OURS)
         if not isinstance(ours, Timing):
             found.append(f"{where}: {ours}")
             continue
@@ -309,6 +314,63 @@ def missed(rows: Sequence[Row], bound: float) -> list[str]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """What is timed: dtypes and kinds of masks by name, batches, and our kernel's other sizes of programs."""
+
+    dtypes: Sequence[str]
+    kinds: Sequence[str]
+    batches: Sequence[int]
+    blocks: Sequence[tuple[int, int]] = ()
+    leave_out: Sequence[str] = ()
+
+
+def shapes(*, short: bool) -> Shapes:
+    """Return those of a whole run, or of a short one, without a kernel that takes a minute to compile."""
+    if short:
+        return Shapes(DTYPES, tuple(MASKS), SHORT_BATCHES, leave_out=("xgrammar cuda",))
+    return Shapes(DTYPES, tuple(MASKS), BATCHES)
+
+
+def run(
+    what: Shapes,
+    bound: float,
+    report: Report,
+    clock: Clock,
+    progress: Callable[[int], AbstractContextManager[Progress]],
+) -> list[str]:
+    """Time kernels on the current GPU; print tables as they come, and return what :func:`missed` does."""
+    import torch
+
+    cache = torch.cuda.get_device_properties(torch.cuda.current_device()).L2_cache_size
+    found = {name: kernel for name, kernel in kernels(what.blocks).items() if name not in what.leave_out}
+    report.line(f"vocabulary {VOCABULARY}")
+    rows: list[Row] = []
+    with progress(len(what.dtypes) * len(what.kinds) * len(what.batches)) as bar:
+        for dtype in what.dtypes:
+            for kind in what.kinds:
+                part = []
+                for batch in what.batches:
+                    if clock.over:
+                        report.line(f"{dtype}, {kind}, batch {batch}: left out, the time is up")
+                        continue
+                    try:
+                        row = measure(dtype, kind, batch, found, time_on_gpu, device="cuda", cache=cache)
+                    except Exception as error:
+                        report.failed(f"kernels, {dtype}, {kind}, batch {batch}")
+                        row = Row(dtype, kind, batch, 0, dict.fromkeys((FILL, *found), reason(error)))
+                    part.append(row)
+                    report.row(row)
+                    bar.advance(f"{dtype} {kind} {batch}")
+                for title, header, cells in tables(part):
+                    report.table(title, header, cells)
+                rows += part
+    reasons = {(name, why) for row in rows for name, why in row.timings.items() if isinstance(why, str)}
+    for name, why in sorted(reasons):
+        report.line(f"{name}: {why}")
+    return missed(rows, bound)
+
+
 # -- the command -------------------------------------------------------------------------------------------
 
 
@@ -318,9 +380,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "kernels",
         help="masks applied to logits on a GPU, next to the bytes to move and to xgrammar",
     )
-    parser.add_argument("--dtypes", default=",".join(DTYPES), help="comma-separated (default: %(default)s)")
-    parser.add_argument("--masks", default=",".join(MASKS), help="comma-separated (default: %(default)s)")
-    parser.add_argument("--batches", default=",".join(map(str, BATCHES)), help="(default: %(default)s)")
+    parser.add_argument("--dtypes", help=f"comma-separated (default: {','.join(DTYPES)})")
+    parser.add_argument("--masks", help=f"comma-separated (default: {','.join(MASKS)})")
+    parser.add_argument("--batches", help=f"(default: {','.join(map(str, BATCHES))})")
+    parser.add_argument(
+        "--short", action="store_true", help="in half a minute: three batches, without xgrammar's CUDA kernel"
+    )
     parser.add_argument(
         "--blocks",
         default="",
@@ -330,8 +395,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--bound",
         type=float,
-        default=1.3,
+        default=BOUND,
         help="fail over this multiple of the fill (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="keep there what is printed, and rows as JSON lines"
     )
     parser.add_argument("--plain", action="store_true", help="plain text even where rich is installed")
     return parser
@@ -343,7 +411,7 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
     Returns
     -------
     int
-        0, or 1 if ours missed the bound or was slower than xgrammar.
+        0, or 1 if ours missed the bound, was slower than xgrammar, or could not be timed.
 
     Raises
     ------
@@ -352,43 +420,31 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
     EngineUnavailableError
         There is no GPU, or no PyTorch or Triton.
     """
-    dtypes = names(options.dtypes, (*DTYPES, "float16"), "--dtypes")
-    kinds = names(options.masks, MASKS, "--masks")
-    batches = counts(options.batches, "--batches")
+    what = shapes(short=options.short)
+    if options.dtypes is not None:
+        what = replace(what, dtypes=names(options.dtypes, (*DTYPES, "float16"), "--dtypes"))
+    if options.masks is not None:
+        what = replace(what, kinds=names(options.masks, MASKS, "--masks"))
+    if options.batches is not None:
+        what = replace(what, batches=counts(options.batches, "--batches"))
     try:
-        blocks = [_block(part) for part in options.blocks.split(",") if part]
+        what = replace(what, blocks=[_block(part) for part in options.blocks.split(",") if part])
     except ValueError:
         raise ValueError("--blocks wants TOKENS:WARPS, separated by commas") from None
     try:
         import torch
-        import triton
+        import triton  # noqa: F401
     except ImportError as error:
         raise EngineUnavailableError(f"the kernels run needs PyTorch and Triton ({error})") from error
     if not torch.cuda.is_available():
         raise EngineUnavailableError("no GPU: this run times kernels on one, and PyTorch finds none")
-    device = torch.cuda.get_device_properties(torch.cuda.current_device())
-    found = kernels(blocks)
-    rows = []
-    with progress(len(dtypes) * len(kinds) * len(batches)) as bar:
-        for dtype in dtypes:
-            for kind in kinds:
-                for batch in batches:
-                    cache = device.L2_cache_size
-                    rows.append(measure(dtype, kind, batch, found, time_on_gpu, device="cuda", cache=cache))
-                    bar.advance(f"{dtype} {kind} {batch}")
-    printer = Printer(plain=options.plain)
-    printer.line(
-        f"{device.name}; PyTorch {torch.__version__}, Triton {triton.__version__}; vocabulary {VOCABULARY}"
-    )
-    for title, header, cells in tables(rows):
-        printer.table(title, header, cells)
-    reasons = {(name, why) for row in rows for name, why in row.timings.items() if isinstance(why, str)}
-    for name, why in sorted(reasons):
-        printer.line(f"{name}: {why}")
-    misses = missed(rows, options.bound)
+    report = Report("kernels", options.out, plain=options.plain)
+    for line in environment("cuda"):
+        report.line(line)
+    misses = run(what, options.bound, report, Clock(), progress)
     for miss in misses:
-        printer.line(f"missed: {miss}")
-    return 1 if misses else 0
+        report.line(f"missed: {miss}")
+    return int(bool(misses or report.failures))
 
 
 def _block(text: str) -> tuple[int, int]:

@@ -62,6 +62,10 @@ class Printer:
         """Print one line, as it is."""
         self._out.write(text + "\n")
 
+    def flush(self) -> None:
+        """Write what is held back, as it is where the output is no terminal."""
+        self._out.flush()
+
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table: the first column is left-aligned, the others right-aligned."""
         self.line()

@@ -231,6 +231,10 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
         why=f"{PAIR}; how fast a machine is at it is nothing for a test",
     ),
     f"{BENCH} gpu": Elsewhere("tests/bench/test_gpu.py::test_the_command_on_a_small_shape"),
+    f"{BENCH} gpu --short --out gpu-short": Elsewhere(
+        "tests/bench/test_gpu.py::test_the_command_on_a_small_shape"
+    ),
+    f"{BENCH} gpu --out gpu-whole": Elsewhere("tests/bench/test_gpu.py::test_the_command_on_a_small_shape"),
     f"{BENCH} forced": Run("--samples 1 --max-tokens 200", why=FEW),
     f"{BENCH} forced --samplers smc asap mcmc": Elsewhere(
         "tests/bench/test_gpu.py::test_passes_of_samplers_that_weigh_tokens_are_counted"

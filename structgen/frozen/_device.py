@@ -48,7 +48,7 @@ class DeviceAutomaton:
     tables : FrozenTables
         The tables on the host.
     device : torch.device
-        Where the tensors are.
+        Where the tensors are, with its number.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class DeviceAutomaton:
         if backend not in ("auto", "torch", "triton"):
             raise ValueError(f'backend is "auto", "torch" or "triton", not {backend!r}')
         self.tables = tables
-        self.device = torch.device(device)
+        self.device = _numbered(device)
         self.backend: Backend = backend
         self._tensors = _frozen.Tensors(
             **{name: torch.from_numpy(array).to(self.device) for name, array in tables.arrays().items()},
@@ -86,7 +86,7 @@ class DeviceAutomaton:
 
     def to(self, device: torch.device | str) -> DeviceAutomaton:
         """Return the same automaton on a device; this one, if it is there."""
-        target = torch.device(device)
+        target = _numbered(device)
         return self if target == self.device else DeviceAutomaton(self.tables, target, backend=self.backend)
 
     def start(self, batch: int) -> Tensor:
@@ -182,7 +182,7 @@ class DeviceAutomaton:
             raise TypeError(f"states are int32, not {states.dtype}")
         if states.dim() != 1:
             raise ValueError(f"states have shape (B,), not {tuple(states.shape)}")
-        if states.device.type != self.device.type:
+        if states.device != self.device:
             raise ValueError(f"states are on {states.device}, the automaton on {self.device}: .to(device)")
 
     def __repr__(self) -> str:
@@ -190,6 +190,11 @@ class DeviceAutomaton:
             f"<DeviceAutomaton: {self.states} states, {self.classes} classes, {self.tables.layout}, "
             f"{self.nbytes} bytes on {self.device}>"
         )
+
+
+def _numbered(device: torch.device | str) -> torch.device:
+    """Return a device with its number, as tensors have it: "cuda" is the current one."""
+    return torch.empty(0, device=device).device
 
 
 def freeze(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -17,10 +19,11 @@ from structgen.hf._apply import LOWEST_ALLOWED_SCORE
 class FrozenLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
     """Keep ``model.generate`` inside the language of a frozen automaton, without reading from the device.
 
-    For greedy search, sampling and beam search, ``num_return_sequences`` and left-padded batches. A row's
-    state is that of the row in the last call which it goes on with, found by comparing tokens on the device,
-    so rows may be reordered or dropped. For assisted and prompt-lookup decoding, ``start_after`` and
-    ``finish_by`` there is :class:`AutomatonLogitsProcessor`.
+    For greedy search, sampling and beam search, ``num_return_sequences``, left-padded batches, assisted and
+    prompt-lookup decoding. A row's state is that of the row in the last call which it goes on with, found by
+    comparing tokens on the device, so rows may be reordered or dropped; a row alone may also be rewound, as
+    it is when a draft is verified. For ``start_after``, ``finish_by`` and an assistant with another tokenizer
+    there is :class:`AutomatonLogitsProcessor`.
 
     Parameters
     ----------
@@ -50,7 +53,8 @@ class FrozenLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         """Forget all rows: the next call starts a generation."""
         self._ids: Tensor | None = None
         self._prompt_length = 0
-        self._states: Tensor | None = None
+        # The states after 0, 1, 2, ... generated tokens, up to the last call's.
+        self._trail: list[Tensor] = []
 
     def __call__(self, input_ids: torch.LongTensor, scores: Tensor) -> Tensor:
         """Return a copy of `scores` in which every token that is not allowed is minus infinity.
@@ -65,25 +69,34 @@ class FrozenLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            Rows have grown by more than a token, or shapes or devices do not go together.
+            Rows have grown by more than a token, several rows have been rewound, or shapes or devices do not
+            go together.
         """
         length = input_ids.shape[1]
-        if self._ids is None or self._states is None or length <= self._prompt_length:
+        if self._ids is None or length <= self._prompt_length:
             self._prompt_length = length
-            self._states = self._automaton.start(len(input_ids))
-        elif length != self._ids.shape[1] + 1:
-            raise ValueError(
-                f"rows of {length} tokens after rows of {self._ids.shape[1]}: assisted decoding needs "
-                "AutomatonLogitsProcessor; before another generation, call reset()"
-            )
+            self._trail = [self._automaton.start(len(input_ids))]
         else:
-            same = (input_ids[:, None, :-1] == self._ids[None]).all(-1)
-            states = self._states[same.int().argmax(1)]
-            states = torch.where(same.any(1), states, DEAD)
-            self._states = self._automaton.step(states, input_ids[:, -1])
+            self._follow(input_ids, self._ids)
         self._ids = input_ids
+        states = self._trail[-1]
         masked = scores.clamp(min=max(LOWEST_ALLOWED_SCORE, torch.finfo(scores.dtype).min))
-        return self._automaton.apply_(masked, torch.where(self._states == DEAD, FINISHED, self._states))
+        return self._automaton.apply_(masked, torch.where(states == DEAD, FINISHED, states))
+
+    def _follow(self, ids: Tensor, last: Tensor) -> None:
+        """Find what the rows go on with in those of the last call, or in their beginnings, and step."""
+        before = ids.shape[1] - 1
+        is_rewound = before < last.shape[1]
+        if before > last.shape[1] or (is_rewound and (len(ids) > 1 or len(last) > 1)):
+            raise ValueError(
+                f"{len(ids)} rows of {before + 1} tokens after {len(last)} of {last.shape[1]}: rows grow by "
+                "a token, and one alone may be rewound; before another generation, call reset()"
+            )
+        del self._trail[before - self._prompt_length + 1 :]
+        same = (ids[:, None, :-1] == last[None, :, :before]).all(-1)
+        states = self._trail[-1][same.int().argmax(1)]
+        states = torch.where(same.any(1), states, DEAD)
+        self._trail.append(self._automaton.step(states, ids[:, -1]))
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -163,7 +176,9 @@ def generate_frozen(
     loop = _Loop(
         model, input_ids, attention_mask, automaton, max_new_tokens, temperature, generator, pad_token_id
     )
-    return loop.run(check_every, capture)
+    # Streams, graphs and generators are those of the current device.
+    with torch.cuda.device(input_ids.device) if input_ids.is_cuda else nullcontext():
+        return loop.run(check_every, capture)
 
 
 def _padding(model: Any) -> int:
@@ -202,6 +217,9 @@ class _Loop:
         self.written = torch.zeros(1, dtype=torch.long, device=device)
         self.attention = torch.nn.functional.pad(attention_mask, (0, max_new_tokens))
         self.positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+        # The logits of the prompt's other tokens are not needed, and may be large.
+        keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self.options: dict[str, Any] = {"logits_to_keep": 1} if keeps else {}
 
     def run(self, check_every: int, capture: bool) -> Tensor:
         """Decode; return prompts and outputs."""
@@ -230,6 +248,7 @@ class _Loop:
             position_ids=self.positions,
             past_key_values=self.cache,
             use_cache=True,
+            **self.options,
         )
         # As in the logits processors: what is allowed is finite, or the -inf row would choose token 0.
         logits = found.logits[:, -1].float().clamp(min=LOWEST_ALLOWED_SCORE)
@@ -256,6 +275,8 @@ class _Loop:
         changed = [self.states, self.tokens, self.output, self.written, self.attention, self.positions]
         changed += [layer.cumulative_length for layer in self.cache.layers]
         kept = [tensor.clone() for tensor in changed]
+        generator = self.generator or torch.cuda.default_generators[torch.cuda.current_device()]
+        random = generator.get_state()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -265,10 +286,12 @@ class _Loop:
         torch.cuda.current_stream().wait_stream(side)
         for tensor, value in zip(changed, kept, strict=True):
             tensor.copy_(value)
+        generator.set_state(random)
         graph = torch.cuda.CUDAGraph()
         if self.temperature and self.generator is not None:
             graph.register_generator_state(self.generator)
-        with torch.cuda.graph(graph):
+        # What other threads do on the device, such as reserving memory, is no business of this capture.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self.step()
         replay: Callable[[], None] = graph.replay
         return replay

@@ -1,5 +1,7 @@
 """The entry: checks that cost no synchronisation, and the choice of a backend."""
 
+import warnings
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
@@ -47,7 +49,8 @@ def apply_masks(
     backend : str
         ``"triton"``: one kernel that reads the masks and writes what they exclude, for GPUs (and for CPU
         tensors in Triton's interpreter). ``"torch"``: operations of PyTorch on any device, recorded by
-        autograd. ``"auto"`` takes Triton on a GPU where it is installed and applies, else PyTorch.
+        autograd. ``"auto"`` takes Triton on a GPU where it is installed and applies, else PyTorch; where
+        Triton can't compile on this machine (it needs a C compiler), it says so once, and takes PyTorch.
     fill : float
         The logit of excluded tokens; minus infinity by default. Must be finite in the dtype, or infinite.
 
@@ -65,14 +68,45 @@ def apply_masks(
     width = _checked(logits, masks, rows, vocabulary_size, backend, fill)
     if not masks.shape[0] or not logits.shape[1]:
         return
-    if backend == "auto":
-        # Autograd would not see what a kernel writes.
-        fits = logits.is_cuda and logits.dtype != torch.float64 and not logits.requires_grad
-        backend = "triton" if fits and _triton_installed() else "torch"
-    if backend == "triton":
-        _triton().apply(logits, masks, rows, width, fill)
-    else:
+    if not by_triton(backend, fits_triton(logits), lambda: _triton().apply(logits, masks, rows, width, fill)):
         _torch.apply(logits, masks, rows, width, fill)
+
+
+def fits_triton(logits: Tensor) -> bool:
+    """Return whether a kernel may write to logits: autograd would not see what it writes."""
+    return logits.is_cuda and logits.dtype != torch.float64 and not logits.requires_grad
+
+
+_gave_up = False
+
+
+def by_triton(backend: str, fits: bool, call: Callable[[], None]) -> bool:
+    """Call what launches a kernel, if the backend is Triton; return whether it was.
+
+    ``"auto"`` is where it `fits`, until Triton has failed once: it compiles with the machine's C compiler,
+    which need not be there.
+    """
+    global _gave_up
+    if backend == "triton":
+        call()
+        return True
+    if backend == "torch" or not fits or _gave_up or not _triton_installed():
+        return False
+    try:
+        call()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # of Triton, of the compiler that it calls, or of the driver
+        _gave_up = True
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        warnings.warn(
+            f"Triton does not run here ({reason}): masks are applied with operations of PyTorch, which take "
+            'longer; backend="triton" shows the whole error',
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return False
+    return True
 
 
 def _checked(

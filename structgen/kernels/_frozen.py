@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -36,23 +37,15 @@ class Tensors:
 
 def step(tables: Tensors, states: Tensor, tokens: Tensor, out: Tensor, backend: str) -> None:
     """Write the states after `tokens` to `out`; shapes have been checked."""
-    if _takes_triton(backend, states.is_cuda):
-        from structgen.kernels import _frozen_triton
-
-        _frozen_triton.step(tables, states, tokens, out)
-        return
-    out.copy_(next_states(tables, states, tokens))
+    if not _apply.by_triton(backend, states.is_cuda, lambda: _triton().step(tables, states, tokens, out)):
+        out.copy_(next_states(tables, states, tokens))
 
 
 def apply(tables: Tensors, logits: Tensor, states: Tensor, fill: float, backend: str) -> None:
     """Write `fill` to the logits that are not allowed; shapes have been checked."""
-    fits = logits.is_cuda and logits.dtype != torch.float64 and not logits.requires_grad
-    if _takes_triton(backend, fits):
-        from structgen.kernels import _frozen_triton
-
-        _frozen_triton.apply(tables, logits, states, fill)
-        return
-    logits.masked_fill_(excluded(tables, states, logits.shape[1]), fill)
+    fits = _apply.fits_triton(logits)
+    if not _apply.by_triton(backend, fits, lambda: _triton().apply(tables, logits, states, fill)):
+        logits.masked_fill_(excluded(tables, states, logits.shape[1]), fill)
 
 
 def accepts(tables: Tensors, states: Tensor) -> Tensor:
@@ -60,13 +53,11 @@ def accepts(tables: Tensors, states: Tensor) -> Tensor:
     return tables.accepting[_valid(tables, states)]
 
 
-def _takes_triton(backend: str, fits: bool) -> bool:
-    if backend == "auto":
-        return fits and _apply._triton_installed()
-    if backend == "triton":
-        _apply._triton()
-        return True
-    return False
+def _triton() -> ModuleType:
+    _apply._triton()  # raises ImportError with what to do
+    from structgen.kernels import _frozen_triton
+
+    return _frozen_triton
 
 
 def _valid(tables: Tensors, states: Tensor) -> Tensor:

@@ -105,12 +105,15 @@ def _apply_kernel(  # type: ignore[no-untyped-def]
     # What is no state is DEAD.
     state = tl.where((state >= 0) & (state < state_count), state, 0)
     tokens = tl.program_id(0) % blocks * block + tl.arange(0, block)
-    of = tl.load(class_of_token + tokens, mask=tokens < size, other=0)
+    # Told that places are not aligned, the compiler gives a lane a token at a time, not four or eight: stores
+    # with a condition per token are not widened, and so a warp's store is one run of memory.
+    of = tl.load(tl.multiple_of(class_of_token + tokens, [1]), mask=tokens < size, other=0)
     word = tl.load(allowed + state * words + (of >> 5))
     # Class 0, that of columns behind the vocabulary, is never allowed.
     unset = ((word >> (of & 31)) & 1) == 0
     values = tl.full((block,), fill, logits.dtype.element_ty)
-    tl.store(logits + row * logits_stride + tokens * logits_step, values, mask=unset & (tokens < columns))
+    places = tl.multiple_of(logits + row * logits_stride + tokens * logits_step, [1])
+    tl.store(places, values, mask=unset & (tokens < columns))
 
 
 @triton.jit(  # type: ignore[untyped-decorator]

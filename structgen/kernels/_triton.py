@@ -124,8 +124,8 @@ def _kernel(  # type: ignore[no-untyped-def]
         bits = tl.arange(0, 32)[None, :]
         tokens = index[:, None] * 32 + bits
         unset = ((words[:, None] >> bits) & 1) == 0
-        # Stores with a condition per token are not widened. Told that places are not contiguous, the compiler
+        # Stores with a condition per token are not widened. Told that places are not aligned, the compiler
         # gives a lane one token rather than four or eight, and a warp's store is one run of memory.
-        places = tl.max_contiguous(base + tokens * logits_step, [1, 1])
+        places = tl.multiple_of(base + tokens * logits_step, [1, 1])
         values = tl.full((block // 32, 32), fill, logits.dtype.element_ty)
         tl.store(places, values, mask=unset & (tokens < columns))

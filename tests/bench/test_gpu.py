@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from jsonschemabench import decoding_ways, forced, gpu, vocabularies  # noqa: E402
+from jsonschemabench import decoding_ways, forced, gpu, gpu_checks, gpu_frozen, vocabularies  # noqa: E402
 from jsonschemabench.cli import main  # noqa: E402
 from jsonschemabench.decoding_ways import BASELINES, LLGUIDANCE, LOOP, LOOP_FREE, PROCESSOR, XGRAMMAR  # noqa: E402
 from jsonschemabench.forced import Output  # noqa: E402
 from jsonschemabench.gpu import Cell, lessons, missed, ratio, table  # noqa: E402
+from jsonschemabench.gpu_parts import Clock  # noqa: E402
 
 SCHEMA = {
     "title": "Thing",
@@ -143,17 +145,111 @@ def test_the_command_on_a_small_shape(tmp_path: Path, capsys: pytest.CaptureFixt
             continue
         ways.append(way)
     small = ["--shape", "tiny", "--batches", "1,3", "--tokens", "4", "--texts", "2", "--repeats", "1"]
-    assert main(["gpu", *small, "--schemas", str(tmp_path), "--ways", ",".join(ways), "--plain"]) == 0
+    folder = tmp_path / "results"
+    options = ["--schemas", str(tmp_path), "--ways", ",".join(ways), "--plain", "--out", str(folder)]
+    assert main(["gpu", *small, *options]) == 0
     out = capsys.readouterr().out
-    for line in ("CPU", "seed 0", "torch ", "transformers ", "no verdict"):
+    for line in (
+        "CPU",
+        "seed 0",
+        "torch ",
+        "transformers ",
+        "no verdict",
+        "steps of generate_frozen, batch 3",
+    ):
         assert line in out
+    assert (folder / "gpu.txt").read_text() == out
+    rows = [json.loads(line) for line in (folder / "gpu.jsonl").read_text().splitlines()]
+    assert all(row["result"] == "ok" for row in rows if row["kind"] == "Check")
+    kinds = Counter(row["kind"] for row in rows)
+    assert kinds == {"Check": 6, "FrozenRow": 2 * 3, "Cell": 2 * (len(ways) + 2)}
     for name in (LOOP, LOOP_FREE, PROCESSOR):
         assert out.count(f"\n{name} ") == 2
+
+
+def test_a_part_that_fails_leaves_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(device: str) -> None:
+        raise RuntimeError(f"no such kernel on {device}\nand more")
+
+    (tmp_path / "thing.json").write_text(json.dumps(SCHEMA))
+    monkeypatch.setattr(gpu_checks, "CHECKS", (broken, gpu_checks.masks_of_every_shape))
+    time_steps = gpu_frozen.time_steps
+    calls: list[int] = []
+
+    def fails_once(*arguments: Any) -> float:
+        calls.append(1)
+        if len(calls) == 2:
+            raise MemoryError("too large")
+        return time_steps(*arguments)
+
+    monkeypatch.setattr(gpu_frozen, "time_steps", fails_once)
+    options = ["--shape", "tiny", "--batches", "2", "--tokens", "60", "--texts", "1", "--repeats", "1"]
+    assert (
+        main(["gpu", *options, "--schemas", str(tmp_path), "--out", str(tmp_path / "a" / "b"), "--plain"])
+        == 1
+    )
+    out = capsys.readouterr().out
+    assert "FAILED: check broken" in out
+    assert 'raise RuntimeError(f"no such kernel' in out
+    assert "masks of every shape" in out
+    assert "MemoryError: too large" in out
+    assert "\nunconstrained, no graph " in out
+    # No text is as long.
+    assert "ValueError: --tokens 60" in out
+    *_, first, second, third, _ = out.splitlines()
+    assert first == "failed: check broken"
+    assert second.startswith("failed: frozen, batch 2, dense")
+    assert third == "failed: ways"
+    rows = (tmp_path / "a" / "b" / "gpu.jsonl").read_text()
+    assert '"result": "RuntimeError: no such kernel on cpu"' in rows
+
+
+def test_ways_that_fail_are_left_out() -> None:
+    calls: list[str] = []
+
+    def way(name: str, good: int) -> Any:
+        def decode(model: object, prompt: object, texts: object) -> None:
+            calls.append(name)
+            if calls.count(name) > good:
+                raise RuntimeError(name)
+
+        return decode
+
+    failed: list[tuple[str, str]] = []
+    ways = {"a": way("a", 0), "b": way("b", 9), "c": way("c", 2)}
+    arguments = (None, ways, torch.zeros(1), [[1, 2]], 3)
+    found = gpu.time_ways(*arguments, failed=lambda name, error: failed.append((name, str(error))))
+    assert {name: len(seconds) for name, seconds in found.items()} == {"b": 3}
+    assert failed == [("a", "a"), ("c", "c")]
+    with pytest.raises(RuntimeError, match="a"):
+        gpu.time_ways(*arguments)
+    # When the time is up, each has been timed once.
+    over = gpu.time_ways(None, {"b": ways["b"]}, torch.zeros(1), [[1, 2]], 3, Clock(-1.0))
+    assert {name: len(seconds) for name, seconds in over.items()} == {"b": 1}
+    assert not Clock().over
+
+
+def test_steps_are_compared_with_those_that_run_alike() -> None:
+    rows = [
+        gpu_frozen.FrozenRow(1, "unconstrained", True, (0.001, 0.002, 0.009)),
+        gpu_frozen.FrozenRow(1, "dense", True, (0.003,)),
+        gpu_frozen.FrozenRow(1, "unconstrained", False, (0.004,)),
+        gpu_frozen.FrozenRow(1, "dense", False, (0.005,)),
+        gpu_frozen.FrozenRow(1, "sparse", False, (), "no memory"),
+    ]
+    header, cells = gpu_frozen.table(rows)
+    assert all(len(line) == len(header) for line in cells)
+    assert cells[1] == ["dense, one graph", "3.000", "1.5000", ""]
+    assert cells[3] == ["dense, no graph", "5.000", "1.2500", ""]
+    assert cells[4] == ["sparse, no graph", "-", "-", "no memory"]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--parts", "all"], "--parts"),
         (["--batches", "0"], "--batches"),
         (["--batches", "one"], "--batches wants numbers"),
         (["--ways", "magic"], "--ways"),

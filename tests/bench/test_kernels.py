@@ -1,12 +1,18 @@
 """The ``kernels`` run, without a GPU: what is counted, compared and reported."""
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from jsonschemabench import kernels  # noqa: E402
 from jsonschemabench.cli import main  # noqa: E402
+from jsonschemabench.gpu_parts import Clock, Report  # noqa: E402
 from jsonschemabench.kernels import FILL, OURS, Row, Timing, bytes_to_move, measure, random_masks  # noqa: E402
+from jsonschemabench.progress import progress  # noqa: E402
 from structgen.kernels import apply_masks  # noqa: E402
 
 
@@ -81,6 +87,38 @@ def test_what_misses_the_bar_is_named() -> None:
     assert slower.endswith("batch 8: slower than xgrammar triton")
     failed = Row("float32", "random", 8, 100, {FILL: Timing(10, 1), OURS: "no"})
     assert kernels.missed([failed], 1.3) == ["float32, random, batch 8: no"]
+
+
+def test_shapes_that_fail_leave_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("triton")
+
+    def measured(dtype: str, kind: str, batch: int, found: dict, *_: object, **__: object) -> Row:
+        if batch == 2:
+            raise MemoryError("128 GiB")
+        assert "xgrammar cuda" not in found
+        return Row(dtype, kind, batch, 7, {FILL: Timing(10, 1), OURS: Timing(12, 1)})
+
+    monkeypatch.setattr(kernels, "measure", measured)
+    device = SimpleNamespace(L2_cache_size=1)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: device)
+    what = replace(kernels.shapes(short=True), dtypes=["float32"], kinds=["random"], batches=[1, 2, 4])
+    report = Report("kernels", tmp_path, plain=True)
+    misses = kernels.run(what, 1.3, report, Clock(), progress)
+    assert misses == ["float32, random, batch 2: MemoryError: 128 GiB"]
+    assert report.failures == ["kernels, float32, random, batch 2"]
+    out = capsys.readouterr().out
+    assert "Traceback" in out
+    lines = [line.split()[:6] for line in out.splitlines()]
+    assert ["1", "0.000", "10.00", "12.00", "1.20", "1.0"] in lines
+    assert ["2", "0.000", "-", "-", "-", "-"] in lines
+    assert ["4", "0.000", "10.00", "12.00", "1.20", "1.0"] in lines
+    assert (tmp_path / "kernels.jsonl").read_text().count('"kind": "Row"') == 3
+    # Nothing begins when the time is up.
+    assert kernels.run(what, 1.3, report, Clock(-1.0), progress) == []
+    assert capsys.readouterr().out.count("the time is up") == 3
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -1,6 +1,7 @@
 """Frozen tables next to the lazy automaton (every state, every token) and next to brute force."""
 
 import itertools
+import json
 import random
 import re
 import threading
@@ -273,6 +274,83 @@ def test_states_within_escapes_are_few() -> None:
             assert tables.mask(frozen).tolist() == automaton.mask(lazy).tolist()
 
 
+# -- arrays of distinct items ------------------------------------------------------------------------------
+
+
+def texts_of_tables(tables: FrozenTables) -> set[bytes]:
+    """All texts over single bytes; they must be finitely many."""
+    found, todo = set(), [(tables.start, b"")]
+    while todo:
+        state, text = todo.pop()
+        if tables.accepts(state):
+            found.add(text)
+        after = ((tables.step(state, byte), bytes([byte])) for byte in range(256))
+        todo += [(to, text + byte) for to, byte in after if to != DEAD]
+    return found
+
+
+@layouts
+@pytest.mark.parametrize(("low", "high"), [(0, 4), (2, 2), (1, 3)])
+def test_distinct_items_are_permutations(layout: str, low: int, high: int) -> None:
+    values = ["a", "ab", "b", "\u00e9"]
+    schema = {"items": {"enum": values}, "uniqueItems": True, "minItems": low, "maxItems": high}
+    automaton = structgen.compile_json_schema({"type": "array", **schema}, BYTES, whitespace="compact")
+    tables = freeze(automaton, layout)
+    check_agreement(automaton, tables)
+    check_classes(tables)
+    wanted = {
+        json.dumps(chosen, ensure_ascii=False, separators=(",", ":")).encode()
+        for count in range(low, high + 1)
+        for chosen in itertools.permutations(values, count)
+    }
+    assert texts_of_tables(tables) == wanted
+
+
+DISTINCT: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    # White space behind items, and between.
+    "white space": ({"items": {"enum": ["a", "b"]}}, {"whitespace": "flexible"}),
+    # A number has endlessly many spellings, and a few values.
+    "numbers": ({"items": {"enum": [1, 10, 1.05, 0, None]}, "minItems": 2}, {}),
+    "integers": ({"items": {"type": "integer", "minimum": 8, "maximum": 12}, "maxItems": 3}, {}),
+    "escapes": ({"items": {"enum": ["a", "\U0001f600"]}}, {"escapes": "all"}),
+    "positions": (
+        {"prefixItems": [{"enum": ["a", "b"]}, {"enum": ["b", 1]}], "items": {"enum": ["a", 2]}},
+        {},
+    ),
+    "contains": ({"items": {"enum": ["x", "y", 1]}, "contains": {"enum": ["y", 1]}, "minContains": 2}, {}),
+}
+
+
+@layouts
+@pytest.mark.parametrize("name", DISTINCT)
+def test_distinct_items_of_few_values(name: str, layout: str) -> None:
+    keywords, options = DISTINCT[name]
+    schema = {"type": "array", "uniqueItems": True, **keywords}
+    automaton = structgen.compile_json_schema(schema, BYTES, **{"whitespace": "compact", **options})
+    tables = freeze(automaton, layout, max_states=2000)
+    check_agreement(automaton, tables, 2000)
+    check_classes(tables)
+
+
+def test_spellings_of_an_item_are_one_value() -> None:
+    schema = {"type": "array", "items": {"enum": [1, 10, "a"]}, "uniqueItems": True}
+    automaton = structgen.compile_json_schema(schema, BYTES, whitespace="compact", escapes="all")
+    tables = freeze_tables(automaton)
+    for text, accepted in [
+        ('[1.000,10,"a"]', True),
+        ('["\\u0061",10.0]', True),
+        ("[10,1]", True),
+        ("[1.0,1.00]", False),
+        ("[1,1]", False),
+        ("[10.0,10]", False),
+        ('["a","\\u0061"]', False),
+    ]:
+        state = tables.start
+        for token in text.encode():
+            state = tables.step(state, token)
+        assert tables.accepts(state) == accepted
+
+
 # -- what is refused ---------------------------------------------------------------------------------------
 
 
@@ -316,14 +394,32 @@ def test_max_bytes_is_what_the_tables_take(layout: str) -> None:
     assert caught.value.limit == "max_bytes"
 
 
-def test_states_that_remember_text_are_refused() -> None:
-    unique = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
+        # Objects and arrays are equal in too many spellings.
+        {"type": "array", "items": {"enum": ["a", [1], {"b": 2}]}, "uniqueItems": True},
+        # Of two arrays, one has few values.
+        {
+            "type": "object",
+            "properties": {
+                "few": {"type": "array", "items": {"enum": ["a"]}, "uniqueItems": True},
+                "many": {"type": "array", "items": {"type": "integer"}, "uniqueItems": True},
+            },
+            "additionalProperties": False,
+        },
+        {"type": "string", "format": "regex"},
+    ],
+)
+def test_states_that_remember_endless_text_are_refused(schema: dict[str, object]) -> None:
+    automaton = structgen.compile_json_schema(schema, BYTES)
     with pytest.raises(structgen.FreezeError, match="remembers the text"):
-        freeze_tables(structgen.compile_json_schema(unique, BYTES))
-    guarded = structgen.compile_json_schema({"type": "string", "format": "regex"}, BYTES)
-    with pytest.raises(structgen.FreezeError, match="remembers the text"):
-        freeze_tables(guarded)
-    repeats = {**unique, "uniqueItems": False, "items": {"type": "string", "maxLength": 3}, "maxItems": 2}
+        freeze_tables(automaton)
+
+
+def test_items_that_may_be_equal_are_not_remembered() -> None:
+    repeats = {"type": "array", "items": {"type": "string", "maxLength": 3}, "maxItems": 2}
     automaton = structgen.compile_json_schema(repeats, BYTES, whitespace="compact")
     check_agreement(automaton, freeze_tables(automaton), 300)
 

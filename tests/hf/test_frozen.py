@@ -1,15 +1,24 @@
 """Frozen automata in Transformers next to the lazy processor and to a plain loop."""
 
+import inspect
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from unittest.mock import MagicMock
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import LlamaForCausalLM
 
 import structgen
 from structgen.hf import AutomatonLogitsProcessor, FrozenLogitsProcessor, generate_frozen
 from structgen.hf._frozen import _Loop
 from tests.hf.conftest import EOS, FIRST_BYTE, OTHER_EOS, PAD, Generate, build_vocabulary, decode, finished
+from tests.hf.small import VOCABULARY as SMALL_VOCABULARY
+from tests.hf.test_speculative import MODEL as SMALL
+from tests.hf.test_speculative import REGEXES, changed
 
 PATTERN = r"(ab|yes|no|é)(,(ab|yes|no|é)){0,4}!?"
 PROMPTS = [[40, 41, 42], [50], [60, 61, 62, 63, 64]]
@@ -135,10 +144,85 @@ def test_rows_are_found_again_and_others_are_dead() -> None:
     assert allowed([9, 9, a, b], [9, 9, c, x]) == [{EOS}, {EOS}]
     # A row that goes on with none of the last.
     assert allowed([9, 9, c, d, EOS]) == [{EOS}]
-    with pytest.raises(ValueError, match="assisted decoding"):
+    with pytest.raises(ValueError, match="a token, and one"):
         allowed([9, 9, a, b, EOS, EOS, EOS])
     processor.reset()
     assert allowed([9] * 8) == [first]
+
+
+def test_a_row_alone_may_be_rewound() -> None:
+    vocabulary = build_vocabulary()
+    lazy = structgen.compile_regex("ab|c(d|e)|e{5}", vocabulary)
+    processor = FrozenLogitsProcessor(lazy.freeze())
+    a, b, c, d, e, x = (FIRST_BYTE + byte for byte in b"abcdex")
+
+    def allowed(*row: int) -> set[int]:
+        masked = processor(torch.tensor([row]), torch.zeros((1, 320)))[0]
+        return set(masked.isfinite().nonzero().flatten().tolist())
+
+    first = allowed(9, 9)
+    assert {a, c, e} < first
+    assert allowed(9, 9, c) == {d, e}
+    # A draft that leaves the language, and is taken back; another, that does not.
+    assert allowed(9, 9, c, x) == {EOS}
+    assert allowed(9, 9, c, x, d) == {EOS}
+    assert allowed(9, 9, c, e) == {EOS}
+    assert allowed(9, 9, e) == {e}
+    assert allowed(9, 9, e, e) == {e}
+    assert allowed(9, 9, e, e, e) == {e}
+    # Back to where the draft began: tokens that were taken back do not count.
+    assert allowed(9, 9, a) == {b}
+    with pytest.raises(ValueError, match="a token, and one"):
+        allowed(9, 9, a, b, EOS)
+    # The beginning of a row that was never there.
+    assert allowed(9, 9, a, b) == {EOS}
+    assert allowed(9, 9, c, d) == {EOS}
+    assert allowed(9, 9) == first
+    processor.reset()
+    for rows in ([[9], [9]], [[9, a], [9, c]], [[9, a, b], [9, c, d]]):
+        processor(torch.tensor(rows), torch.zeros((2, 320)))
+    with pytest.raises(ValueError, match="one alone may be rewound"):
+        processor(torch.tensor([[9, a], [9, c]]), torch.zeros((2, 320)))
+
+
+SPECULATION = st.one_of(
+    st.fixed_dictionaries({"prompt_lookup_num_tokens": st.integers(1, 6)}),
+    st.builds(
+        lambda seed, by: {"assistant_model": changed(SMALL, seed, by)},
+        st.integers(0, 99),
+        st.sampled_from([0.0, 0.05, 0.5]),
+    ),
+)
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(REGEXES),
+    st.lists(st.sampled_from([1, 2, 4, 5]), min_size=1, max_size=12),
+    SPECULATION,
+    st.booleans(),
+)
+def test_drafts_are_followed_as_by_the_lazy_processor(
+    regex: str, prompt: list[int], options: dict[str, object], do_sample: bool
+) -> None:
+    lazy = structgen.compile_regex(regex, SMALL_VOCABULARY)
+    frozen = lazy.freeze()
+    rows = []
+    for processor in (AutomatonLogitsProcessor(lazy), FrozenLogitsProcessor(frozen)):
+        torch.manual_seed(0)
+        output = SMALL.generate(
+            torch.tensor([prompt]),
+            logits_processor=[processor],
+            do_sample=do_sample,
+            max_new_tokens=14,
+            **options,
+        )
+        rows.append(output[0, len(prompt) :].tolist())
+    assert rows[0] == rows[1]
+    state = lazy.start
+    for token in rows[1]:
+        state = lazy.step(state, token)
+    assert state != structgen.DEAD
 
 
 def test_a_score_of_minus_infinity_does_not_end_a_row() -> None:
@@ -184,4 +268,73 @@ def test_a_step_reads_nothing_on_the_host(
             for _ in range(11):
                 step()
         rows.append(loop.output.tolist())
+    assert rows[0] == rows[1]
+
+
+class StandIns:
+    """Streams and graphs for a CPU. What a capture runs leaves no trace, as on a GPU; a replay runs it."""
+
+    def __init__(self, loop: _Loop, generator: torch.Generator) -> None:
+        self._loop, self._generator = loop, generator
+        self.registered: list[torch.Generator] = []
+        self.captures = 0
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stream = MagicMock()
+        for name in ("Stream", "current_stream"):
+            monkeypatch.setattr(torch.cuda, name, lambda: stream)
+        monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        monkeypatch.setattr(torch.cuda, "default_generators", (self._generator,))
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: self)
+        # Its options are those of the real one.
+        signature = inspect.signature(torch.cuda.graph.__init__)
+        assert signature.bind(None, self, capture_error_mode="thread_local")
+        monkeypatch.setattr(torch.cuda, "graph", self._capture)
+
+    def register_generator_state(self, generator: torch.Generator) -> None:
+        self.registered.append(generator)
+
+    def replay(self) -> None:
+        self._loop.step()
+
+    @contextmanager
+    def _capture(self, graph: object, capture_error_mode: str) -> Iterator[None]:
+        loop = self._loop
+        tensors = [loop.states, loop.tokens, loop.output, loop.written, loop.attention, loop.positions]
+        tensors += [layer.cumulative_length for layer in loop.cache.layers]
+        kept, state = [tensor.clone() for tensor in tensors], self._generator.get_state()
+        yield
+        for tensor, value in zip(tensors, kept, strict=True):
+            tensor.copy_(value)
+        self._generator.set_state(state)
+        self.captures += 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 12])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("own_generator", [False, True])
+def test_what_precedes_a_capture_leaves_no_trace(
+    model: LlamaForCausalLM,
+    lazy: structgen.TokenAutomaton,
+    limit: int,
+    temperature: float,
+    own_generator: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids, attention = padded(PROMPTS)
+    frozen = lazy.freeze()
+    rows = []
+    for capture in (False, True):
+        generator = torch.Generator().manual_seed(3)
+        mine = generator if own_generator else None
+        torch.manual_seed(3)
+        loop = _Loop(model, ids, attention, frozen, limit, temperature, mine, PAD)
+        with torch.no_grad(), monkeypatch.context() as patch:
+            stand_ins = StandIns(loop, generator if own_generator else torch.default_generator)
+            if capture:
+                stand_ins.install(patch)
+            rows.append(loop.run(0, capture).tolist())
+        assert stand_ins.captures == (capture and limit > 1)
+        assert stand_ins.registered == ([generator] if mine and temperature and stand_ins.captures else [])
     assert rows[0] == rows[1]

@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -256,3 +257,33 @@ def test_the_kernel_in_tritons_interpreter() -> None:
     assert found.returncode == 0, found.stdout + found.stderr
     assert " passed" in found.stdout
     assert " failed" not in found.stdout
+
+
+def test_where_triton_fails_pytorch_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with a GPU, but without the C compiler that Triton calls."""
+    from structgen.kernels import _apply
+
+    calls = []
+
+    class Broken:
+        @staticmethod
+        def apply(*arguments: object) -> None:
+            calls.append(arguments)
+            raise RuntimeError("Failed to find C compiler.\nPlease specify via CC")
+
+    monkeypatch.setattr(_apply, "_gave_up", False)
+    monkeypatch.setattr(_apply, "fits_triton", lambda logits: True)
+    monkeypatch.setattr(_apply, "_triton_installed", lambda: True)
+    monkeypatch.setattr(_apply, "_triton", lambda: Broken)
+    masks = torch.tensor([[5]], dtype=torch.int32)
+    logits = torch.zeros((1, 4))
+    with pytest.warns(RuntimeWarning, match=r"Failed to find C compiler\.\): masks are"):
+        apply_masks(logits, masks)
+    assert logits.isfinite().tolist() == [[True, False, True, False]]
+    # Once is enough.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        apply_masks(torch.zeros((1, 4)), masks)
+    assert len(calls) == 1
+    with pytest.raises(RuntimeError, match="C compiler"):
+        apply_masks(logits, masks, backend="triton")

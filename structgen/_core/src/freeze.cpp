@@ -4,6 +4,7 @@
 #include <array>
 
 #include "builder.hpp"
+#include "json_value.hpp"
 
 namespace structgen {
 
@@ -27,7 +28,7 @@ Freezer::Freezer(std::shared_ptr<Automaton> core, FreezeLimits limits)
   // Room for DEAD, FINISHED and one state too many, so that the limit that is met is this one.
   engine_ = std::make_unique<Engine>(core_->grammar, core_->engine.shared_vocabulary(), EngineLimits{limits_.states + 3, core_->limits.mask_bytes});
   engine_->verdicts = core_->engine.verdicts;
-  engine_->shared_only = true;
+  engine_->shared_only = !finite_memory();
   release();
 }
 
@@ -56,6 +57,23 @@ void Freezer::check_bytes(std::size_t bytes) const {
     throw LimitError("the tables need more than max_bytes = " + std::to_string(limits_.bytes) + " bytes; " + std::to_string(engine_->states() - 2) +
                      " states were reached: give freeze() a larger max_bytes, or use the automaton as it is, which needs no tables",
                      "max_bytes");
+}
+
+// Whether what states remember is one of finitely many texts: without guards, where every array of distinct items has few values for each.
+bool Freezer::finite_memory() const {
+  const Grammar& grammar = *core_->grammar;
+  // As many values are as many states, after the first item.
+  const std::int64_t enough = static_cast<std::int64_t>(limits_.states) + 1;
+  const auto few = [&](Expr item) { return !grammar.productive(item) || grammar.distinct().few(item, enough); };
+  const auto all_few = [&](const std::vector<Cells>& places) {
+    return std::all_of(places.begin(), places.end(), [&](const Cells& cells) { return std::all_of(cells.begin(), cells.end(), [&](const Cell& c) { return few(c.value); }); });
+  };
+  if (!grammar.guards().empty()) return false;
+  return std::all_of(grammar.arrays().begin(), grammar.arrays().end(), [&](const ArrayNode& a) {
+    if (!a.unique) return true;
+    if (a.tally) return all_few(a.tally->slots) && all_few(a.tally->extras);
+    return few(a.rest) && std::all_of(a.prefix.begin(), a.prefix.end(), few);
+  });
 }
 
 // What is left of a character whose code points all lead to the same regex: the mode of its decoder and what else says which bytes it may take.
@@ -116,8 +134,27 @@ std::int32_t Freezer::kind_of(Lex lex) {
   return found;
 }
 
+// What an item of an array has come to be: of its spellings so far, those with the same lexeme left and the same value of a shortest
+// completion go on alike, since its values are few (a zero more behind a decimal point would make endlessly many).
+std::string Freezer::value_so_far(Lex lex, const std::string& text) {
+  const Lexer::State q = (*core_->lexer)[lex];
+  if (q.decoder != kClean) return text;
+  if (q.kind != Kind::kText) return canonical_json(text + "\"");
+  std::string whole = text;
+  for (const std::uint32_t c : core_->lexer->regexes().shortest(q.residual)) append_utf8(whole, c);
+  return canonical_json(whole);
+}
+
 // The state of items, or one that goes on as they do.
 State Freezer::state_of(const Items& items, const Text& text) {
+  if (text.node || !text.tail.empty()) {
+    const std::string read = engine_->captured_.from(text, 0);
+    std::vector<std::tuple<Lex, Stacks, std::string>> key;
+    for (const Item& item : items) key.emplace_back(item.lex, item.stacks, is_lexeme(item.lex) ? value_so_far(item.lex, read) : read);
+    const auto [at, added] = remembering_.emplace(std::move(key), kDead);
+    if (added) at->second = engine_->intern(items, text);
+    return at->second;
+  }
   std::vector<std::pair<std::int32_t, Stacks>> key;
   bool within = false;
   for (const Item& item : items) {
@@ -134,8 +171,8 @@ State Freezer::state_of(const Items& items, const Text& text) {
 
 void Freezer::remembers() {
   throw FreezeError(
-      "a guard (a keyword that is checked when its value ends) or an array of distinct items remembers the text, so that there are as many states "
-      "as texts: use the automaton as it is");
+      "a guard (a keyword that is checked when its value ends) or an array of distinct items, of endlessly many values or of objects and arrays, "
+      "remembers the text, so that there are as many states as texts: use the automaton as it is");
 }
 
 // The engine's answer; it may be a new state.

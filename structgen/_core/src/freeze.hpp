@@ -58,8 +58,10 @@ class Freezer {
   State next(State s, std::size_t column);
   [[noreturn]] static void remembers();
   State compute(State s, std::size_t column);
+  bool finite_memory() const;
   static std::int64_t rest_of_character(const Lexer::State& q);
   std::int32_t kind_of(Lex lex);
+  std::string value_so_far(Lex lex, const std::string& text);
   State state_of(const Items& items, const Text& text);
   bool accepting(State s);
   void acquire();
@@ -88,6 +90,7 @@ class Freezer {
   FlatMap kinds_;                        // by state of the lexer; 0 unknown
   std::map<std::tuple<int, Re, Re, std::int64_t>, std::int32_t> kind_numbers_;
   std::map<std::vector<std::pair<std::int32_t, Stacks>>, State> within_;  // states within characters, by the kinds of their lexemes
+  std::map<std::vector<std::tuple<Lex, Stacks, std::string>>, State> remembering_;  // states within items of arrays of distinct items
   Items items_;
 
   std::vector<State> next_;              // by state and column; -1 unknown

@@ -113,6 +113,7 @@ class Grammar {
   Expr child(const ExprNode& n, std::int32_t i) const { return children_[static_cast<std::size_t>(n.a + i)]; }
   const ObjectNode& object_at(std::int32_t i) const { return objects_[static_cast<std::size_t>(i)]; }
   const ArrayNode& array_at(std::int32_t i) const { return arrays_[static_cast<std::size_t>(i)]; }
+  const std::vector<ArrayNode>& arrays() const { return arrays_; }
   bool productive(Expr e) const { return exprs_[static_cast<std::size_t>(e)].productive; }
   bool is_expr(Expr e) const { return e >= 0 && static_cast<std::size_t>(e) < exprs_.size(); }
   std::size_t size() const { return exprs_.size(); }
