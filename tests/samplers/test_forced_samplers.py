@@ -124,7 +124,7 @@ def check(
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_the_distribution_is_the_enumerated_one(pattern: str, name: str) -> None:
     world = World(pattern, MOST, seed=4)
-    count = 300 if name in ("asap", "rejection") else 2000
+    count = {"asap": 300, "rejection": 300, "mcmc": 800}.get(name, 2000)
     sampler = SAMPLERS[name](count, "single")
     if name == "asap":
         sampler = dataclasses.replace(sampler, batch=10)
@@ -192,7 +192,7 @@ def test_other_token_samplers(name: str, kind: str) -> None:
         token_sampler = AWRS(world.masks().potential)
     else:
         token_sampler = Proposal(world.masks(), temperature=0.7)
-    count = 300 if name in ("asap", "rejection") else 2000
+    count = {"asap": 300, "rejection": 300, "mcmc": 800}.get(name, 2000)
     sampler = SAMPLERS[name](count, "single")
     result = sampler.run(world.model, token_sampler, max_tokens=MOST, seed=1)
     evidence = sum(truth.values())
@@ -248,7 +248,7 @@ def test_what_a_guard_or_the_model_refuses_dies_where_it_is_forced(name: str) ->
 @pytest.mark.parametrize("name", ["smc", "asap", "mcmc", "rejection"])
 def test_the_length_is_kept_to(name: str, most: int) -> None:
     world = World("(bb)*(a|bab)", most, seed=3)
-    count = 300 if name in ("asap", "rejection") else 1500
+    count = {"asap": 300, "rejection": 300, "mcmc": 800}.get(name, 1500)
     result = SAMPLERS[name](count, "single").run(world.model, world.masks(), max_tokens=most, seed=0)
     check(world, world.posterior, SAMPLERS[name](count, "single"), result, world.masks())
     if name != "rejection":
