@@ -175,7 +175,8 @@ def freeze_tables(
         The automaton is infinite, or too large. Wherever a schema allows any JSON value (an object without
         ``additionalProperties: false``, an array without ``items``), values nest without end, and it is.
     FreezeError
-        A guard or an array of distinct items is reached: such states remember text.
+        A guard is reached, or an array of distinct items that are not few scalar values: such states remember
+        text without end.
     TypeError
         `automaton` is no automaton; a session can't be frozen either.
     ValueError

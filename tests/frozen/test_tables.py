@@ -332,6 +332,26 @@ def test_distinct_items_of_few_values(name: str, layout: str) -> None:
     check_classes(tables)
 
 
+def test_dead_ends_of_distinct_items_are_left_out() -> None:
+    # No third item is left where the first was "a" or "", which the automaton finds out too late.
+    schema = {
+        "type": "array",
+        "uniqueItems": True,
+        "prefixItems": [{"enum": ["a", "", "x"]}],
+        "items": {"enum": ["", "a"]},
+        "minItems": 3,
+        "contains": {"enum": [""]},
+        "minContains": 0,
+        "maxContains": 2,
+    }
+    automaton = structgen.compile_json_schema(schema, BYTES, whitespace="compact")
+    dead_end = automaton.advance_bytes(automaton.start, b'["a"')
+    assert dead_end != DEAD
+    with pytest.raises(structgen.GuardDeadEnd):
+        automaton.mask(dead_end)
+    assert texts_of_tables(freeze_tables(automaton)) == {b'["x","","a"]', b'["x","a",""]'}
+
+
 def test_spellings_of_an_item_are_one_value() -> None:
     schema = {"type": "array", "items": {"enum": [1, 10, "a"]}, "uniqueItems": True}
     automaton = structgen.compile_json_schema(schema, BYTES, whitespace="compact", escapes="all")
