@@ -8,6 +8,7 @@ A command ends with ``ctx.exit(code)`` or returns the code; :mod:`structgen.cli.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -19,7 +20,7 @@ from typing import Any, NoReturn
 import click
 
 import structgen
-from structgen.cli._common import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_TERMINATED
+from structgen.cli._common import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNUSABLE
 
 __all__ = ["cli", "main"]
 
@@ -34,11 +35,15 @@ _COMMANDS: dict[str, str] = {
 """Commands as ``module:attribute``, in the order of ``--help``."""
 
 
-def _leave_pipe() -> NoReturn:
-    """End because whoever read our output has left (``structgen ... | head``)."""
+# What writing raises where a disk is full, in the one way or another, or broken.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _leave_pipe(code: int = EXIT_BROKEN_PIPE) -> NoReturn:
+    """End because whoever read our output has left (``structgen ... | head``), or nothing takes it."""
     # What is still buffered has nowhere to go, and the interpreter would complain of it at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(EXIT_BROKEN_PIPE)
+    sys.exit(code)
 
 
 class _LazyGroup(click.Group):
@@ -87,6 +92,11 @@ class _LazyGroup(click.Group):
             sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
             _leave_pipe()
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
+            click.echo(f"structgen: the output cannot be written: {error.strerror}", err=True)
+            _leave_pipe(EXIT_UNUSABLE)
         sys.exit(code if isinstance(code, int) else 0)
 
 

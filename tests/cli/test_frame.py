@@ -285,3 +285,20 @@ def test_files_of_the_command_line_stay_short() -> None:
     for file in (REPOSITORY / "structgen" / "cli").glob("*.py"):
         assert ast.parse(file.read_text(encoding="utf-8"))
         assert len(file.read_text(encoding="utf-8").splitlines()) < 600
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here is always full")
+@pytest.mark.parametrize("count", [1, 5000])
+def test_a_full_disk_is_told(count: int) -> None:
+    """With little output it shows at the end only, with much of it in between."""
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(
+            command("sample", SCHEMA, "-n", str(count)),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+    assert process.returncode == 2
+    assert process.stderr == b"structgen: the output cannot be written: No space left on device\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from structgen import LimitError
+from structgen import DEAD, LimitError, Vocabulary, compile_json_schema
 from structgen._core import Builder
 from structgen._frontends.json_schema._multiples import Divisor, common_multiple, divisor_of, number_regex
 from structgen._frontends.json_schema._numbers import Bounds, NumberRegexes
@@ -240,3 +240,28 @@ def test_divisors() -> None:
         common_multiple([Divisor(2**59 + 1, 0), Divisor(3**20, 0)])
     with pytest.raises(LimitError, match="digits"):
         Divisor(7, 0).few_within(Bounds(Decimal(0), False, Decimal("1e999999999"), False))
+
+
+@pytest.mark.parametrize("numbers", ["plain", "all"])
+@pytest.mark.parametrize("other", ["", ', "minimum": 7', ', "minimum": -1234568', ', "not": {"const": 3}'])
+def test_bounds_end_the_search_for_multiples(numbers: str, other: str) -> None:
+    """Digits that a bound leaves room for, and no multiple goes on with, are known without trying all."""
+    vocabulary = Vocabulary.of_bytes()
+    automaton = compile_json_schema(
+        f'{{"type": "number", "multipleOf": 1234567, "maximum": 99999999{other}}}',
+        vocabulary,
+        whitespace="compact",
+        numbers=numbers,
+        max_emptiness_steps=3000,
+    )
+    multiples = [str(number) for number in range(1234567, 10**8, 1234567)]
+    for begun in ("", "1", "2", "11", "98", "9876", "12345", "123456"):
+        state = automaton.advance_bytes(automaton.start, begun.encode())
+        found = {digit for digit in "123456789" if automaton.step(state, ord(digit)) != DEAD}
+        if numbers == "plain":
+            assert found == {text[len(begun)] for text in multiples if text.startswith(begun)} - {"0"}, begun
+        automaton.mask(state)
+    for text in multiples:
+        state = automaton.advance_bytes(automaton.start, text.encode())
+        assert automaton.accepts(state)
+        assert automaton.advance_bytes(state, b"1") == DEAD

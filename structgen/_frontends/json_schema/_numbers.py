@@ -83,11 +83,9 @@ def magnitude(value: Decimal) -> Magnitude:
     return stripped[:power], stripped[power:]
 
 
-def _as_long_as(bounds: Bounds) -> str | None:
-    """Return the largest integer with as many digits as those of an interval may have."""
-    if bounds.low is None or bounds.high is None:
-        return None
-    return "9" * max(len(magnitude(bound)[0]) for bound in (bounds.low, bounds.high))
+def _as_long_as(bounds: Bounds, zeros: int = 0) -> str | None:
+    """Return the largest integer with as many digits as those of an interval may have, without last zeros."""
+    return None if bounds.high is None else "9" * (len(magnitude(bounds.high)[0]) - zeros) or "0"
 
 
 class NumberRegexes:
@@ -416,15 +414,15 @@ class NumberRegexes:
         significand, exponent = divisor
         if significand > 1 and significand * 10**exponent < MODULUS_LIMIT:
             significand, exponent = significand * 10**exponent, 0
-        if exponent == 0:
-            multiples = self._divisible(self._naturals("0", None), significand)
-        else:
+
+        def unsigned(half: Bounds) -> int:
+            if exponent == 0:
+                return self._divisible(self._naturals("0", _as_long_as(half)), significand)
             literal = self._builder.re_literal
-            positive = self._concat(
-                self._divisible(self._naturals("1", None), significand), literal("0" * exponent)
-            )
-            multiples = self._builder.re_union([positive, literal("0")])
-        return self._within(multiples, bounds, self.integers)
+            digits = self._divisible(self._naturals("1", _as_long_as(half, exponent)), significand)
+            return self._builder.re_union([self._concat(digits, literal("0" * exponent)), literal("0")])
+
+        return self._within(unsigned, bounds, self._natural)
 
     def _decimal_multiples(self, divisor: Divisor, bounds: Bounds) -> int:
         """Spell the multiples in an interval with digits and an optional fraction."""
@@ -435,10 +433,17 @@ class NumberRegexes:
         # What all digits, read as one number, must be divisible by depends on the length of the fraction.
         missing = range(places, -1, -1)
         moduli = [significand // math.gcd(significand, 10**count) for count in missing]
-        first = moduli[0]
+        return self._within(
+            lambda half: self._fractional_multiples(self._naturals("0", _as_long_as(half)), moduli),
+            bounds,
+            self._decimal,
+        )
+
+    def _fractional_multiples(self, whole: int, moduli: list[int]) -> int:
+        """Spell multiples with `whole` before the dot, by what the digits without it are divisible by."""
+        places, first = len(moduli) - 1, moduli[0]
         # Only where the fraction has as many places as the divisor may zeros follow.
         free = min(moduli.count(first), places) - 1
-        whole = self._naturals("0", _as_long_as(bounds))
         digits = whole
         if free:
             fraction = self._concat(self.dot, self._builder.re_repeat(self.digit, 1, free))
@@ -452,18 +457,30 @@ class NumberRegexes:
             else:
                 digits = self._divisible(self._concat(whole, self.dot, digits), moduli[length])
             parts.append(self._concat(digits, self.zeros) if length == places else digits)
-        return self._within(self._builder.re_union(parts), bounds, self.decimals)
+        return self._builder.re_union(parts)
 
     def _divisible(self, digits: int, modulus: int) -> int:
         if modulus == 1:
             return digits
         return self._builder.re_intersection([digits, self._builder.re_residue(modulus)])
 
-    def _within(self, unsigned: int, bounds: Bounds, interval: Callable[[Bounds], int]) -> int:
-        signed = self._concat(self._sign(), unsigned)
-        if bounds.low is None and bounds.high is None:
-            return signed
-        return self._builder.re_intersection([interval(bounds), signed])
+    def _within(
+        self, multiples: Callable[[Bounds], int], bounds: Bounds, interval: Callable[[Bounds], int]
+    ) -> int:
+        """Spell the multiples in an interval, given those that are as long and those of the interval.
+
+        Sign by sign: multiples with no more digits than the bound of this sign has let a search see early
+        that nothing follows, where it would else try all the digits that the bound leaves.
+        """
+
+        def unsigned(half: Bounds) -> int:
+            found = multiples(half)
+            from_zero = half.low is None or half.low < 0 or (half.low == 0 and not half.low_open)
+            if half.high is None and from_zero:
+                return found
+            return self._builder.re_intersection([interval(half), found])
+
+        return self._signed(bounds, unsigned)
 
     # -- enumerations ----------------------------------------------------------------------
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from structgen._errors import SchemaError
+from structgen._errors import LimitError, SchemaError
 
 from ._formulas import TRUE, Formula
+from ._multiples import number_regex
 from ._numbers import Bounds
 from ._shapes import FRACTION, NUMBER, STRING, Shape
 
@@ -54,8 +55,9 @@ def lower_number(lowering: Lowering, shape: Shape, formula: Formula = TRUE) -> i
     """Lower the numbers (or only the integers) of a shape for which a formula holds: one regex."""
     only_integers = not shape.types & FRACTION
     if formula is not TRUE or shape.multiples:
-        parts = [_number_regex(lowering, shape, only_integers)]
-        parts += [lowering.multiples(node, value) for node, value in shape.multiples]
+        # Bounds and multiples in one: apart, a search would try all the digits that the bounds leave.
+        makes = _multiples if shape.multiples else _number_regex
+        parts = [makes(lowering, shape, only_integers)]
         if formula is not TRUE:
             parts.append(lowering.truth.regex_of(formula, NUMBER))
         handle = lowering.scalar(lowering.builder.re_intersection(parts))
@@ -67,6 +69,25 @@ def lower_number(lowering: Lowering, shape: Shape, formula: Formula = TRUE) -> i
     if handle == lowering.nothing:
         lowering.dead(lowering.node, None, "no number satisfies all constraints")
     return handle
+
+
+def _multiples(lowering: Lowering, shape: Shape, only_integers: bool) -> int:
+    """Return the regex of the numbers of a shape with divisors."""
+    bounds = Bounds(shape.low, shape.low_open, shape.high, shape.high_open)
+    try:
+        return number_regex(
+            lowering.numbers,
+            bounds,
+            [value for _, value in shape.multiples],
+            only_integers=only_integers,
+            digits_only=lowering.integers_have_digits_only,
+            all_numbers=lowering.options.all_numbers,
+        )
+    except LimitError:
+        # Each by itself, so that it is said which one it is; else it is all of them together.
+        for node, value in shape.multiples:
+            lowering.multiples(node, value)
+        raise
 
 
 def _number_regex(lowering: Lowering, shape: Shape, only_integers: bool) -> int:
