@@ -157,6 +157,8 @@ std::int64_t Spellings::evaluate(Re root, FlatMap& memo, bool exact) {
       }
     }
     memo.put(static_cast<std::uint64_t>(r), saturated(std::min(cost, kImpossible)));
+    // Those inside it have chosen already.
+    if (exact && n.op == Op::kUnion && cost < kImpossible) chosen(r);
     todo.pop_back();
   }
   return unsaturated(known(root));
@@ -219,6 +221,29 @@ std::int64_t Spellings::search(Re start) {
   return kImpossible;
 }
 
+// Of the options of a union that are as short as it, the one whose spelling comes first: the order of options depends on what else the
+// store has seen, and equal automata complete alike.
+Re Spellings::chosen(Re r) {
+  const std::int32_t known = chosen_.get(static_cast<std::uint64_t>(r), -1);
+  if (known >= 0) return known;
+  const ReNode n = regexes_.node(r);
+  const std::int64_t least = cost(r);
+  std::vector<Re> shortest;
+  for (std::int32_t i = 0; i < n.b; ++i)
+    if (const Re child = regexes_.child(n, i); cost(child) == least) shortest.push_back(child);
+  Re best = shortest.front();
+  std::string first, text;
+  for (std::size_t i = 0; shortest.size() > 1 && i < shortest.size(); ++i) {
+    text.clear();
+    append(shortest[i], text);
+    if (i > 0 && text >= first) continue;
+    best = shortest[i];
+    first.swap(text);
+  }
+  chosen_.put(static_cast<std::uint64_t>(r), best);
+  return best;
+}
+
 std::uint32_t Spellings::first(Re r) {
   for (;;) {
     const std::int32_t next = next_.get(static_cast<std::uint64_t>(r), -1);
@@ -228,13 +253,7 @@ std::uint32_t Spellings::first(Re r) {
       case Op::kSet: return cheapest(regexes_.set(n.a));
       case Op::kConcat: r = cost(n.a) > 0 ? n.a : n.b; break;
       case Op::kRepeat: r = n.a; break;
-      case Op::kUnion:
-        for (std::int32_t i = 0; i < n.b; ++i)
-          if (const Re child = regexes_.child(n, i); cost(child) == cost(r)) {
-            r = child;
-            break;
-          }
-        break;
+      case Op::kUnion: r = chosen(r); break;
       case Op::kResidue:
         for (std::uint32_t digit = '0';; ++digit)
           if (regexes_.node(regexes_.derive(r, digit)).min_length < n.min_length) return digit;
@@ -261,11 +280,7 @@ void Spellings::append(Re root, std::string& out) {
     } else if (!searched && n.op == Op::kRepeat) {
       todo.emplace_back(n.a, n.low);
     } else if (!searched && n.op == Op::kUnion) {
-      for (std::int32_t i = 0; i < n.b; ++i)
-        if (const Re child = regexes_.child(n, i); cost(child) == cost(at)) {
-          todo.emplace_back(child, 1);
-          break;
-        }
+      todo.emplace_back(chosen(at), 1);
     } else {
       const std::uint32_t c = first(at);
       out += spelled(kind_, kClean, c);

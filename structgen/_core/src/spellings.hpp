@@ -40,10 +40,12 @@ class Spellings {
   std::int64_t evaluate(Re r, FlatMap& memo, bool exact);
   std::int64_t search(Re r);
   std::uint32_t cheapest(const CharSet& set) const;
+  Re chosen(Re r);
 
   RegexStore& regexes_;
   Kind kind_;
   FlatMap bounds_, costs_;  // saturated
+  FlatMap chosen_;          // of unions, the option that a shortest spelling takes
   FlatMap next_;            // of residuals on a path that a search found, the next character
 };
 
