@@ -332,6 +332,13 @@ def test_long_arrays(schema: Any, length: int) -> None:
     assert automaton.accepts(automaton.advance_bytes(automaton.start, shortest))
 
 
+def test_distinct_strings_beyond_those_of_one_character() -> None:
+    schema = {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "minItems": 180}
+    automaton = structgen.compile_json_schema(schema, BYTES)
+    items = json.loads(automaton.shortest(automaton.start))
+    assert len(items) == len(set(items)) == 180
+
+
 def test_what_takes_too_much_memory_is_an_error() -> None:
     """Only multiples of 510,510 characters are of all these lengths."""
     schema = {
