@@ -103,3 +103,16 @@ def test_allowed_texts_can_be_finished(lexer: str, words: list[str], ignored: st
         # A nest that nothing closes: no search comes to its end.
         assert "T1 x" in rules
         event("the search for a completion is too long")
+
+
+@pytest.mark.parametrize("parser", ["lalr", "earley"])
+def test_terminals_that_contradict_themselves_match_nothing(parser: str) -> None:
+    """Without them nothing is left, or only what does not need them."""
+    with pytest.raises(structgen.GrammarError):
+        structgen.compile_lark('start: A | "b" start\nA: /a(?!a)a/\n', VOCABULARY, parser=parser)
+    grammar = 'start: ";" | "b" nest ";"\nnest: "b" nest ";" | A\nA: /a(?!.)b/\n'
+    automaton = structgen.compile_lark(grammar, VOCABULARY, parser=parser)
+    assert automaton.advance_bytes(automaton.start, b"b") == DEAD
+    assert automaton.shortest(automaton.start) == b";"
+    automaton = structgen.compile_lark(grammar.replace("(?!.)b", "(?!a)b"), VOCABULARY, parser=parser)
+    assert automaton.shortest(automaton.advance_bytes(automaton.start, b"b")) == b"ab;"

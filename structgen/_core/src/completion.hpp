@@ -55,9 +55,15 @@ class Completion {
     std::int64_t get(std::size_t slot, Goal goal) const { return costs_.get(key(slot, goal), -1); }
     void put(std::size_t slot, Goal goal, std::int64_t cost) { costs_.put(key(slot, goal), static_cast<std::int32_t>(std::min<std::int64_t>(cost, 1 << 30))); }
 
+    // It costs no less, where it is unknown.
+    std::int64_t bound(std::size_t slot, Goal goal) const { return bounds_.get(key(slot, goal), 0); }
+    void raise(std::size_t slot, Goal goal, std::int64_t cost) {
+      if (cost > bound(slot, goal)) bounds_.put(key(slot, goal), static_cast<std::int32_t>(std::min<std::int64_t>(cost, 1 << 30)));
+    }
+
    private:
     static std::uint64_t key(std::size_t slot, Goal goal) { return pair_key(static_cast<std::int32_t>(slot), goal); }
-    FlatMap costs_;
+    FlatMap costs_, bounds_;
   };
   std::vector<std::int32_t> counters(const std::vector<Way>& ways) const;
   std::int64_t cheapest(const Route& route, Goal wanted, bool must, std::size_t first, Known* known) const;

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <map>
 #include <numeric>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace structgen {
@@ -15,6 +16,8 @@ constexpr std::size_t kStepLimit = 5000000;  // of one compilation, and of each 
 constexpr std::size_t kMostBytes = std::size_t{1} << 29;
 constexpr std::size_t kMostCompared = 16;  // choices
 constexpr std::int32_t kFewestSplit = 4;   // goals that must all be met
+constexpr std::int64_t kMostCopies = 3;       // of what can happen again, as stages
+constexpr std::int64_t kMostArranged = 200;  // stages
 
 }  // namespace
 
@@ -306,23 +309,93 @@ std::vector<Hits> GoalStore::undominated(const std::vector<Hits>& choices, Goal 
   return out;
 }
 
-// Of choices that can be made again and again: all at once that hit only what more is wanted of, if there are any. They do no harm, and
-// nothing needs to be left for later. Else those that matter.
-std::vector<Hits> GoalStore::promising(const std::vector<Hits>& choices, Goal g) {
+// Of choices that can be made again and again, the counters that they bring to any height without harm: of which, and of all else that is
+// hit with them, no goal wants less.
+Hits GoalStore::harmless(const std::vector<Hits>& choices, Goal g) {
   const std::vector<std::int32_t> more = wanting(g, true), less = wanting(g, false);
-  std::vector<std::int32_t> harmless, helpful;
+  std::vector<std::int32_t> out;
   for (const Hits h : choices) {
-    helpful.clear();
     const std::vector<std::int32_t>& counters = hit_sets_[h];
     if (std::any_of(counters.begin(), counters.end(), [&](std::int32_t c) { return std::binary_search(less.begin(), less.end(), c); })) continue;
-    std::set_intersection(counters.begin(), counters.end(), more.begin(), more.end(), std::back_inserter(helpful));
-    harmless.insert(harmless.end(), helpful.begin(), helpful.end());
+    std::set_intersection(counters.begin(), counters.end(), more.begin(), more.end(), std::back_inserter(out));
   }
-  if (harmless.empty()) return undominated(choices, g);
-  return {hits(std::move(harmless))};
+  return hits(std::move(out));
 }
 
-// Goals that no options tie together, each with its part of the plan; none where there is but one, or where the plan may end early. `others`:
+// Of a part with several goals: what can happen again becomes as many stages as matter, and these come in a close order. Else every set of
+// what has happened would be a goal of its own.
+void GoalStore::arrange(const std::vector<Goal>& goals, std::vector<Options>& stages, std::vector<Hits>& repeated) {
+  if (goals.size() < 2) return;
+  if (repeated.size() > 1) {
+    const std::vector<std::int64_t> uses = few_uses(repeated, goals);
+    if (uses.empty() || std::accumulate(uses.begin(), uses.end(), static_cast<std::int64_t>(stages.size())) > kMostArranged) return;
+    for (std::size_t i = 0; i < repeated.size(); ++i) stages.insert(stages.end(), static_cast<std::size_t>(uses[i]), options({repeated[i], kNoHits}));
+    repeated.clear();
+  }
+  if (stages.size() < 3 || stages.size() > static_cast<std::size_t>(kMostArranged)) return;
+  std::vector<std::vector<std::int32_t>> hit;
+  for (const Options o : stages) {
+    hit.emplace_back();
+    for (const Hits h : choices(o)) hit.back().insert(hit.back().end(), hit_sets_[h].begin(), hit_sets_[h].end());
+  }
+  std::vector<Options> ordered;
+  for (const std::size_t i : close_order(hit, goals)) ordered.push_back(stages[i]);
+  work(1 + stages.size() * stages.size() / 16);
+  stages = std::move(ordered);
+}
+
+std::vector<std::int64_t> GoalStore::few_uses(const std::vector<Hits>& hits, const std::vector<Goal>& goals) const {
+  std::unordered_map<std::int32_t, std::int64_t> most;
+  for (const Goal g : goals)
+    for (const auto& [counter, bound] : bounds(g)) most[counter] = std::max(most[counter], bound);
+  std::vector<std::int64_t> out;
+  for (const Hits h : hits) {
+    out.push_back(0);
+    for (const std::int32_t c : hit_sets_[h])
+      if (const auto at = most.find(c); at != most.end()) out.back() = std::max(out.back(), at->second);
+    if (out.back() > kMostCopies) return {};
+  }
+  return out;
+}
+
+std::vector<std::size_t> GoalStore::close_order(const std::vector<std::vector<std::int32_t>>& counters_of, const std::vector<Goal>& goals) const {
+  const std::size_t size = counters_of.size();
+  std::unordered_map<std::int32_t, std::vector<std::size_t>> asking;  // by counter
+  for (std::size_t g = 0; g < goals.size(); ++g)
+    for (const std::int32_t c : counters(goals[g])) asking[c].push_back(g);
+  std::vector<std::vector<std::size_t>> touched(size);
+  std::vector<std::size_t> left(goals.size(), 0), out;
+  std::vector<char> open(goals.size(), 0), placed(size, 0);
+  for (std::size_t i = 0; i < size; ++i) {
+    for (const std::int32_t c : counters_of[i])
+      if (const auto at = asking.find(c); at != asking.end()) touched[i].insert(touched[i].end(), at->second.begin(), at->second.end());
+    std::sort(touched[i].begin(), touched[i].end());
+    touched[i].erase(std::unique(touched[i].begin(), touched[i].end()), touched[i].end());
+    for (const std::size_t g : touched[i]) ++left[g];
+  }
+  while (out.size() < size) {
+    std::size_t best = size;
+    std::int64_t least = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      if (placed[i]) continue;
+      std::int64_t more = 0;
+      for (const std::size_t g : touched[i]) more += !open[g] - (left[g] == 1);
+      if (best < size && more >= least) continue;
+      best = i;
+      least = more;
+    }
+    for (const std::size_t g : touched[best]) {
+      open[g] = 1;
+      --left[g];
+    }
+    placed[best] = 1;
+    out.push_back(best);
+  }
+  return out;
+}
+
+// Goals that no options tie together, each with its part of the plan in an order that suits it; none where the goals are few, or the plan may
+// end early. `others`:
 // of what happens once, what has no part in it.
 std::vector<std::pair<Plan, Goal>> GoalStore::split(Plan p, Goal wanted, std::vector<Options>* others) {
   if (nodes_[static_cast<std::size_t>(wanted)].op != Op::kAll || nodes_[static_cast<std::size_t>(wanted)].b < kFewestSplit) return {};
@@ -372,7 +445,6 @@ std::vector<std::pair<Plan, Goal>> GoalStore::split(Plan p, Goal wanted, std::ve
   };
   std::map<std::size_t, Part> parts;
   for (std::size_t i = 0; i < all.size(); ++i) parts[root(of_goal[i])].goals.push_back(all[i]);
-  if (parts.size() < 2) return {};
   for (std::size_t i = 0; i < stages.size(); ++i)
     if (of_stage[i] != kNone) parts[root(of_stage[i])].stages.push_back(stages[i]);
     else if (others) others->push_back(stages[i]);
@@ -380,6 +452,7 @@ std::vector<std::pair<Plan, Goal>> GoalStore::split(Plan p, Goal wanted, std::ve
     if (of_choice[i] != kNone) parts[root(of_choice[i])].repeated.push_back(loop_choices[i]);
   std::vector<std::pair<Plan, Goal>> out;
   for (auto& entry : parts) {
+    arrange(entry.second.goals, entry.second.stages, entry.second.repeated);
     Plan plan = loop(options(std::move(entry.second.repeated)));
     for (std::size_t i = entry.second.stages.size(); i-- > 0;) plan = then(entry.second.stages[i], plan, false);
     out.emplace_back(plan, this->all(entry.second.goals));
@@ -411,12 +484,13 @@ bool GoalStore::reachable(Plan start, Goal wanted) {
   const auto enter = [&](Plan p, Goal g) {
     const PlanNode& n = plans_[static_cast<std::size_t>(p)];
     if (n.dead) return 0;
+    if (n.next < 0 && g > kTrue) g = rewrite(g, met_, harmless(choices(n.options), g), [](const Node&) { return kTrue; });
     if (g <= kTrue) return g == kTrue ? 1 : 0;
     const std::int32_t memo = feasible_.get(pair_key(p, g), -1);
     if (memo >= 0) return memo;
     if (n.stops && holds(g)) return 1;
     work(1);
-    path.push_back({p, g, n.next < 0 ? promising(choices(n.options), g) : undominated(choices(n.options), g)});
+    path.push_back({p, g, undominated(choices(n.options), g)});
     return -1;
   };
   int found = enter(start, wanted);
@@ -510,7 +584,7 @@ std::int32_t GoalStore::most_hits(Goal g) const {
 std::size_t GoalStore::bytes() const {
   return nodes_.size() * sizeof(Node) + children_.size() * sizeof(Goal) + plans_.size() * sizeof(PlanNode) + node_index_.bytes() + plan_index_.bytes() +
          hit_sets_.bytes() + option_sets_.bytes() + derived_.bytes() + resolved_.bytes() + holds_.bytes() +
-         gone_.bytes() + feasible_.bytes() + wanting_.bytes();
+         gone_.bytes() + feasible_.bytes() + wanting_.bytes() + met_.bytes();
 }
 
 }  // namespace structgen

@@ -71,6 +71,8 @@ class GoalStore {
   bool holds(Goal g);
   // Is there a way through the plan that meets the goal, which has been settled for it?
   bool feasible(Plan p, Goal g);
+  // The same, stage by stage as they come, which is the better way for a goal of one part in a good order.
+  bool reachable(Plan p, Goal g);
   // Such a way: which hits it takes of which options. Of those that will do, the first, or the last.
   void witness(Plan p, Goal g, bool last, std::vector<std::pair<Options, Hits>>& out);
   // Every call of an automaton has a budget of its own, else a long life would end in a limit.
@@ -83,6 +85,11 @@ class GoalStore {
   std::vector<std::pair<std::int32_t, std::int64_t>> bounds(Goal g) const;
   // The goals that must all be met, each of them no conjunction.
   std::vector<Goal> conjuncts(Goal g) const;
+  // An order of things that hit counters in which goals that several of them have a say in are open for a short time only. It takes the
+  // square of their number.
+  std::vector<std::size_t> close_order(const std::vector<std::vector<std::int32_t>>& counters, const std::vector<Goal>& goals) const;
+  // How often each set of hits can matter to one of the goals; nothing where that is more than a few times.
+  std::vector<std::int64_t> few_uses(const std::vector<Hits>& hits, const std::vector<Goal>& goals) const;
   // What the hits that a goal needs cost at least: at most `saturated`, which must not exceed 2^30. One hit of a counter costs at least
   // hit(counter). The memo must be of the same costs.
   template <class Hit>
@@ -113,10 +120,10 @@ class GoalStore {
   void merge_counts(Op op, std::vector<Node>& counts) const;
   Plan plan(PlanNode p);
   const std::vector<std::int32_t>& wanting(Goal g, bool more);
-  bool reachable(Plan p, Goal g);
   std::vector<std::pair<Plan, Goal>> split(Plan p, Goal g, std::vector<Options>* others = nullptr);
+  void arrange(const std::vector<Goal>& goals, std::vector<Options>& stages, std::vector<Hits>& repeated);
   void walk(Plan p, Goal g, bool last, std::vector<std::pair<Options, Hits>>& out);
-  std::vector<Hits> promising(const std::vector<Hits>& choices, Goal g);
+  Hits harmless(const std::vector<Hits>& choices, Goal g);
   std::vector<Hits> undominated(const std::vector<Hits>& choices, Goal g);
   Goal resolve(Goal g, Hits dead);
   template <class Leaf>
@@ -129,7 +136,7 @@ class GoalStore {
   SetStore hit_sets_, option_sets_;
   std::vector<PlanNode> plans_;
   Index plan_index_;
-  FlatMap derived_, resolved_, holds_, gone_, feasible_, wanting_;
+  FlatMap derived_, resolved_, holds_, gone_, feasible_, wanting_, met_;
   std::size_t steps_ = 0;
 };
 

@@ -14,7 +14,8 @@ namespace {
 
 constexpr int kResolveDepth = 5000;
 constexpr std::size_t kLongestWay = 1 << 24;
-constexpr std::size_t kMostSearched = 1000;  // ways tried for a completion that guards let pass
+constexpr std::size_t kMostSearched = 1000;  // ways tried for a completion that guards let pass, before one comes closer to the end
+constexpr std::size_t kMostPops = 50000;     // and of them all
 
 std::string without_space_behind(std::string text) {
   text.erase(text.find_last_not_of(" \t\n\r") + 1);
@@ -324,12 +325,21 @@ std::string Engine::guarded_shortest(State s) {
   if (asked_.empty() && !way.items.empty() && accepted(way)) return way.bytes;
   settle();
 
-  // A shortest way, if it is found soon; else any short one, by giving more weight to what is left.
+  // A shortest way, if it is found soon; else any short one, by giving more weight to what is left; at last, one that goes on from wherever it
+  // came closer to the end, as in long arrays of distinct strings, where all short ones are used up.
   const auto later = [](const Way& a, const Way& b) { return a.cost != b.cost ? a.cost > b.cost : a.bytes.size() < b.bytes.size(); };
-  for (const auto& [weight, most] : {std::pair<std::int64_t, std::size_t>{1, kMostSearched / 4}, {4, kMostSearched}}) {
+  struct Attempt {
+    std::int64_t weight;
+    std::size_t most;
+    bool commits;
+  };
+  for (const Attempt& attempt : {Attempt{1, kMostSearched / 4, false}, {4, kMostSearched, false}, {4, kMostSearched, true}}) {
     std::vector<Way> queue;
     queue.push_back({items(s), text(s), {}, 0});
-    for (std::size_t pops = 0; !queue.empty() && pops < most; ++pops) {
+    std::int64_t nearest = completion_->cost(items(s));
+    std::size_t last = attempt.most;
+    for (std::size_t pops = 0; !queue.empty() && pops < last; ++pops) {
+      if (pops == kMostPops) throw LimitError("a completion that the guards let pass takes more than " + std::to_string(kMostPops) + " steps to find");
       std::pop_heap(queue.begin(), queue.end(), later);
       const Way best = std::move(queue.back());
       queue.pop_back();
@@ -337,12 +347,17 @@ std::string Engine::guarded_shortest(State s) {
         settle();
         return best.bytes;
       }
+      if (const std::int64_t left = attempt.commits ? completion_->cost(best.items) : nearest; left < nearest) {
+        nearest = left;
+        queue.clear();
+        last = pops + attempt.most;
+      }
       for (int b = 0; b < 256; ++b) {
         Way to{{}, best.text, best.bytes, 0};
         advance(best.items, static_cast<std::uint8_t>(b), to.items, &to.text);
         if (to.items.empty()) continue;
         to.bytes.push_back(static_cast<char>(b));
-        to.cost = static_cast<std::int64_t>(to.bytes.size()) + weight * completion_->cost(to.items);
+        to.cost = static_cast<std::int64_t>(to.bytes.size()) + attempt.weight * completion_->cost(to.items);
         queue.push_back(std::move(to));
         std::push_heap(queue.begin(), queue.end(), later);
       }

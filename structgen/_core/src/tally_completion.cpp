@@ -1,6 +1,7 @@
 // The cheapest way to the end of a tallied object or array.
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <queue>
 #include <unordered_map>
 
@@ -141,64 +142,26 @@ std::int64_t Completion::cheapest(const Route& route, Goal wanted, bool must, st
   return must ? std::min(kImpossible, total + loose) : total;
 }
 
-// Where there are several goals, ways that can be taken again become as many stages as can matter: stages have an order, which keeps
-// the goals that are open few. Else every set of them would be a place of its own.
+// Where there are several goals, ways that can be taken again become as many stages as can matter. Else every set of them would be a place
+// of its own.
 bool Completion::stage_repeated(Route& route, const std::vector<Goal>& goals) const {
   if (route.repeated.size() < 2 || goals.size() < 2) return false;
-  std::unordered_map<std::int32_t, std::int64_t> most;
-  for (const Goal g : goals)
-    for (const auto& [counter, bound] : grammar_.goals().bounds(g)) most[counter] = std::max(most[counter], bound);
-  std::vector<std::int64_t> copies;
-  std::int64_t total = static_cast<std::int64_t>(route.stages.size());
-  for (const Way& w : route.repeated) {
-    copies.push_back(0);
-    for (const std::int32_t c : grammar_.goals().counters_of(w.hits))
-      if (const auto at = most.find(c); at != most.end()) copies.back() = std::max(copies.back(), at->second);
-    total += copies.back();
-  }
-  if (total > static_cast<std::int64_t>(kMostOrdered)) return false;
-  for (std::size_t i = 0; i < copies.size(); ++i)
-    for (std::int64_t k = 0; k < copies[i]; ++k) route.stages.push_back({{route.repeated[i]}, true});
+  std::vector<Hits> hits;
+  for (const Way& w : route.repeated) hits.push_back(w.hits);
+  const std::vector<std::int64_t> uses = grammar_.goals().few_uses(hits, goals);
+  if (uses.empty() || std::accumulate(uses.begin(), uses.end(), static_cast<std::int64_t>(route.stages.size())) > static_cast<std::int64_t>(kMostOrdered)) return false;
+  for (std::size_t i = 0; i < uses.size(); ++i) route.stages.insert(route.stages.end(), static_cast<std::size_t>(uses[i]), {{route.repeated[i]}, true});
   route.repeated.clear();
   return true;
 }
 
-// Stages that have a say in the same goals come close to each other, so that few goals are open between any two.
 void Completion::order(Route& route, const std::vector<Goal>& goals) const {
   const std::size_t size = route.stages.size();
   if (size < 3 || size > kMostOrdered || goals.size() < 2) return;
-  std::unordered_map<std::int32_t, std::vector<std::size_t>> asking;  // by counter
-  for (std::size_t g = 0; g < goals.size(); ++g)
-    for (const std::int32_t c : grammar_.goals().counters(goals[g])) asking[c].push_back(g);
-  std::vector<std::vector<std::size_t>> touched(size);
-  std::vector<std::size_t> left(goals.size(), 0);
-  std::vector<char> open(goals.size(), 0), placed(size, 0);
-  for (std::size_t i = 0; i < size; ++i) {
-    for (const std::int32_t c : counters(route.stages[i].ways))
-      if (const auto at = asking.find(c); at != asking.end()) touched[i].insert(touched[i].end(), at->second.begin(), at->second.end());
-    std::sort(touched[i].begin(), touched[i].end());
-    touched[i].erase(std::unique(touched[i].begin(), touched[i].end()), touched[i].end());
-    for (const std::size_t g : touched[i]) ++left[g];
-  }
+  std::vector<std::vector<std::int32_t>> hit;
+  for (const Route::Stage& s : route.stages) hit.push_back(counters(s.ways));
   std::vector<Route::Stage> ordered;
-  while (ordered.size() < size) {
-    std::size_t best = size;
-    std::int64_t least = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-      if (placed[i]) continue;
-      std::int64_t more = 0;
-      for (const std::size_t g : touched[i]) more += !open[g] - (left[g] == 1);
-      if (best < size && more >= least) continue;
-      best = i;
-      least = more;
-    }
-    for (const std::size_t g : touched[best]) {
-      open[g] = 1;
-      --left[g];
-    }
-    placed[best] = 1;
-    ordered.push_back(std::move(route.stages[best]));
-  }
+  for (const std::size_t i : grammar_.goals().close_order(hit, goals)) ordered.push_back(std::move(route.stages[i]));
   route.stages = std::move(ordered);
 }
 
@@ -286,17 +249,21 @@ std::int64_t Completion::search(const Route& route, Goal wanted, bool must, std:
   std::uint64_t from = kNowhere;
   const auto left = [&](std::size_t stage, Goal goal) { return known ? known->get(first + stage, goal) : -1; };
   const auto enter = [&](std::size_t stage, Goal goal, std::int64_t cost, bool taken) {
-    if (!goals.feasible(plans[stage], goal)) return;
+    if (!goals.reachable(plans[stage], goal)) return;
     const auto [at, fresh] = best.emplace(key_of(stage, goal, taken), Best{cost, from});
     if (!fresh && at->second.cost <= cost) return;
     at->second = {cost, from};
     if (best.size() > kSearchLimit)
       throw LimitError("the shortest completion of an object or array whose members are counted needs more than " + std::to_string(kSearchLimit) + " steps to find");
     const std::int64_t rest = taken ? left(stage, goal) : -1;
-    queue.push({cost + (rest >= 0 ? rest : std::max(bound[stage], least(goal))), cost, stage, goal, taken});
+    const std::int64_t learnt = taken && known ? known->bound(first + stage, goal) : 0;
+    queue.push({cost + (rest >= 0 ? rest : std::max({bound[stage], least(goal), learnt})), cost, stage, goal, taken});
   };
-  // What is left in each place on the way that ended there.
+  // What is left in each place on the way that ended there. From others that were met it is as far as from the start, less the way to them.
   const auto remember = [&](std::uint64_t last, std::int64_t total) {
+    if (known)
+      for (const auto& [key, met] : best)
+        if (key & 1) known->raise((key >> 33) + first, static_cast<Goal>(key >> 1), total - met.cost);
     for (std::uint64_t key = last; known && key != kNowhere; key = best.at(key).from)
       if (key & 1) known->put((key >> 33) + first, static_cast<Goal>(key >> 1), total - best.at(key).cost);
   };
