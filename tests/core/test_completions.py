@@ -349,3 +349,17 @@ def test_what_takes_too_much_memory_is_an_error() -> None:
     automaton = structgen.compile_json_schema(schema, BYTES)
     with pytest.raises(LimitError, match="too much memory"):
         automaton.shortest(automaton.start)
+
+
+def test_what_else_the_tables_have_seen_does_not_matter() -> None:
+    """The order of a union's options depends on it; equal automata complete alike all the same."""
+    schema = {"type": "string", "pattern": "^(?:bb(?:d|c)|aa(?:f|e)|b[ba]z)$"}
+    tokens = [bytes([byte]) for byte in range(128)] + [b"<end>"]
+    found = set()
+    for earlier in (["e", "f", "c", "d"], ["f", "e", "d", "c"], ["b[ba]z", "bb(?:d|c)"], ["aa(?:f|e)"]):
+        vocabulary = Vocabulary(tokens, eos_token_ids=128)
+        for pattern in earlier:
+            structgen.compile_json_schema({"type": "string", "pattern": f"^{pattern}$"}, vocabulary)
+        automaton = structgen.compile_json_schema(schema, vocabulary)
+        found.add(automaton.shortest(automaton.start))
+    assert found == {b'"aae"'}
