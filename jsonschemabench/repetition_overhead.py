@@ -408,7 +408,7 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
     Returns
     -------
     int
-        0, or 1 if a mean is over the limit (constrained cases have none).
+        0, or 1 if a mean is over the limit.
 
     Raises
     ------
@@ -440,9 +440,7 @@ def command(options: argparse.Namespace, progress: Callable[[int], AbstractConte
         f"{results.cpu_name()}; " + ", ".join(f"{name} {version}" for name, version in versions.items())
     )
     printer.table("µs of the thread per row and token", ["", *_HEADER], cells(rows))
-    # The limit is on the penalty's own work, in caches that are its own.
-    unlimited = {NO_OP, PEER, *(case.name for case in CASES if case.constrained)}
-    over = [row for row in rows if row.name not in unlimited and row.mean > options.limit]
+    over = [row for row in rows if row.name not in (NO_OP, PEER) and row.mean > options.limit]
     for row in over:
         printer.line(f"over {options.limit:g} µs: {row.name}, {row.level}, {row.batch} rows: {row.mean:.1f}")
     return int(bool(over))

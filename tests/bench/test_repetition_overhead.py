@@ -84,8 +84,8 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*options, "--limit", "0", "--levels", LEVELS[0]]) == 1
     text = capsys.readouterr().out
     assert text.count("over 0 µs: JSON: a table of numbers, statement, ") == 2
-    # The limit is not for what the constraint has driven out of the caches.
-    assert main([*short, "--only", "a table, constrained", "--limit", "0"]) == 0
+    assert main([*short, "--only", "a table, constrained", "--limit", "0", "--levels", LEVELS[0]]) == 1
+    assert "over 0 µs: JSON: a table, constrained, statement, 1 rows" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
