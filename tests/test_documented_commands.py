@@ -114,6 +114,7 @@ WAYS: dict[str, Run | Elsewhere | NotRun] = {
     "python -m tests.json_schema.official": Run(
         "--help", why="the suite is not everywhere; its own test runs it"
     ),
+    "pip install '.[hf,bench,peers]'": NotRun("make setup installs them"),
     "pip install structgen[hf]": NotRun("make wheel-test installs; that extras exist is tested below"),
     "pip install structgen[pydantic]": NotRun("as above"),
     "pip install structgen[ray,hf]": NotRun("as above"),

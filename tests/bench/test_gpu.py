@@ -304,7 +304,9 @@ def test_passes_of_samplers_that_weigh_tokens_are_counted(
         )
         assert sum(o.passes / o.tokens for o in single) < sum(o.passes / o.tokens for o in plain)
         if sampler == "smc":
-            assert [o.passes for o in plain] == [o.tokens for o in plain]
+            # A sequence that the limit cuts off has drawn a token more than it keeps.
+            assert all(o.passes - o.tokens in (0, int(o.passes == 60)) for o in plain)
+            assert any(o.passes < 60 for o in plain)
     assert all(o.forced != "canonical" for o in outputs)
     (tmp_path / "thing.json").write_text(json.dumps(SCHEMA))
     options = ["--schemas", str(tmp_path), "--samples", "1", "--max-tokens", "60", "--plain"]
