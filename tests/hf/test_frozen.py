@@ -18,7 +18,8 @@ from structgen.hf._frozen import _Loop
 from tests.hf.conftest import EOS, FIRST_BYTE, OTHER_EOS, PAD, Generate, build_vocabulary, decode, finished
 from tests.hf.small import VOCABULARY as SMALL_VOCABULARY
 from tests.hf.test_speculative import MODEL as SMALL
-from tests.hf.test_speculative import REGEXES, changed
+from tests.hf.test_speculative import REGEXES, speculation
+from tests.hf.test_speculative import prompts as small_prompts
 
 PATTERN = r"(ab|yes|no|é)(,(ab|yes|no|é)){0,4}!?"
 PROMPTS = [[40, 41, 42], [50], [60, 61, 62, 63, 64]]
@@ -185,21 +186,11 @@ def test_a_row_alone_may_be_rewound() -> None:
         processor(torch.tensor([[9, a], [9, c]]), torch.zeros((2, 320)))
 
 
-SPECULATION = st.one_of(
-    st.fixed_dictionaries({"prompt_lookup_num_tokens": st.integers(1, 6)}),
-    st.builds(
-        lambda seed, by: {"assistant_model": changed(SMALL, seed, by)},
-        st.integers(0, 99),
-        st.sampled_from([0.0, 0.05, 0.5]),
-    ),
-)
-
-
 @settings(max_examples=40)
 @given(
     st.sampled_from(REGEXES),
-    st.lists(st.sampled_from([1, 2, 4, 5]), min_size=1, max_size=12),
-    SPECULATION,
+    small_prompts,
+    speculation,
     st.booleans(),
 )
 def test_drafts_are_followed_as_by_the_lazy_processor(
